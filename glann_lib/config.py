@@ -1,0 +1,181 @@
+"""Settings of every stage as frozen dataclasses, and the named profiles built from them.
+
+Each field's comment gives its unit and where the value comes from: "paper" is Hoshen, Li and Malik (CVPR 2019),
+"official" the authors' released code. `make_config` joins a data set and a profile into one `Config`; nothing else in
+the library holds a default of its own. This module needs the standard library only, so that the command line can
+check its arguments before anything is installed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+DATASETS = ("digits", "mnist", "fashion", "cifar10", "svhn", "celeba")
+PROFILES = ("quick", "paper")
+FOLDER = "folder:"
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images to train on.
+
+    Raises:
+        ValueError: unknown data set, or a size that no generator has.
+    """
+
+    dataset: str = "digits"  # a name in DATASETS, or "folder:PATH" (a directory or a .zip)
+    image_size: int = 28  # px, height and width: 28, 32 or 64
+    train_images: int | None = None  # at most this many, drawn with a fixed seed; None: all
+    test_images: int | None = None  # likewise, for the held-out images
+
+    def __post_init__(self) -> None:
+        if self.dataset not in DATASETS and not self.dataset.startswith(FOLDER):
+            known = ", ".join(DATASETS)
+            raise ValueError(f"unknown data set {self.dataset!r}: choose one of {known}, or folder:PATH")
+        if self.dataset == FOLDER:
+            raise ValueError("folder: needs a path after the colon, for example folder:my_photos or folder:faces.zip")
+        if self.image_size not in (28, 32, 64):
+            raise ValueError(f"image_size is {self.image_size}: choose 28, 32 or 64 px")
+        for name in ("train_images", "test_images"):
+            _require_positive(self, name, allow_none=True)
+
+
+@dataclass(frozen=True)
+class GLOConfig:
+    """Stage 1, Sec. 3.4.1, Eq. 2 and 3: embed the images, train the generator.
+
+    Raises:
+        ValueError: a field out of its range.
+    """
+
+    latent_dim: int = 64  # dimensions of z (official; not stated in the paper)
+    normalisation: str = "batch"  # generator variant: "batch" (official, grey), "none" (official, CIFAR-10), "lucic"
+    loss: str = "vgg16"  # name in losses.LOSSES; paper: VGG perceptual loss
+    optimiser: str = "official"  # "official": Adam made anew every epoch; "persistent": kept for the whole training
+    epochs: int = 500  # passes over the images (paper, Sec. 4.1)
+    batch_size: int = 128  # images (official)
+    latent_lr: float = 0.01  # Adam step of the latents (paper; 0.003 for CelebA)
+    generator_lr_ratio: float = 0.1  # generator's step as a part of the latents' (paper)
+    decay: float = 0.5  # both steps are multiplied by this (paper) ...
+    decay_every: int = 50  # ... every so many epochs (paper)
+    beta1: float = 0.5  # Adam's first moment (official)
+    latent_init_std: float = 0.01  # each latent starts from N(0, std^2) (official)
+    seed: int = 0
+    precision: str = "auto"  # of the loss network: "auto" (measured on this machine), "float32" or "bfloat16"
+
+    def __post_init__(self) -> None:
+        for name in ("latent_dim", "epochs", "batch_size", "latent_lr", "generator_lr_ratio", "decay_every"):
+            _require_positive(self, name)
+        _require_choice(self, "normalisation", ("batch", "none", "lucic"))
+        _require_choice(self, "optimiser", ("official", "persistent"))
+        _require_choice(self, "precision", ("auto", "float32", "bfloat16"))
+
+
+@dataclass(frozen=True)
+class IMLEConfig:
+    """Stage 2, Sec. 3.4.2, Eq. 4 and 5: learn the mapping T from noise to latents.
+
+    Raises:
+        ValueError: a field out of its range.
+    """
+
+    noise_dim: int = 32  # dimensions of e (official)
+    hidden_dim: int = 128  # width of T's two hidden layers (paper, Sec. 4.1)
+    epochs: int = 50  # passes over the latents (paper, Sec. 4.1)
+    batch_size: int = 128  # latents (official)
+    noise_per_latent: int = 2  # M = 2 n candidate noises an epoch (official)
+    lr: float = 1.0e-3  # Adam step (paper)
+    weight_decay: float = 1.0e-5  # (official)
+    beta1: float = 0.5  # Adam's first moment (official)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("noise_dim", "hidden_dim", "epochs", "batch_size", "noise_per_latent", "lr"):
+            _require_positive(self, name)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a run: the same Config and the same images give the same weights."""
+
+    profile: str
+    data: DataConfig
+    glo: GLOConfig
+    imle: IMLEConfig
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as nested plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Config:
+        """The inverse of `as_dict`."""
+        return cls(
+            values["profile"],
+            DataConfig(**values["data"]),
+            GLOConfig(**values["glo"]),
+            IMLEConfig(**values["imle"]),
+        )
+
+
+def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, **overrides: Any) -> Config:
+    """The settings of one data set under one profile.
+
+    Args:
+        dataset: a name in DATASETS, or "folder:PATH".
+        profile: "quick" (minutes on a laptop) or "paper" (the paper's epochs and loss, all images).
+        seed: seed of both stages.
+        **overrides: "data_X", "glo_X" or "imle_X" replaces field X of that stage; None leaves it as it is.
+
+    Raises:
+        ValueError: unknown data set, profile or override.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
+    kind = FOLDER if dataset.startswith(FOLDER) else dataset
+    base = (_quick if profile == "quick" else _paper)(dataset, kind)
+    stages = {"data": base.data, "glo": base.glo, "imle": base.imle}
+    for stage in ("glo", "imle"):
+        stages[stage] = dataclasses.replace(stages[stage], seed=seed)
+    for name, value in overrides.items():
+        stage, _, field = name.partition("_")
+        if stage not in stages or field not in {f.name for f in dataclasses.fields(stages[stage])}:
+            raise ValueError(f"unknown setting {name!r}: name a field as data_X, glo_X or imle_X")
+        if value is not None:
+            stages[stage] = dataclasses.replace(stages[stage], **{field: value})
+    return Config(profile, **stages)
+
+
+def _paper(dataset: str, kind: str) -> Config:
+    grey = kind in ("digits", "mnist", "fashion")
+    faces = kind in ("celeba", FOLDER)
+    return Config(
+        "paper",
+        DataConfig(dataset, image_size=28 if grey else 64 if faces else 32),
+        GLOConfig(normalisation="batch" if grey else "none", latent_lr=0.003 if faces else 0.01),
+        IMLEConfig(),
+    )
+
+
+def _quick(dataset: str, kind: str) -> Config:
+    paper = _paper(dataset, kind)
+    return Config(
+        "quick",
+        dataclasses.replace(paper.data, train_images=5000, test_images=1000),
+        dataclasses.replace(paper.glo, loss="random-vgg16", epochs=30, decay_every=5),
+        dataclasses.replace(paper.imle, epochs=200),
+    )
+
+
+def _require_positive(config: Any, name: str, allow_none: bool = False) -> None:
+    value = getattr(config, name)
+    if not (value is None and allow_none) and not (value is not None and value > 0):
+        raise ValueError(f"{name} is {value!r}: give a number above 0")
+
+
+def _require_choice(config: Any, name: str, choices: tuple[str, ...]) -> None:
+    value = getattr(config, name)
+    if value not in choices:
+        raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}")

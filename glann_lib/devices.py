@@ -1,0 +1,71 @@
+"""Where the work runs and how: device, the loss network's precision, and seeded randomness.
+
+The library never seeds globally and never asks for a device by itself: both are arguments, made here.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import time
+
+import torch
+from torch import nn
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+
+
+def select_device(name: str = "auto") -> torch.device:
+    """The device to work on; "auto" takes cuda, then mps, then cpu.
+
+    Raises:
+        ValueError: unknown name, or a device that this machine does not have.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, here in present.items() if here))
+    if name not in present:
+        raise ValueError(f"unknown device {name!r}: choose one of {', '.join(DEVICES)}")
+    if not present[name]:
+        raise ValueError(f"this machine has no {name} device that torch can use: choose --device auto or cpu")
+    return torch.device(name)
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """The number format of frozen networks: "float32", "bfloat16", or "auto", which times both on `device`."""
+    if name == "auto":
+        return _faster_precision(device)
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+@functools.lru_cache
+def _faster_precision(device: torch.device) -> torch.dtype:
+    """Which of float32 and bfloat16 runs a VGG-like convolution, forward and backward, in less time (about 0.1 s)."""
+    if device.type == "mps":
+        return torch.float32  # bfloat16 convolutions are not in every macOS release
+    seconds = {dtype: _convolution_seconds(device, dtype) for dtype in (torch.float32, torch.bfloat16)}
+    return min(seconds, key=seconds.get)
+
+
+def _convolution_seconds(device: torch.device, dtype: torch.dtype) -> float:
+    layer = nn.Conv2d(64, 64, 3, padding=1).requires_grad_(False)
+    layer = layer.to(device, dtype, memory_format=torch.channels_last)
+    images = torch.full((32, 64, 32, 32), 0.5, device=device, dtype=dtype, requires_grad=True)
+    images = images.contiguous(memory_format=torch.channels_last)
+    best = float("inf")
+    for _ in range(4):  # the first run also sets up the kernels: the minimum leaves it out
+        start = time.perf_counter()
+        torch.autograd.grad(layer(images).sum(), images)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def seeded(seed: int, purpose: str) -> torch.Generator:
+    """A random generator on the CPU for one purpose: the same seed gives unrelated streams to unrelated purposes.
+
+    The noise is drawn on the CPU whatever the device, so that a seed means the same images everywhere.
+    """
+    digest = hashlib.sha256(f"{purpose}:{seed}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -1,0 +1,129 @@
+"""Where a run's results lie and what is recorded beside them.
+
+A run is one data set under one profile. Everything it writes lies under results/<dataset>-<profile>/: figures/ (PNG,
+PDF, provenance), tables/ (CSV, Markdown, provenance), notebooks/ (executed copies), *.safetensors (trained stages),
+report.html. Every path that is recorded is relative to the repository.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import os
+import platform
+import re
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glann_lib import config, storage
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from matplotlib.figure import Figure
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "pandas")
+
+
+def results_root(results_dir: str | Path = "results") -> Path:
+    """The folder of all runs: a relative path counts from the repository, whatever the working folder is.
+
+    The environment variable GLANN_RESULTS moves the default, "results", elsewhere (the tests use it).
+    """
+    if str(results_dir) == "results":
+        results_dir = os.environ.get("GLANN_RESULTS", results_dir)
+    return ROOT / Path(results_dir).expanduser()
+
+
+def run_name(dataset: str, profile: str) -> str:
+    """The run's folder name, "mnist-quick"; for "folder:PATH" the last two parts of the path stand in it."""
+    if dataset.startswith(config.FOLDER):
+        path = Path(dataset.removeprefix(config.FOLDER)).expanduser().resolve()
+        words = "-".join(["folder", *path.with_suffix("").parts[-2:]])
+        dataset = re.sub(r"[^A-Za-z0-9]+", "-", words).strip("-").lower()
+    return f"{dataset}-{profile}"
+
+
+def run_directory(dataset: str, profile: str, results_dir: str | Path = "results") -> Path:
+    """The run's folder, results/<dataset>-<profile>; it need not exist yet."""
+    return results_root(results_dir) / run_name(dataset, profile)
+
+
+def require(path: Path, notebook: str) -> Path:
+    """`path` itself, if an earlier notebook has left it.
+
+    Raises:
+        FileNotFoundError: it has not; names the notebook to run.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{shown(path)} is missing: run notebook {notebook} with the same settings first")
+    return Path(path)
+
+
+def shown(path: Path) -> str:
+    """`path` as it is recorded and printed: relative to the repository where it lies in it, else its name alone."""
+    path = Path(path).resolve()
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+
+
+def provenance(device: torch.device | str, **facts: Any) -> dict[str, Any]:
+    """The record that goes beside every figure, table and model: code, machine, versions, and the caller's facts."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "device": device_name(device),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in RECORDED_PACKAGES},
+        **facts,
+    }
+
+
+def device_name(device: torch.device | str) -> str:
+    """The device in words: the GPU's name, or the processor's architecture and the number of cores."""
+    import torch
+
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({platform.machine()}, {os.cpu_count()} cores)"
+
+
+def save_figure(figure: Figure, path: Path, record: dict[str, Any]) -> Path:
+    """Write `figure` as `path`.png and `path`.pdf, with `record` (see `provenance`) as `path`.json beside them.
+
+    Returns:
+        The PNG's path.
+    """
+    path = Path(path)
+    for suffix, options in ((".png", {"dpi": 150}), (".pdf", {"metadata": {"CreationDate": None}})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix[1:], bbox_inches="tight", **options)
+        storage.write_bytes(path.with_suffix(suffix), buffer.getvalue())
+    storage.write_json(path.with_suffix(".json"), record)
+    return path.with_suffix(".png")
+
+
+def save_table(table: pd.DataFrame, path: Path, record: dict[str, Any]) -> Path:
+    """Write `table` as `path`.csv and `path`.md, with `record` (see `provenance`) as `path`.json beside them.
+
+    Returns:
+        The CSV's path.
+    """
+    path = Path(path)
+    storage.write_text(path.with_suffix(".csv"), table.to_csv(index=False))
+    storage.write_text(path.with_suffix(".md"), table.to_markdown(index=False) + "\n")
+    storage.write_json(path.with_suffix(".json"), record)
+    return path.with_suffix(".csv")
+
+
+def _git(*arguments: str) -> str | None:
+    """What git prints, or None where the code is not in a git checkout."""
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,125 @@
+"""Files that are either whole or not there: atomic writes, tensors with one JSON record, and a lock for a folder.
+
+A file is first written under a temporary name in the same folder, flushed to the disk, then renamed: a run killed
+at any moment leaves the last whole version. Tensors go to safetensors (never pickle), whose header carries one JSON
+text; the bytes depend on the contents alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write `content` to `path` in one step: after a crash the old file or the new one is there, never a part.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full; one line that names the file. The old file stays.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        reason = error.strerror or error
+        raise OSError(error.errno, f"cannot write {path}: {reason}; free some space or choose another folder") from None
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """`write_bytes` for text in UTF-8."""
+    return write_bytes(path, text.encode())
+
+
+def write_json(path: Path, record: Any) -> Path:
+    """`write_bytes` for a record as indented JSON with sorted keys."""
+    return write_text(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> Path:
+    """Save named tensors and one JSON record to a safetensors file, atomically.
+
+    Raises:
+        OSError: as `write_bytes`.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # One metadata key only: with more, safetensors' byte order changes from run to run.
+    return write_bytes(path, safetensors.torch.save(plain, {"record": json.dumps(record, sort_keys=True)}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Load what `save_tensors` wrote.
+
+    Returns:
+        The tensors by name, on the CPU, and the record.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is cut short, damaged, or was not written by this library.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            record = json.loads((file.metadata() or {})["record"])
+            return {name: file.get_tensor(name) for name in file.keys()}, record
+    except KeyError:
+        raise ValueError(f"{path} was not written by glann_lib: it has no record; remove it or name another") from None
+    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is damaged or cut short ({error}); remove it and run again") from None
+
+
+def digest(*parts: Any) -> str:
+    """SHA-256 over plain values, by their JSON with sorted keys: equal settings give equal text."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold `path` as a lock file while the block runs; the system frees it even after kill -9.
+
+    Raises:
+        RuntimeError: another process holds it.
+        OSError: the folder cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+")
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write to {path.parent}: {error.strerror}; choose another folder") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise RuntimeError(
+                f"{path.parent} is in use by another run (process {owner}): wait for it, or choose another --results"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
