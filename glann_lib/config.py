@@ -15,6 +15,7 @@ from typing import Any
 DATASETS = ("digits", "mnist", "fashion", "cifar10", "svhn", "celeba")
 PROFILES = ("quick", "paper")
 FOLDER = "folder:"
+ARRAY = "array"  # images that the caller holds in memory
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,13 @@ class DataConfig:
         ValueError: unknown data set, or a size that no generator has.
     """
 
-    dataset: str = "digits"  # a name in DATASETS, or "folder:PATH" (a directory or a .zip)
+    dataset: str = "digits"  # a name in DATASETS, "folder:PATH" (a directory or a .zip), or "array" (held in memory)
     image_size: int = 28  # px, height and width: 28, 32 or 64
     train_images: int | None = None  # at most this many, drawn with a fixed seed; None: all
     test_images: int | None = None  # likewise, for the held-out images
 
     def __post_init__(self) -> None:
-        if self.dataset not in DATASETS and not self.dataset.startswith(FOLDER):
+        if self.dataset not in (*DATASETS, ARRAY) and not self.dataset.startswith(FOLDER):
             known = ", ".join(DATASETS)
             raise ValueError(f"unknown data set {self.dataset!r}: choose one of {known}, or folder:PATH")
         if self.dataset == FOLDER:
@@ -64,6 +65,7 @@ class GLOConfig:
     latent_init_std: float = 0.01  # each latent starts from N(0, std^2) (official)
     seed: int = 0
     precision: str = "auto"  # of the loss network: "auto" (measured on this machine), "float32" or "bfloat16"
+    cache_mib: int = 512  # MiB; what the loss network sees of all images is kept in memory where it takes no more
 
     def __post_init__(self) -> None:
         for name in ("latent_dim", "epochs", "batch_size", "latent_lr", "generator_lr_ratio", "decay_every"):

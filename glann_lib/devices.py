@@ -5,9 +5,11 @@ The library never seeds globally and never asks for a device by itself: both are
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import time
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -60,6 +62,21 @@ def _convolution_seconds(device: torch.device, dtype: torch.dtype) -> float:
             torch.cuda.synchronize(device)
         best = min(best, time.perf_counter() - start)
     return best
+
+
+def place(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`images` on the device if they take at most a quarter of its free memory, else where they are."""
+    if device.type == "cuda" and 4 * images.nbytes > torch.cuda.mem_get_info(device)[0]:
+        return images
+    return images.to(device)
+
+
+@contextlib.contextmanager
+def scoped_seed(seed: int, purpose: str) -> Iterator[None]:
+    """Seed torch's global generator inside the block only, for what draws from no other (weights of new layers)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.set_state(seeded(seed, purpose).get_state())
+        yield
 
 
 def seeded(seed: int, purpose: str) -> torch.Generator:

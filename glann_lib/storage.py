@@ -84,7 +84,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             record = json.loads((file.metadata() or {})["record"])
-            return {name: file.get_tensor(name) for name in file.keys()}, record
+            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118 (no dict)
     except KeyError:
         raise ValueError(f"{path} was not written by glann_lib: it has no record; remove it or name another") from None
     except (safetensors.SafetensorError, json.JSONDecodeError) as error:
@@ -94,6 +94,12 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def digest(*parts: Any) -> str:
     """SHA-256 over plain values, by their JSON with sorted keys: equal settings give equal text."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def tensor_digest(tensor: torch.Tensor) -> str:
+    """SHA-256 over a tensor's shape, type and values."""
+    array = tensor.detach().cpu().contiguous().numpy()
+    return hashlib.sha256(f"{array.shape}{array.dtype}".encode() + array.tobytes()).hexdigest()
 
 
 @contextlib.contextmanager
@@ -107,7 +113,7 @@ def locked(path: Path) -> Iterator[None]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+")
+        file = open(path, "a+")  # noqa: SIM115 (closed by the block below)
     except OSError as error:
         raise OSError(error.errno, f"cannot write to {path.parent}: {error.strerror}; choose another folder") from None
     with file:

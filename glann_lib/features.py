@@ -1,0 +1,169 @@
+"""Frozen feature extractors: VGG16 and VGG19 with ImageNet weights, and VGG16 with random weights.
+
+The perceptual loss (Eq. 3) compares images by what these networks see; scores compare sets of images by the same means.
+Details of the released code are kept: inputs are 2x - 1, grey is repeated to 3 channels, 28 px is padded to 32 px. The
+networks are never trained: no gradient is kept for their weights, and they run channels-last in the fastest number
+format.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.models import VGG16_Weights
+from torchvision.models.vgg import cfgs, make_layers
+
+VGG16_FILE = "vgg16-397923af.pth"  # torchvision's own name for its ImageNet weights
+VGG19_FILE = "vgg19_imagenet_blocks123.npz"  # block1_conv1 ... block3_conv4, kernels HWIO, input BGR
+EXTRACTORS = ("vgg16", "vgg19", "random-vgg16")
+RANDOM_SEED = 20190616  # the weights of "random-vgg16" are part of its definition
+IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, 0 to 255 (Simonyan and Zisserman)
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class VGGFeatures(nn.Module):
+    """A frozen VGG cut into stages, each ending at a tap; all taps are after the ReLU but the deepest (released code).
+
+    Args:
+        layers: the convolutions, ReLUs and poolings of a VGG, without its classifier.
+        taps: layer numbers after which features are taken, ascending.
+        mean: by channel in RGB order; the input is (255 x - mean) / 127.5.
+        dtype: number format of weights and features.
+    """
+
+    def __init__(self, layers: nn.Sequential, taps: tuple[int, ...], mean: tuple[float, ...], dtype: torch.dtype):
+        super().__init__()
+        for layer in layers:
+            if isinstance(layer, nn.ReLU):
+                layer.inplace = False  # a tap before a ReLU must stay as it was
+        starts = (0, *(tap + 1 for tap in taps))
+        self.stages = nn.ModuleList(layers[start:end] for start, end in itertools.pairwise(starts))
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.eval().requires_grad_(False)
+        self.stages.to(dtype=dtype, memory_format=torch.channels_last)
+        self.dtype = dtype
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Features [N, C_l, H_l, W_l] at each tap of images [N, 1 or 3, H, W] in [0, 1]."""
+        if images.shape[-1] == 28:
+            images = nn.functional.pad(images, (2, 2, 2, 2))  # 32 px can be halved as often as VGG wants
+        x = (255 * images - self.mean) / 127.5  # repeats grey to 3 channels, too
+        x = x.to(self.dtype, memory_format=torch.channels_last)
+        features = []
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        return features
+
+
+def make_extractor(
+    name: str, image_size: int, dtype: torch.dtype = torch.float32, seed: int = RANDOM_SEED
+) -> VGGFeatures:
+    """A frozen extractor with the released code's taps: conv1_2, conv2_2, conv3_2, at 64 px also conv4_3.
+
+    Args:
+        name: "vgg16" (ImageNet, torchvision's weights), "vgg19" (ImageNet, original weights of the first three blocks:
+            at 64 px its fourth tap is conv3_4, the deepest there is), or "random-vgg16" (fixed random weights).
+        image_size: px; decides the taps.
+        dtype: number format of weights and features.
+        seed: of the random weights; scores use another than the loss does.
+
+    Raises:
+        ValueError: unknown name, or a weights file that is not what it should be.
+        FileNotFoundError: a weights file is neither here nor to be downloaded; says where to put it.
+    """
+    if name not in EXTRACTORS:
+        raise ValueError(f"unknown feature extractor {name!r}: choose one of {', '.join(EXTRACTORS)}")
+    large = image_size >= 64
+    if name == "vgg19":
+        layers = make_layers(cfgs["E"][:10])  # blocks 1 to 3
+        _load_vgg19(layers, weights_folder() / VGG19_FILE)
+        return VGGFeatures(layers, (3, 8, 13, 16) if large else (3, 8, 12), IMAGENET_MEAN, dtype)
+    layers = make_layers(cfgs["D"])
+    if name == "vgg16":
+        _load_vgg16(layers, weights_folder() / VGG16_FILE)
+    else:
+        _randomise(layers, seed)
+    # (255 x - 127.5) / 127.5 = 2 x - 1, the released code's input
+    return VGGFeatures(layers, (3, 8, 13, 21) if large else (3, 8, 12), (127.5, 127.5, 127.5), dtype)
+
+
+def weights_folder() -> Path:
+    """Where weights files are looked for: the environment variable GLANN_WEIGHTS, else data/weights."""
+    return Path(os.environ.get("GLANN_WEIGHTS", ROOT / "data" / "weights")).expanduser()
+
+
+@torch.no_grad()
+def pooled_features(extractor: VGGFeatures, images: Tensor, batch_size: int = 256) -> Tensor:
+    """One vector an image for scores: the mean over space of every tap, joined.
+
+    Args:
+        extractor: from `make_extractor`.
+        images: [N, C, H, W], uint8 or floats in [0, 1].
+        batch_size: images at once.
+
+    Returns:
+        float32 [N, sum of C_l], on the CPU.
+    """
+    rows = []
+    for batch in images.split(batch_size):
+        batch = batch.to(extractor.mean.device)
+        batch = batch.float() / 255 if batch.dtype == torch.uint8 else batch
+        rows.append(torch.cat([f.float().mean((2, 3)) for f in extractor(batch)], 1).cpu())
+    return torch.cat(rows)
+
+
+def _randomise(layers: nn.Sequential, seed: int) -> None:
+    """He-normal weights and zero biases: features keep about the same variance from layer to layer."""
+    generator = torch.Generator().manual_seed(seed)
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            nn.init.zeros_(layer.bias)
+
+
+def _load_vgg16(layers: nn.Sequential, path: Path) -> None:
+    """ImageNet weights in torchvision's format, from `path` or else by download."""
+    try:
+        if path.is_file():
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        else:
+            state = VGG16_Weights.DEFAULT.get_state_dict(progress=False, check_hash=True)
+        prefix = "features."
+        layers.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    except OSError:
+        raise FileNotFoundError(
+            f"the ImageNet weights of VGG16 are not here and cannot be downloaded: put {VGG16_FILE} into data/weights "
+            "or into the folder that GLANN_WEIGHTS names, or choose the loss random-vgg16, which needs no file"
+        ) from None
+    except (RuntimeError, pickle.UnpicklingError, AttributeError, EOFError):
+        raise ValueError(f"{path.name} does not hold torchvision's VGG16 weights: download the file again") from None
+
+
+def _load_vgg19(layers: nn.Sequential, path: Path) -> None:
+    """ImageNet weights of Simonyan and Zisserman from the Keras layout: kernels HWIO, input BGR minus its mean."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{VGG19_FILE} is missing: put it into data/weights or into the folder that GLANN_WEIGHTS names, "
+            "or choose the loss random-vgg16, which needs no file"
+        )
+    names = [f"block{b}_conv{c}" for b, convolutions in ((1, 2), (2, 2), (3, 4)) for c in range(1, convolutions + 1)]
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    try:
+        with np.load(path) as arrays, torch.no_grad():
+            for name, layer in zip(names, convolutions, strict=True):
+                kernel = torch.from_numpy(arrays[f"{name}.kernel"]).permute(3, 2, 0, 1)  # HWIO -> OIHW
+                layer.weight.copy_(kernel.flip(1) if layer is convolutions[0] else kernel)  # BGR -> RGB
+                # The input is 127.5 times smaller here than there. Biases as much smaller make every feature so.
+                layer.bias.copy_(torch.from_numpy(arrays[f"{name}.bias"]) / 127.5)
+    except (KeyError, ValueError, RuntimeError, OSError, zipfile.BadZipFile, EOFError):
+        raise ValueError(
+            f"{path.name} does not hold VGG19's blocks 1 to 3: see data/README.md for its format"
+        ) from None

@@ -1,0 +1,206 @@
+"""Stage 1, Generative Latent Optimisation (Sec. 3.4.1, Eq. 3): embed the images, train the generator.
+
+    min over G and all z_i of  sum_i  loss(G(z_i), x_i)   such that ||z_i|| = 1
+
+There is no encoder: every training image owns a latent, and Adam moves latents and generator together. Latents are put
+back on the sphere at the end of each epoch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glann_lib import devices, storage, training
+from glann_lib.config import GLOConfig
+from glann_lib.losses import TargetCache, make_loss
+from glann_lib.networks import InfoGANGenerator, load_weights
+
+WATCHED = 10  # images whose reconstructions are kept at epochs 1, 2, 4, 8, ...
+
+
+@dataclass(frozen=True)
+class GLOEpoch:
+    """One epoch of stage 1: number from 1, mean loss, the latents' step size, seconds."""
+
+    epoch: int
+    loss: float
+    latent_lr: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """What stage 1 leaves.
+
+    Attributes:
+        generator: G, in eval mode.
+        latents: [N, latent_dim] on the unit sphere, one row a training image.
+        history: a record an epoch.
+        snapshots: epoch -> uint8 [WATCHED, C, H, W], reconstructions of the first training images.
+    """
+
+    generator: InfoGANGenerator
+    latents: Tensor
+    history: list[GLOEpoch]
+    snapshots: dict[int, Tensor]
+
+
+class GLO:
+    """Stage 1 as a stage for `training.train`.
+
+    Args:
+        images: uint8 [N, C, S, S].
+        config: settings.
+        device: where to train.
+
+    Raises:
+        ValueError: fewer images than a batch, or a size without generator.
+    """
+
+    name = "glo"
+    record_type = GLOEpoch
+
+    def __init__(self, images: Tensor, config: GLOConfig, device: torch.device):
+        if len(images) < config.batch_size:
+            raise ValueError(f"batch_size {config.batch_size} is larger than the data, {len(images)} images: lower it")
+        self.config, self.epochs, self.device = config, config.epochs, device
+        self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(images))
+        self.images = devices.place(images, device)
+        self.dtype = devices.resolve_precision(config.precision, device)
+        self._make_loss()
+
+        with devices.scoped_seed(config.seed, "glo weights"):
+            self.generator = InfoGANGenerator(
+                images.shape[-1], images.shape[1], config.latent_dim, config.normalisation
+            ).to(device)
+            start = torch.randn(len(images), config.latent_dim) * config.latent_init_std
+        self.latents = start.to(device).requires_grad_()
+        self.optimiser = self._new_optimiser()
+        self.snapshots: dict[int, Tensor] = {}
+
+    def run_epoch(self, epoch: int) -> GLOEpoch:
+        """One pass over the images in a new order; the last, incomplete batch is left out (released code)."""
+        start, batch_size = time.monotonic(), self.config.batch_size
+        if self.config.optimiser == "official":
+            self.optimiser = self._new_optimiser()
+        latent_lr = self._set_learning_rate(epoch)
+        self.generator.train()
+        order = torch.randperm(len(self.images), generator=devices.seeded(self.config.seed, f"glo order {epoch}"))
+        batches = order[: len(order) // batch_size * batch_size].split(batch_size)
+        losses = torch.stack([self._step(batch) for batch in batches])
+
+        advice = f"try a smaller latent_lr (now {self.config.latent_lr:g}) or precision float32"
+        training.check_finite(losses, self.name, epoch, advice)
+        training.check_finite(self.latents.detach().sum(1), f"{self.name} latents", epoch, advice)
+        with torch.no_grad():
+            self.latents /= self.latents.norm(dim=1, keepdim=True)
+        if epoch & (epoch - 1) == 0 or epoch == self.epochs:  # 1, 2, 4, 8, ...
+            self.snapshots[epoch] = self._reconstruct_watched()
+        return GLOEpoch(epoch, losses.mean().item(), latent_lr, time.monotonic() - start)
+
+    def _step(self, batch: Tensor) -> Tensor:
+        """One step of Adam on G and on the latents of `batch`, row numbers [B]; returns the mean loss."""
+        batch = batch.to(self.device)
+        loss = self.loss.compare(self.generator(self.latents[batch]), self._targets(batch)).mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def _make_loss(self) -> None:
+        """The loss network, and what it sees of all images where that fits into the memory set aside for it."""
+        self.loss = make_loss(self.config.loss, self.images.shape[-1], self.dtype).to(self.device)
+        fits = TargetCache.size(self.loss, self.images, self.device) <= self.config.cache_mib * 2**20
+        self.cache = TargetCache(self.loss, self.images, self.device) if fits else None
+
+    def _targets(self, batch: Tensor) -> list[Tensor]:
+        if self.cache is not None:
+            return self.cache[batch]
+        images = self.images[batch.to(self.images.device)].to(self.device)
+        return self.loss.targets(images.float() / 255)
+
+    def _new_optimiser(self) -> torch.optim.Adam:
+        """Adam over all latents and G: rows that are not in the batch go on by their momentum (released code)."""
+        groups = [{"params": [self.latents]}, {"params": list(self.generator.parameters())}]
+        return torch.optim.Adam(groups, betas=(self.config.beta1, 0.999), fused=self.device.type != "mps")
+
+    def _set_learning_rate(self, epoch: int) -> float:
+        latent_lr = self.config.latent_lr * self.config.decay ** ((epoch - 1) // self.config.decay_every)
+        for group, ratio in zip(self.optimiser.param_groups, (1.0, self.config.generator_lr_ratio), strict=True):
+            group["lr"] = latent_lr * ratio
+        return latent_lr
+
+    @torch.no_grad()
+    def _reconstruct_watched(self) -> Tensor:
+        images = self.generator.eval()(self.latents[:WATCHED])
+        return (images * 255).round().to(torch.uint8).cpu()
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, latents, snapshots, and the optimiser's state where it is kept from epoch to epoch."""
+        state = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
+        state["latents"] = self.latents.detach()
+        state |= {f"snapshots.{epoch}": images for epoch, images in self.snapshots.items()}
+        if self.config.optimiser == "persistent":
+            state |= training.optimiser_state(self.optimiser)
+        return state
+
+    def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take back `state`, and the number format that the training began with."""
+        load_weights(self.generator, state, "generator.")
+        with torch.no_grad():
+            self.latents.copy_(state["latents"])
+        self.snapshots = training.snapshots(state)
+        if facts["precision"] != str(self.dtype):
+            self.dtype = getattr(torch, facts["precision"].removeprefix("torch."))
+            self._make_loss()
+        if self.config.optimiser == "persistent":
+            training.restore_optimiser(self.optimiser, state)
+
+    def facts(self) -> dict[str, Any]:
+        """Settings, image shape and number format."""
+        shape = list(self.images.shape[1:])
+        return {"config": dataclasses.asdict(self.config), "image_shape": shape, "precision": str(self.dtype)}
+
+
+def fit_glo(
+    images: Tensor, config: GLOConfig, device: torch.device | str = "cpu", path: Path | None = None
+) -> Embedding:
+    """Embed `images` and train the generator (Eq. 3), with progress shown.
+
+    Args:
+        images: uint8 [N, C, S, S], S one of 28, 32, 64.
+        config: settings.
+        device: where to train.
+        path: *.safetensors for checkpoints and the result; what is finished there is not trained again.
+
+    Raises:
+        ValueError: fewer images than a batch; a size without generator; unknown loss; a damaged checkpoint.
+        FloatingPointError: a loss or latent is not finite; names epoch and batch.
+    """
+    stage = GLO(images, config, torch.device(device))
+    history = training.run(stage, path)
+    return Embedding(stage.generator.eval(), stage.latents.detach(), history, stage.snapshots)
+
+
+def load_embedding(path: Path, device: torch.device | str = "cpu") -> Embedding:
+    """The finished stage 1 that `fit_glo` left at `path`.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the file is damaged or holds something else.
+    """
+    state, record = storage.load_tensors(path)
+    if record.get("stage") != GLO.name:
+        raise ValueError(f"{path} does not hold a GLO embedding: name the file that fit_glo wrote")
+    config, (channels, size, _) = record["config"], record["image_shape"]
+    generator = InfoGANGenerator(size, channels, config["latent_dim"], config["normalisation"])
+    load_weights(generator, state, "generator.")
+    history = [GLOEpoch(**row) for row in record["history"]]
+    return Embedding(generator.to(device).eval(), state["latents"].to(device), history, training.snapshots(state))

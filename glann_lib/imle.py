@@ -1,0 +1,185 @@
+"""Stage 2, Implicit Maximum Likelihood Estimation in the latent space (Sec. 3.4.2): learn the mapping T.
+
+    e_t = arg min over e_m of ||z_t - T(e_m)||^2     (Eq. 4)
+    T   = arg min over T of sum_t ||z_t - T(e_t)||^2  (Eq. 5)
+
+Each epoch draws new noises, finds for every latent the nearest mapped noise, and moves T so that it comes nearer. Every
+latent pulls some noise towards itself: none can be left out, so no mode is dropped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import update_bn
+
+from glann_lib import devices, storage, training
+from glann_lib.config import IMLEConfig
+from glann_lib.neighbours import Neighbours, nearest_neighbours
+from glann_lib.networks import LatentMapper, load_weights
+
+WATCHED = 500  # noises whose mapped latents are kept at epochs 1, 2, 4, 8, ...
+
+
+@dataclass(frozen=True)
+class IMLEEpoch:
+    """One epoch of stage 2.
+
+    Attributes:
+        epoch: number, from 1.
+        loss: mean of (z_t - T(e_t))^2 over latents and dimensions, while T moves.
+        distance: mean of ||z_t - T(e_t)|| right after the search, before T moves.
+        matched: part of the drawn noises that some latent chose, 0 to 1/noise_per_latent.
+        seconds: time taken.
+    """
+
+    epoch: int
+    loss: float
+    distance: float
+    matched: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """What stage 2 leaves: T in eval mode, a record an epoch, and epoch -> T(e) [WATCHED, latent_dim] of fixed e."""
+
+    mapper: LatentMapper
+    history: list[IMLEEpoch]
+    snapshots: dict[int, Tensor]
+
+
+class IMLE:
+    """Stage 2 as a stage for `training.train`.
+
+    Args:
+        latents: [N, latent_dim], from stage 1.
+        config: settings.
+        device: where to train.
+
+    Raises:
+        ValueError: fewer latents than a batch.
+    """
+
+    name = "imle"
+    record_type = IMLEEpoch
+
+    def __init__(self, latents: Tensor, config: IMLEConfig, device: torch.device):
+        if len(latents) < config.batch_size:
+            raise ValueError(
+                f"batch_size {config.batch_size} is larger than the data, {len(latents)} latents: lower it"
+            )
+        self.config, self.epochs, self.device = config, config.epochs, device
+        self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(latents))
+        self.latents = latents.to(device)
+        with devices.scoped_seed(config.seed, "imle weights"):
+            self.mapper = LatentMapper(config.noise_dim, latents.shape[1], config.hidden_dim).to(device)
+        self.optimiser = torch.optim.Adam(
+            self.mapper.parameters(),
+            lr=config.lr,
+            betas=(config.beta1, 0.999),
+            weight_decay=config.weight_decay,
+            fused=device.type != "mps",
+        )
+        self.snapshots: dict[int, Tensor] = {}
+
+    def run_epoch(self, epoch: int) -> IMLEEpoch:
+        """Draw noises, match every latent to its nearest (Eq. 4), one pass of Adam over the matches (Eq. 5)."""
+        start, batch_size = time.monotonic(), self.config.batch_size
+        random = devices.seeded(self.config.seed, f"imle epoch {epoch}")
+        noise = torch.randn(self.config.noise_per_latent * len(self.latents), self.config.noise_dim, generator=random)
+        noise = noise.to(self.device)
+        match = self.match(noise)
+        chosen = noise[match.index[:, 0]]
+
+        self.mapper.train()
+        order = torch.randperm(len(self.latents), generator=random).to(self.device)
+        batches = order[: len(order) // batch_size * batch_size].split(batch_size)
+        losses = torch.stack([self._step(chosen[batch], self.latents[batch]) for batch in batches])
+        training.check_finite(losses, self.name, epoch, f"try a smaller lr (now {self.config.lr:g})")
+        if epoch & (epoch - 1) == 0 or epoch == self.epochs:  # 1, 2, 4, 8, ...
+            # From here T maps in eval mode: BatchNorm's averages must be those of noise as it is drawn, not as chosen.
+            update_bn([noise], self.mapper)
+            self.snapshots[epoch] = self._map_watched()
+        matched = len(match.index.unique()) / len(noise)
+        return IMLEEpoch(epoch, losses.mean().item(), match.distance.mean().item(), matched, time.monotonic() - start)
+
+    @torch.no_grad()
+    def match(self, noise: Tensor) -> Neighbours:
+        """For every latent the noise whose image under T is nearest, exactly (Eq. 4).
+
+        BatchNorm takes its statistics from all the drawn noises. (With running averages instead, which training fills
+        from chosen noises only, a few noises get chosen more and more until T collapses.)
+        """
+        return nearest_neighbours(self.latents, self.mapper.train()(noise))
+
+    def _step(self, noise: Tensor, latents: Tensor) -> Tensor:
+        loss = torch.nn.functional.mse_loss(self.mapper(noise), latents)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    @torch.no_grad()
+    def _map_watched(self) -> Tensor:
+        noise = torch.randn(WATCHED, self.config.noise_dim, generator=devices.seeded(self.config.seed, "imle watched"))
+        return self.mapper.eval()(noise.to(self.device)).cpu()
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, snapshots and the optimiser's state."""
+        state = {f"mapper.{name}": value for name, value in self.mapper.state_dict().items()}
+        state |= {f"snapshots.{epoch}": latents for epoch, latents in self.snapshots.items()}
+        return state | training.optimiser_state(self.optimiser)
+
+    def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take back `state`."""
+        load_weights(self.mapper, state, "mapper.")
+        self.snapshots = training.snapshots(state)
+        training.restore_optimiser(self.optimiser, state)
+
+    def facts(self) -> dict[str, Any]:
+        """The settings."""
+        return {"config": dataclasses.asdict(self.config), "latent_dim": self.mapper.latent_dim}
+
+
+def fit_imle(
+    latents: Tensor, config: IMLEConfig, device: torch.device | str = "cpu", path: Path | None = None
+) -> Mapping:
+    """Learn T: noise -> latents (Eq. 4 and 5), with progress shown.
+
+    Args:
+        latents: [N, latent_dim], finite; from `glo.fit_glo`.
+        config: settings.
+        device: where to train.
+        path: *.safetensors for checkpoints and the result; what is finished there is not trained again.
+
+    Raises:
+        ValueError: fewer latents than a batch; a latent that is not finite; a damaged checkpoint.
+        FloatingPointError: a loss is not finite; names epoch and batch.
+    """
+    stage = IMLE(latents, config, torch.device(device))
+    history = training.run(stage, path)
+    return Mapping(stage.mapper.eval(), history, stage.snapshots)
+
+
+def load_mapping(path: Path, device: torch.device | str = "cpu") -> Mapping:
+    """The finished stage 2 that `fit_imle` left at `path`.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the file is damaged or holds something else.
+    """
+    state, record = storage.load_tensors(path)
+    if record.get("stage") != IMLE.name:
+        raise ValueError(f"{path} does not hold an IMLE mapping: name the file that fit_imle wrote")
+    config = record["config"]
+    mapper = LatentMapper(config["noise_dim"], record["latent_dim"], config["hidden_dim"])
+    load_weights(mapper, state, "mapper.")
+    history = [IMLEEpoch(**row) for row in record["history"]]
+    return Mapping(mapper.to(device).eval(), history, training.snapshots(state))

@@ -1,0 +1,160 @@
+"""Reconstruction losses between images: perceptual (Eq. 3), Laplacian pyramid (original GLO), L1 and L2.
+
+Every loss compares two images by what a representation phi shows of them, a list of maps:
+
+    loss(x, y) = sum over maps l of mean |phi_l(x) - phi_l(y)|^p
+
+Pixels alone give L1 and L2, a Laplacian pyramid the loss of Bojanowski et al., pixels and VGG features the paper's
+perceptual loss. So all share one signature, and a new loss is a new phi.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate
+
+from glann_lib import features
+
+LOSSES = ("vgg16", "vgg19", "random-vgg16", "laplacian", "l1", "l2")
+
+
+class ReconstructionLoss(nn.Module):
+    """loss(x, y) = sum_l mean |phi_l(x) - phi_l(y)|^p, one number an image.
+
+    Args:
+        represent: phi, from images [N, C, H, W] in [0, 1] to a list of maps [N, ...].
+        power: p, 1 or 2.
+    """
+
+    def __init__(self, represent: Callable[[Tensor], list[Tensor]], power: int = 1):
+        super().__init__()
+        self.represent, self.power = represent, power
+
+    def forward(self, generated: Tensor, target: Tensor) -> Tensor:
+        """The loss of each image.
+
+        Args:
+            generated: [N, C, H, W] in [0, 1]; gradients flow here.
+            target: as `generated`; no gradient flows here, so none of its graph is built.
+
+        Returns:
+            float32 [N].
+        """
+        return self.compare(generated, self.targets(target))
+
+    @torch.no_grad()
+    def targets(self, images: Tensor) -> list[Tensor]:
+        """phi of images to be matched; computed once, it serves every later `compare`."""
+        return self.represent(images)
+
+    def compare(self, generated: Tensor, targets: list[Tensor]) -> Tensor:
+        """`forward` with the targets' phi at hand, from `targets` or a `TargetCache`."""
+        pairs = zip(self.represent(generated), targets, strict=True)
+        if self.power == 1:
+            return sum(MeanAbsoluteDifference.apply(a, b) for a, b in pairs)
+        return sum((a - b).square().flatten(1).mean(1, dtype=torch.float32) for a, b in pairs)
+
+
+class MeanAbsoluteDifference(torch.autograd.Function):
+    """mean |a - b| of each row [N], in float32; the gradient goes to `a` alone.
+
+    The maps are large and the arithmetic is nothing: time is memory traffic. This form reads and writes them 5 times,
+    forward and backward; the same from torch's own abs and mean does 11 times (and takes 3 times as long).
+    """
+
+    @staticmethod
+    def forward(ctx, a: Tensor, b: Tensor) -> Tensor:
+        """mean |a - b| over all but the first dimension."""
+        difference = a - b
+        ctx.save_for_backward(difference)
+        ctx.size = difference[0].numel()
+        dimensions = tuple(range(1, a.dim()))
+        return torch.linalg.vector_norm(difference, 1, dimensions, dtype=torch.float32) / ctx.size
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        """sign(a - b) / size, times the incoming gradient [N]."""
+        (difference,) = ctx.saved_tensors
+        scale = (gradient / ctx.size).to(difference.dtype).view(-1, *(1,) * (difference.dim() - 1))
+        return difference.sign().mul_(scale), None
+
+
+class TargetCache:
+    """phi of a whole data set, computed once: training images never change, so neither does what the network sees.
+
+    Args:
+        loss: whose phi.
+        images: uint8 [N, C, H, W].
+        device: where the maps are kept, and `loss` is.
+    """
+
+    def __init__(self, loss: ReconstructionLoss, images: Tensor, device: torch.device):
+        parts = [
+            [_channels_last(level) for level in loss.targets(batch.to(device).float() / 255)]
+            for batch in images.split(128)
+        ]
+        self.levels = [torch.cat(level) for level in zip(*parts, strict=True)]
+
+    def __getitem__(self, rows: Tensor) -> list[Tensor]:
+        """The targets of images by number, for `ReconstructionLoss.compare`."""
+        return [level[rows].movedim(-1, 1) if level.dim() == 4 else level[rows] for level in self.levels]
+
+    @staticmethod
+    def size(loss: ReconstructionLoss, images: Tensor, device: torch.device) -> int:
+        """Bytes that a cache of these images would take."""
+        one = loss.targets(images[:1].to(device).float() / 255)
+        return len(images) * sum(level.nbytes for level in one)
+
+
+class PerceptualRepresentation(nn.Module):
+    """Pixels, then the features of a frozen network: what Eq. 3 compares."""
+
+    def __init__(self, extractor: nn.Module):
+        super().__init__()
+        self.extractor = extractor
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Maps of images [N, C, H, W] in [0, 1]."""
+        return [images, *self.extractor(images)]
+
+
+def laplacian_pyramid(images: Tensor) -> list[Tensor]:
+    """Band-pass maps, finest first, and the last low-pass map, of images [N, C, H, W] (Bojanowski et al., Sec. 3.2).
+
+    Level j has 4^j times fewer pixels and weighs 2^(2j) in their sum, so that its mean weighs as much as any other's.
+    """
+    maps = []
+    while min(images.shape[-2:]) > 4:
+        smaller = avg_pool2d(images, 2, ceil_mode=True)
+        maps.append(images - interpolate(smaller, images.shape[-2:], mode="bilinear", align_corners=False))
+        images = smaller
+    return [*maps, images]
+
+
+def make_loss(name: str, image_size: int, dtype: torch.dtype = torch.float32) -> ReconstructionLoss:
+    """The loss called `name`, on the CPU; move it with `.to(device)`.
+
+    Args:
+        name: "vgg16", "vgg19", "random-vgg16" (perceptual, see features.make_extractor), "laplacian", "l1" or "l2".
+        image_size: px.
+        dtype: number format of the frozen network.
+
+    Raises:
+        ValueError: unknown name.
+        FileNotFoundError: a weights file is missing; says where to put it.
+    """
+    if name not in LOSSES:
+        raise ValueError(f"unknown loss {name!r}: choose one of {', '.join(LOSSES)}")
+    if name in features.EXTRACTORS:
+        return ReconstructionLoss(PerceptualRepresentation(features.make_extractor(name, image_size, dtype)))
+    if name == "laplacian":
+        return ReconstructionLoss(laplacian_pyramid)
+    return ReconstructionLoss(lambda images: [images], power=2 if name == "l2" else 1)
+
+
+def _channels_last(level: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, H, W, C] in memory, so that picked rows are channels-last, as the network's own maps are."""
+    return level.movedim(1, -1).contiguous() if level.dim() == 4 else level

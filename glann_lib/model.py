@@ -1,0 +1,192 @@
+"""GLANN as one object: fit it to images, sample, reconstruct, interpolate, invert, save, load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from glann_lib import sampling, storage
+from glann_lib.config import Config, make_config
+from glann_lib.data import ImageData, load_images
+from glann_lib.devices import resolve_precision, select_device
+from glann_lib.glo import Embedding, fit_glo
+from glann_lib.imle import Mapping, fit_imle
+from glann_lib.losses import make_loss
+from glann_lib.networks import InfoGANGenerator, LatentMapper, load_weights
+
+FORMAT = "glann-1"
+
+
+class Glann:
+    """A trained model: generator G, mapping T, and the latents of the training images.
+
+    Attributes:
+        generator: G, latents to images.
+        mapper: T, noise to latents.
+        latents: [N, latent_dim] on the unit sphere, one row a training image.
+        config: the settings that it was trained with.
+        record: where it comes from, plain values; travels with the file.
+    """
+
+    def __init__(
+        self, generator: InfoGANGenerator, mapper: LatentMapper, latents: Tensor, config: Config, record: dict
+    ):
+        self.generator, self.mapper = generator.eval(), mapper.eval()
+        self.latents, self.config, self.record = latents, config, record
+
+    @classmethod
+    def fit(
+        cls,
+        images: str | ImageData | ArrayLike,
+        profile: str = "quick",
+        *,
+        seed: int = 0,
+        device: str = "auto",
+        folder: str | Path | None = None,
+        **settings: Any,
+    ) -> Glann:
+        """Train both stages.
+
+        Args:
+            images: a data set's name ("mnist", "folder:my_photos"), an ImageData, or an array of images: uint8 or
+                floats in [0, 1], [N, S, S], [N, S, S, C] or [N, C, S, S].
+            profile: "quick" or "paper".
+            seed: of both stages.
+            device: "auto", "cuda", "mps" or "cpu".
+            folder: where checkpoints go; a training that was stopped goes on from there. None: nothing is written.
+            **settings: override a field of a stage: glo_epochs=50, imle_lr=1e-3, data_image_size=32.
+
+        Raises:
+            ValueError: bad images, settings or names; says what to do.
+            FloatingPointError: training met a number that is not finite; says where.
+        """
+        if isinstance(images, str):
+            config = make_config(images, profile, seed, **settings)
+            images = load_images(config.data, "train")
+        else:
+            images = images if isinstance(images, ImageData) else ImageData.from_array(images)
+            config = make_config("array", profile, seed, **{"data_image_size": images.images.shape[-1], **settings})
+        torch_device = select_device(device)
+        path = Path(folder) if folder else None
+        embedding = fit_glo(images.images, config.glo, torch_device, path and path / "glo.safetensors")
+        mapping = fit_imle(embedding.latents, config.imle, torch_device, path and path / "imle.safetensors")
+        return cls.join(embedding, mapping, config, {"data": images.describe()})
+
+    @classmethod
+    def join(cls, embedding: Embedding, mapping: Mapping, config: Config, record: dict[str, Any]) -> Glann:
+        """A model from its two finished stages."""
+        return cls(embedding.generator, mapping.mapper, embedding.latents, config, record)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.generator.parameters()).device
+
+    def sample(self, count: int, seed: int = 0) -> Tensor:
+        """New images G(T(e)), uint8 [count, C, S, S]; image i of a seed is the same whatever `count` is.
+
+        Raises:
+            ValueError: count below 1.
+        """
+        return sampling.sample(self.generator, self.mapper, count, seed)
+
+    def sample_gaussian(self, count: int, seed: int = 0) -> Tensor:
+        """What GLO alone would give: images of a Gaussian fitted to the latents, uint8 [count, C, S, S]."""
+        return sampling.decode(self.generator, sampling.GaussianSampler(self.latents).sample(count, seed))
+
+    def reconstruct(self, rows: ArrayLike | None = None) -> Tensor:
+        """Training images as G(z_i), uint8 [n, C, S, S].
+
+        Args:
+            rows: numbers of training images; None: all.
+
+        Raises:
+            IndexError: a number that no training image has.
+        """
+        latents = self.latents if rows is None else self.latents[torch.as_tensor(rows)]
+        return sampling.decode(self.generator, latents)
+
+    def interpolate(
+        self, start: int | Tensor, end: int | Tensor, steps: int = 9, path: str = "noise-spherical"
+    ) -> Tensor:
+        """Images on the way between two noises, uint8 [steps, C, S, S] (Sec. 4.3).
+
+        Args:
+            start, end: noises [noise_dim], or seeds: seed s is the image that `sample(1, s)` gives.
+            steps: 2 or more, the ends included.
+            path: "noise-linear", "noise-spherical" or "latent-linear".
+
+        Raises:
+            ValueError: unknown path; fewer than 2 steps.
+        """
+        ends = [self._noise(end) for end in (start, end)]
+        return sampling.interpolate_images(self.generator, self.mapper, *ends, steps, path)
+
+    def invert(
+        self, images: ArrayLike, space: str = "noise", *, restarts: int = 4, steps: int = 200, seed: int = 0
+    ) -> sampling.Inversion:
+        """The noises (Eq. 6) or latents whose images come nearest to given ones by the training's loss.
+
+        Args:
+            images: uint8, or floats in [0, 1], of the training images' size; as for `fit`.
+            space: "noise": e through G(T(e)); "latent": z through G(z), free of T.
+            restarts: starting codes an image; the best result is kept.
+            steps: of Adam.
+            seed: of the candidates among which the starts are chosen.
+
+        Raises:
+            ValueError: images of another size or number of channels; unknown space.
+        """
+        wanted = ImageData.from_array(images).images
+        shape = (self.generator.channels, self.generator.image_size, self.generator.image_size)
+        if tuple(wanted.shape[1:]) != shape:
+            raise ValueError(f"images are {tuple(wanted.shape[1:])}, the model's are {shape}: resize them first")
+        noise = sampling.draw_noise(1024, self.mapper.noise_dim, seed)
+        if space == "noise":
+            candidates, render = noise, lambda e: self.generator(self.mapper(e))
+        elif space == "latent":
+            candidates, render = sampling.run_blocks(self.mapper, noise), self.generator
+        else:
+            raise ValueError(f"unknown space {space!r}: choose noise or latent")
+        dtype = resolve_precision(self.config.glo.precision, self.device)
+        loss = make_loss(self.config.glo.loss, shape[-1], dtype).to(self.device)
+        return sampling.invert(render, candidates.to(self.device), wanted, loss, restarts, steps)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to one safetensors file.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        tensors = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
+        tensors |= {f"mapper.{name}": value for name, value in self.mapper.state_dict().items()}
+        tensors["latents"] = self.latents
+        channels, size = self.generator.channels, self.generator.image_size
+        record = {"format": FORMAT, "config": self.config.as_dict(), "image_shape": [channels, size, size]}
+        return storage.save_tensors(Path(path), tensors, record | {"record": self.record})
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto") -> Glann:
+        """A model that `save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is damaged, or no model of this library.
+        """
+        tensors, record = storage.load_tensors(Path(path))
+        if record.get("format") != FORMAT:
+            raise ValueError(f"{path} is not a GLANN model: name a file that Glann.save wrote")
+        config, (channels, size, _) = Config.from_dict(record["config"]), record["image_shape"]
+        generator = InfoGANGenerator(size, channels, config.glo.latent_dim, config.glo.normalisation)
+        mapper = LatentMapper(config.imle.noise_dim, config.glo.latent_dim, config.imle.hidden_dim)
+        load_weights(generator, tensors, "generator.")
+        load_weights(mapper, tensors, "mapper.")
+        device = select_device(device)
+        return cls(generator.to(device), mapper.to(device), tensors["latents"].to(device), config, record["record"])
+
+    def _noise(self, end: int | Tensor) -> Tensor:
+        return sampling.draw_noise(1, self.mapper.noise_dim, end)[0] if isinstance(end, int) else end

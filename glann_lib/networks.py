@@ -1,0 +1,130 @@
+"""The networks of the paper: the generator G: z -> image (Sec. 4.1) and the mapping T: e -> z (Sec. 3.4.2).
+
+G is the generator of InfoGAN as Lucic et al. (2018) fixed it for all their models, in the variants that the authors'
+released code and that protocol use. T has two hidden layers of 128 with BatchNorm and ReLU.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+IMAGE_SIZES = (28, 32, 64)
+
+
+class InfoGANGenerator(nn.Module):
+    """G: latents on the unit sphere to images, by two linear layers and two transposed convolutions.
+
+    Differs from the paper's text in nothing; what the text leaves out follows the authors' released code, or Lucic
+    et al. where `normalisation` says so.
+
+    Args:
+        image_size: height and width of the images, px: 28, 32 or 64.
+        channels: 1 (grey) or 3 (colour).
+        latent_dim: dimensions of z.
+        normalisation: "batch": BatchNorm after the second linear layer and the first transposed convolution
+            (released code, grey images); "none": no BatchNorm (released code, CIFAR-10); "lucic": biases everywhere and
+            BatchNorm after all three hidden layers, weights from N(0, 0.02^2) (Lucic et al.).
+
+    Raises:
+        ValueError: a size, number of channels or variant that there is not.
+    """
+
+    def __init__(self, image_size: int, channels: int, latent_dim: int = 64, normalisation: str = "batch"):
+        super().__init__()
+        if image_size not in IMAGE_SIZES:
+            raise ValueError(f"no generator for {image_size} px: resize the images to 28, 32 or 64 px")
+        if channels not in (1, 3):
+            raise ValueError(f"images have {channels} channels: give grey (1) or colour (3)")
+        if normalisation not in ("batch", "none", "lucic"):
+            raise ValueError(f"unknown normalisation {normalisation!r}: choose batch, none or lucic")
+        self.image_size, self.channels, self.latent_dim = image_size, channels, latent_dim
+        side, lucic, normalise = image_size // 4, normalisation == "lucic", normalisation != "none"
+
+        self.layers = nn.Sequential(
+            nn.Linear(latent_dim, 1024, bias=lucic),
+            nn.BatchNorm1d(1024) if lucic else nn.Identity(),
+            nn.LeakyReLU(0.2),
+            nn.Linear(1024, 128 * side**2, bias=lucic),
+            nn.BatchNorm1d(128 * side**2) if normalise else nn.Identity(),
+            nn.LeakyReLU(0.2),
+            nn.Unflatten(1, (128, side, side)),
+            nn.ConvTranspose2d(128, 64, kernel_size=4, stride=2, padding=1),
+            nn.BatchNorm2d(64) if normalise else nn.Identity(),
+            nn.LeakyReLU(0.2),
+            nn.ConvTranspose2d(64, channels, kernel_size=4, stride=2, padding=1),
+            nn.Sigmoid(),
+        )
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear | nn.ConvTranspose2d):
+                _initialise(layer, std=0.02 if lucic else None)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Images in [0, 1], [N, C, S, S], of latents [N, latent_dim]; the latents' norms do not matter."""
+        # The norm counts as a constant (released code): the gradient is not projected on the sphere's tangent.
+        return self.layers(z / z.norm(dim=1, keepdim=True).detach())
+
+
+class LatentMapper(nn.Module):
+    """T: noise to latents, noise_dim -> 128 -> 128 -> latent_dim, linear layers without bias (Sec. 4.1).
+
+    The output is not normalised: G divides by the norm, and Eq. 4 and 5 compare T(e) with z as they are.
+
+    Args:
+        noise_dim: dimensions of e.
+        latent_dim: dimensions of z.
+        hidden_dim: width of the two hidden layers.
+    """
+
+    def __init__(self, noise_dim: int = 32, latent_dim: int = 64, hidden_dim: int = 128):
+        super().__init__()
+        self.noise_dim, self.latent_dim = noise_dim, latent_dim
+        self.layers = nn.Sequential(
+            nn.Linear(noise_dim, hidden_dim, bias=False),
+            nn.BatchNorm1d(hidden_dim),
+            nn.ReLU(),
+            nn.Linear(hidden_dim, hidden_dim, bias=False),
+            nn.BatchNorm1d(hidden_dim),
+            nn.ReLU(),
+            nn.Linear(hidden_dim, latent_dim, bias=False),
+        )
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear):
+                _initialise(layer)
+
+    def forward(self, e: Tensor) -> Tensor:
+        """Latents [N, latent_dim] of noises [N, noise_dim] drawn from N(0, I)."""
+        return self.layers(e)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """How many numbers training changes in `network`."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def load_weights(network: nn.Module, state: dict[str, Tensor], prefix: str) -> None:
+    """Give `network` the tensors of `state` whose names begin with `prefix`.
+
+    Raises:
+        ValueError: they are of another architecture.
+    """
+    own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    wanted = {name: value.shape for name, value in network.state_dict().items()}
+    if {name: value.shape for name, value in own.items()} != wanted:
+        raise ValueError(
+            f"the file's {prefix[:-1]} is of another architecture: load it with the settings it was made by"
+        )
+    network.load_state_dict(own)
+
+
+@torch.no_grad()
+def _initialise(layer: nn.Module, std: float | None = None) -> None:
+    """Weights from N(0, std^2), or Xavier normal with gain sqrt(2) where std is None; biases zero."""
+    if std is None:
+        nn.init.xavier_normal_(layer.weight, gain=math.sqrt(2))
+    else:
+        nn.init.normal_(layer.weight, std=std)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

@@ -1,0 +1,276 @@
+"""Figures: arrays in, a matplotlib figure out; nothing is computed, trained or saved here.
+
+One style for all: small type, no clutter, colours that colour-blind readers tell apart (Okabe and Ito). Images are
+drawn pixel by pixel.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
+TEN_COLOURS = ListedColormap([*COLOURS, "#f0e442", "#7a3b00"])
+STYLE = {
+    "figure.dpi": 110,
+    "figure.facecolor": "white",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": plt.cycler(color=COLOURS),
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+}
+CELL = 0.55  # inches that one image takes in a grid
+GAP = 2  # px between images
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Give a plotting function the house style; its figure is shown once, by whoever shows it."""
+
+    @functools.wraps(draw)
+    def drawing(*args: Any, **kwargs: Any) -> Figure:
+        with plt.rc_context(STYLE):
+            figure = draw(*args, **kwargs)
+        plt.close(figure)  # the notebook shows the returned figure: not a second time at the cell's end
+        return figure
+
+    return drawing
+
+
+@styled
+def plot_images(images: ArrayLike, columns: int = 10, title: str = "", ax: Axes | None = None) -> Figure:
+    """A grid of images, row by row.
+
+    Args:
+        images: uint8 [N, C, H, W], C 1 or 3.
+        columns: images a row.
+        title: above the grid.
+        ax: where to draw; None: a new figure.
+    """
+    images = np.asarray(images)
+    rows = math.ceil(len(images) / columns)
+    figure, ax = _axes(ax, (columns * CELL, rows * CELL + 0.3 * bool(title)))
+    _show(ax, _tile([images[r * columns : (r + 1) * columns] for r in range(rows)], columns))
+    ax.set_title(title)
+    return figure
+
+
+@styled
+def plot_strips(strips: Mapping[str, ArrayLike], title: str = "", ax: Axes | None = None) -> Figure:
+    """Rows of images one below the other, each with its name on the left.
+
+    Args:
+        strips: name -> uint8 [N, C, H, W].
+        title: above the rows.
+        ax: where to draw; None: a new figure.
+    """
+    rows = [np.asarray(images) for images in strips.values()]
+    columns = max(len(row) for row in rows)
+    label_width = 0.09 * max(len(name) for name in strips)
+    figure, ax = _axes(ax, (columns * CELL + label_width, len(rows) * CELL + 0.3 * bool(title)))
+    height = rows[0].shape[2]
+    _show(ax, _tile(rows, columns))
+    ax.set_yticks([(height + GAP) * r + height / 2 for r in range(len(rows))], list(strips))
+    ax.tick_params(length=0)
+    ax.set_title(title)
+    return figure
+
+
+@styled
+def plot_curves(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    log: bool = False,
+    ax: Axes | None = None,
+) -> Figure:
+    """Lines, each with its name at its end.
+
+    Args:
+        curves: name -> (x [N], y [N]).
+        xlabel, ylabel: what the axes show, with units.
+        title: above the axes.
+        log: a logarithmic y axis.
+        ax: where to draw; None: a new figure.
+    """
+    figure, ax = _axes(ax, (5.6, 2.8))
+    for name, (x, y) in curves.items():
+        ax.plot(x, y, label=name, marker="o" if len(x) < 15 else None, markersize=3)
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if log:
+        ax.set_yscale("log")
+    if len(curves) > 1:
+        ax.legend()
+    return figure
+
+
+@styled
+def plot_bars(values: Mapping[str, float], xlabel: str, title: str = "", ax: Axes | None = None) -> Figure:
+    """Horizontal bars with their values written beside them.
+
+    Args:
+        values: name -> value, drawn from top to bottom.
+        xlabel: what the values are, with unit and orientation.
+        title: above the axes.
+        ax: where to draw; None: a new figure.
+    """
+    figure, ax = _axes(ax, (5.6, 0.36 * len(values) + 0.9))
+    bars = ax.barh(list(values), list(values.values()), color=COLOURS[0], height=0.6)
+    ax.bar_label(bars, fmt=lambda value: f"{value:.3g}", padding=3)
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.margins(x=0.12)
+    ax.set(xlabel=xlabel, title=title)
+    return figure
+
+
+@styled
+def plot_projection(
+    points: ArrayLike, labels: ArrayLike | None = None, class_names: Sequence[str] = (), title: str = ""
+) -> Figure:
+    """Points of a two-dimensional projection, coloured by label.
+
+    Args:
+        points: [N, 2].
+        labels: [N] from 0, or None: one colour.
+        class_names: names of the labels; empty: their numbers. Above 10 labels no colour is given.
+        title: above the axes.
+    """
+    points = np.asarray(points)
+    figure, ax = _axes(None, (5.6, 4.4))
+    known = [] if labels is None else sorted(set(np.asarray(labels).tolist()))
+    if 1 < len(known) <= 10:
+        for label in known:
+            rows = points[np.asarray(labels) == label]
+            name = class_names[label] if len(class_names) else str(label)
+            ax.scatter(*rows.T, s=5, color=TEN_COLOURS(label), label=name, linewidths=0)
+        ax.legend(markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))
+    else:
+        ax.scatter(*points.T, s=5, linewidths=0)
+    ax.set(title=title, xlabel="first principal direction", ylabel="second", aspect="equal")
+    return figure
+
+
+@styled
+def plot_covering(targets: ArrayLike, snapshots: Mapping[int, ArrayLike]) -> Figure:
+    """T learning to cover the latents: one panel an epoch, latents in grey, mapped noises in colour.
+
+    Args:
+        targets: projected latents [N, 2].
+        snapshots: epoch -> projected T(e) [M, 2].
+    """
+    targets = np.asarray(targets)
+    figure, axes = plt.subplots(
+        1, len(snapshots), figsize=(1.9 * len(snapshots), 2.2), sharex=True, sharey=True, layout="constrained"
+    )
+    for ax, (epoch, mapped) in zip(np.atleast_1d(axes), snapshots.items(), strict=True):
+        ax.scatter(*targets.T, s=2, color="#c8c8c8", linewidths=0, label="latents z", rasterized=True)
+        ax.scatter(*np.asarray(mapped).T, s=3, color=COLOURS[1], linewidths=0, label="T(e)", rasterized=True)
+        ax.set(title=f"epoch {epoch}", aspect="equal", xticks=[], yticks=[])
+    handles, names = ax.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, markerscale=4)
+    return figure
+
+
+@styled
+def plot_neighbours(queries: ArrayLike, neighbours: Mapping[str, ArrayLike], title: str = "") -> Figure:
+    """Each query image and, to its right, its nearest images under one or more distances.
+
+    Args:
+        queries: uint8 [N, C, H, W].
+        neighbours: name of the distance -> uint8 [N, k, C, H, W], nearest first.
+        title: above the panels.
+    """
+    queries = np.asarray(queries)
+    widths = [1, *(np.asarray(images).shape[1] for images in neighbours.values())]
+    figure, axes = plt.subplots(
+        1,
+        len(widths),
+        figsize=(sum(widths) * CELL + 0.2 * len(widths), len(queries) * CELL + 0.6),
+        width_ratios=widths,
+        layout="constrained",
+    )
+    panels = {"image": queries[:, None], **{name: np.asarray(images) for name, images in neighbours.items()}}
+    for ax, (name, images) in zip(axes, panels.items(), strict=True):
+        _show(ax, _tile(list(images), images.shape[1]))
+        ax.set_title(name)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+@styled
+def plot_architecture(noise: ArrayLike, latent: ArrayLike, image: ArrayLike) -> Figure:
+    """Fig. 1 with real values: a noise e, its latent z = T(e), the image G(z), and the arrows between them.
+
+    Args:
+        noise: [noise_dim].
+        latent: [latent_dim].
+        image: uint8 [C, H, W].
+    """
+    noise, latent, image = np.asarray(noise), np.asarray(latent), np.asarray(image)
+    figure, axes = plt.subplots(1, 5, figsize=(7.2, 2.2), width_ratios=[1.1, 1.5, 1.1, 1.5, 2], layout="constrained")
+    for ax, vector, name in ((axes[0], noise, "noise $e$"), (axes[2], latent, "latent $z = T(e)$")):
+        limit = np.abs(vector).max()
+        ax.imshow(vector.reshape(-1, 4), cmap="RdBu_r", vmin=-limit, vmax=limit)
+        ax.set_title(f"{name}\n[{len(vector)}]", loc="center")
+    for ax, name, note in ((axes[1], "$T$", "IMLE mapping\n(Eq. 4, 5)"), (axes[3], "$G$", "GLO generator\n(Eq. 3)")):
+        ax.annotate("", (1.0, 0.5), (0.0, 0.5), arrowprops={"arrowstyle": "-|>", "color": "#444444", "lw": 1.5})
+        ax.text(0.5, 0.56, name, ha="center", va="bottom", fontsize=16)
+        ax.text(0.5, 0.42, note, ha="center", va="top", fontsize=8, color="#444444")
+        ax.set(xlim=(0, 1), ylim=(0, 1))
+    axes[4].imshow(_pixels(image), **_colour_scale(image))
+    axes[4].set_title(f"image $I = G(z)$\n{list(image.shape)}", loc="center")
+    for ax in axes:
+        ax.axis("off")
+    return figure
+
+
+def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    if ax is not None:
+        return ax.figure, ax
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    return figure, ax
+
+
+def _tile(rows: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Rows of uint8 images [n, C, H, W] as one picture [C, H', W'] with white gaps."""
+    channels, height, width = rows[0].shape[1:]
+    shape = (channels, len(rows) * (height + GAP) - GAP, columns * (width + GAP) - GAP)
+    picture = np.full(shape, 255, np.uint8)
+    for r, row in enumerate(rows):
+        for c, image in enumerate(row):
+            top, left = r * (height + GAP), c * (width + GAP)
+            picture[:, top : top + height, left : left + width] = image
+    return picture
+
+
+def _show(ax: Axes, picture: np.ndarray) -> None:
+    ax.imshow(_pixels(picture), **_colour_scale(picture))
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def _pixels(image: np.ndarray) -> np.ndarray:
+    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+
+
+def _colour_scale(image: np.ndarray) -> dict[str, Any]:
+    scale = {"cmap": "gray", "vmin": 0, "vmax": 255} if len(image) == 1 else {}
+    return {"interpolation": "nearest", **scale}

@@ -1,0 +1,195 @@
+"""New images from trained networks: e -> T -> G (Sec. 3.4.3), interpolation, inversion (Eq. 6), the GLO Gaussian.
+
+Networks run in eval mode on blocks of a fixed number of rows, the last one filled up: memory is bounded, and image i of
+a seed is the same bits however many images are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from glann_lib.devices import seeded
+from glann_lib.losses import ReconstructionLoss
+from glann_lib.neighbours import nearest_neighbours
+
+BLOCK = 64  # rows that a network sees at once
+PATHS = ("noise-linear", "noise-spherical", "latent-linear")
+
+
+def draw_noise(count: int, noise_dim: int, seed: int) -> Tensor:
+    """Noises e ~ N(0, I), [count, noise_dim], on the CPU; row i of a seed does not depend on `count`.
+
+    Raises:
+        ValueError: count below 1.
+    """
+    if count < 1:
+        raise ValueError(f"{count} images asked for: ask for 1 or more")
+    rows = -(-count // 16) * 16  # torch draws in runs of 16 numbers, and whole runs only are the same for any length
+    return torch.randn(rows, noise_dim, generator=seeded(seed, "noise"))[:count]
+
+
+@torch.no_grad()
+def run_blocks(network: nn.Module, rows: Tensor) -> Tensor:
+    """`network` in eval mode over rows [N, D], in blocks of fixed size on the network's device; result on the CPU."""
+    network.eval()
+    device = next(network.parameters()).device
+    outputs = []
+    for block in rows.split(BLOCK):
+        filled = torch.cat([block, block[:1].expand(BLOCK - len(block), -1)])
+        outputs.append(network(filled.to(device))[: len(block)].float().cpu())
+    return torch.cat(outputs)
+
+
+def decode(generator: nn.Module, latents: Tensor) -> Tensor:
+    """Images G(z), uint8 [N, C, S, S] on the CPU, of latents [N, latent_dim] of any norm."""
+    images = [run_blocks(generator, rows).mul(255).round().to(torch.uint8) for rows in latents.split(1024)]
+    return torch.cat(images)
+
+
+def sample(generator: nn.Module, mapper: nn.Module, count: int, seed: int) -> Tensor:
+    """New images G(T(e)), uint8 [count, C, S, S] on the CPU (Sec. 3.4.3)."""
+    return decode(generator, run_blocks(mapper, draw_noise(count, mapper.noise_dim, seed)))
+
+
+def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> Tensor:
+    """Points on the way from `start` [D] to `end` [D], both included, [steps, D].
+
+    Args:
+        start, end: the ends.
+        steps: 2 or more.
+        spherical: along a great circle, the length changing evenly, so that points between two noises are as long as
+            noises are. Else along the straight line.
+
+    Raises:
+        ValueError: fewer than 2 steps, or ends of different size.
+    """
+    if steps < 2 or start.shape != end.shape or start.dim() != 1:
+        raise ValueError(
+            f"from {list(start.shape)} to {list(end.shape)} in {steps} steps: 2 steps or more, equal sizes"
+        )
+    t = torch.linspace(0, 1, steps)[:, None].to(start)
+    if not spherical:
+        return (1 - t) * start + t * end
+    lengths = start.norm(), end.norm()
+    a, b = start / lengths[0], end / lengths[1]
+    angle = torch.acos((a @ b).clamp(-1 + 1e-6, 1 - 1e-6))
+    direction = (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+    return direction * ((1 - t) * lengths[0] + t * lengths[1])
+
+
+def interpolate_images(
+    generator: nn.Module, mapper: nn.Module, start: Tensor, end: Tensor, steps: int = 9, path: str = "noise-spherical"
+) -> Tensor:
+    """Images on the way between two noises, uint8 [steps, C, S, S] (Sec. 4.3).
+
+    Args:
+        generator, mapper: G and T.
+        start, end: noises [noise_dim].
+        steps: 2 or more, the ends included.
+        path: "noise-linear", "noise-spherical", or "latent-linear" (between T(start) and T(end)).
+
+    Raises:
+        ValueError: unknown path, or as `interpolate`.
+    """
+    if path not in PATHS:
+        raise ValueError(f"unknown path {path!r}: choose one of {', '.join(PATHS)}")
+    if path == "latent-linear":
+        first, last = run_blocks(mapper, torch.stack([start, end]))
+        return decode(generator, interpolate(first, last, steps))
+    return decode(generator, run_blocks(mapper, interpolate(start, end, steps, path == "noise-spherical")))
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """What `invert` found: codes [N, D], their images uint8 [N, C, S, S], and their losses [N]."""
+
+    codes: Tensor
+    images: Tensor
+    loss: Tensor
+
+
+def invert(
+    render: Callable[[Tensor], Tensor],
+    candidates: Tensor,
+    images: Tensor,
+    loss: ReconstructionLoss,
+    restarts: int = 4,
+    steps: int = 200,
+    lr: float = 0.05,
+) -> Inversion:
+    """The codes whose images come nearest to given ones: e = arg min loss(G(T(e)), I) (Eq. 6), by Adam.
+
+    The loss has many local minima, so every image starts from several codes: the candidates whose images are nearest to
+    it in pixels. Of the codes they end in the best is kept.
+
+    Args:
+        render: codes [n, D] -> images [n, C, S, S] in [0, 1], with gradients; on the device of `loss`.
+        candidates: [M, D] codes to start from, M at least `restarts`; noises, or training latents.
+        images: uint8 [N, C, S, S].
+        loss: the loss to minimise.
+        restarts: starting codes an image.
+        steps: of Adam.
+        lr: its step size, in units of the code.
+    """
+    device = candidates.device
+    with torch.no_grad():
+        pixels = torch.cat([render(rows).flatten(1) for rows in candidates.split(BLOCK)])
+    wanted = images.to(device).float() / 255
+    start = nearest_neighbours(wanted.flatten(1), pixels, k=restarts).index
+    found = [
+        _descend(render, candidates[rows.flatten()], target.repeat_interleave(restarts, 0), loss, steps, lr)
+        for rows, target in zip(start.split(16), wanted.split(16), strict=True)
+    ]
+    codes = torch.cat([codes for codes, _ in found]).unflatten(0, (len(images), restarts))
+    values = torch.cat([values for _, values in found]).unflatten(0, (len(images), restarts))
+    best = values.argmin(1)
+    codes = codes[torch.arange(len(images), device=device), best]
+    with torch.no_grad():
+        result = torch.cat([render(rows) for rows in codes.split(BLOCK)])
+    return Inversion(codes.cpu(), result.mul(255).round().to(torch.uint8).cpu(), values.amin(1).cpu())
+
+
+def _descend(
+    render: Callable[[Tensor], Tensor], start: Tensor, target: Tensor, loss: ReconstructionLoss, steps: int, lr: float
+) -> tuple[Tensor, Tensor]:
+    """Codes after `steps` of Adam whose step size falls to zero, and their losses; each code for itself."""
+    codes = start.clone().requires_grad_()
+    optimiser = torch.optim.Adam([codes], lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for _ in range(steps):
+        optimiser.zero_grad(set_to_none=True)
+        loss(render(codes), target).sum().backward(inputs=[codes])
+        optimiser.step()
+        schedule.step()
+    codes = codes.detach()
+    with torch.no_grad():
+        return codes, loss(render(codes), target)
+
+
+class GaussianSampler:
+    """The sampler of the original GLO: a Gaussian with full covariance fitted to the latents (Sec. 3.3).
+
+    Args:
+        latents: [N, D], N at least 2.
+
+    Raises:
+        ValueError: fewer than 2 latents.
+    """
+
+    def __init__(self, latents: Tensor):
+        if len(latents) < 2:
+            raise ValueError("a Gaussian needs 2 latents or more")
+        latents = latents.double().cpu()
+        self.mean = latents.mean(0)
+        values, vectors = torch.linalg.eigh(torch.cov(latents.T))
+        self.root = vectors * values.clamp(min=0).sqrt()  # root root^T = covariance, which may be singular
+
+    def sample(self, count: int, seed: int) -> Tensor:
+        """Latents on the unit sphere, float32 [count, D]."""
+        white = draw_noise(count, len(self.mean), seed).double()
+        latents = self.mean + white @ self.root.T
+        return (latents / latents.norm(dim=1, keepdim=True)).float()
