@@ -44,12 +44,14 @@ class Embedding:
         latents: [N, latent_dim] on the unit sphere, one row a training image.
         history: a record an epoch.
         snapshots: epoch -> uint8 [WATCHED, C, H, W], reconstructions of the first training images.
+        config: the settings.
     """
 
     generator: InfoGANGenerator
     latents: Tensor
     history: list[GLOEpoch]
     snapshots: dict[int, Tensor]
+    config: GLOConfig
 
 
 class GLO:
@@ -69,7 +71,9 @@ class GLO:
 
     def __init__(self, images: Tensor, config: GLOConfig, device: torch.device):
         if len(images) < config.batch_size:
-            raise ValueError(f"batch_size {config.batch_size} is larger than the data, {len(images)} images: lower it")
+            raise ValueError(
+                f"batch_size {config.batch_size} is larger than the data, {len(images)} images: lower glo_batch_size"
+            )
         self.config, self.epochs, self.device = config, config.epochs, device
         self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(images))
         self.images = devices.place(images, device)
@@ -186,7 +190,7 @@ def fit_glo(
     """
     stage = GLO(images, config, torch.device(device))
     history = training.run(stage, path)
-    return Embedding(stage.generator.eval(), stage.latents.detach(), history, stage.snapshots)
+    return Embedding(stage.generator.eval(), stage.latents.detach(), history, stage.snapshots, config)
 
 
 def load_embedding(path: Path, device: torch.device | str = "cpu") -> Embedding:
@@ -199,8 +203,9 @@ def load_embedding(path: Path, device: torch.device | str = "cpu") -> Embedding:
     state, record = storage.load_tensors(path)
     if record.get("stage") != GLO.name:
         raise ValueError(f"{path} does not hold a GLO embedding: name the file that fit_glo wrote")
-    config, (channels, size, _) = record["config"], record["image_shape"]
-    generator = InfoGANGenerator(size, channels, config["latent_dim"], config["normalisation"])
+    config, (channels, size, _) = GLOConfig(**record["config"]), record["image_shape"]
+    generator = InfoGANGenerator(size, channels, config.latent_dim, config.normalisation)
     load_weights(generator, state, "generator.")
     history = [GLOEpoch(**row) for row in record["history"]]
-    return Embedding(generator.to(device).eval(), state["latents"].to(device), history, training.snapshots(state))
+    generator, latents = generator.to(device).eval(), state["latents"].to(device)
+    return Embedding(generator, latents, history, training.snapshots(state), config)

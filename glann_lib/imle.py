@@ -48,11 +48,19 @@ class IMLEEpoch:
 
 @dataclass(frozen=True)
 class Mapping:
-    """What stage 2 leaves: T in eval mode, a record an epoch, and epoch -> T(e) [WATCHED, latent_dim] of fixed e."""
+    """What stage 2 leaves.
+
+    Attributes:
+        mapper: T, in eval mode.
+        history: a record an epoch.
+        snapshots: epoch -> T(e) [WATCHED, latent_dim] of noises that stay the same.
+        config: the settings.
+    """
 
     mapper: LatentMapper
     history: list[IMLEEpoch]
     snapshots: dict[int, Tensor]
+    config: IMLEConfig
 
 
 class IMLE:
@@ -73,7 +81,7 @@ class IMLE:
     def __init__(self, latents: Tensor, config: IMLEConfig, device: torch.device):
         if len(latents) < config.batch_size:
             raise ValueError(
-                f"batch_size {config.batch_size} is larger than the data, {len(latents)} latents: lower it"
+                f"batch_size {config.batch_size} is larger than the data, {len(latents)} latents: lower imle_batch_size"
             )
         self.config, self.epochs, self.device = config, config.epochs, device
         self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(latents))
@@ -165,7 +173,7 @@ def fit_imle(
     """
     stage = IMLE(latents, config, torch.device(device))
     history = training.run(stage, path)
-    return Mapping(stage.mapper.eval(), history, stage.snapshots)
+    return Mapping(stage.mapper.eval(), history, stage.snapshots, config)
 
 
 def load_mapping(path: Path, device: torch.device | str = "cpu") -> Mapping:
@@ -178,8 +186,8 @@ def load_mapping(path: Path, device: torch.device | str = "cpu") -> Mapping:
     state, record = storage.load_tensors(path)
     if record.get("stage") != IMLE.name:
         raise ValueError(f"{path} does not hold an IMLE mapping: name the file that fit_imle wrote")
-    config = record["config"]
-    mapper = LatentMapper(config["noise_dim"], record["latent_dim"], config["hidden_dim"])
+    config = IMLEConfig(**record["config"])
+    mapper = LatentMapper(config.noise_dim, record["latent_dim"], config.hidden_dim)
     load_weights(mapper, state, "mapper.")
     history = [IMLEEpoch(**row) for row in record["history"]]
-    return Mapping(mapper.to(device).eval(), history, training.snapshots(state))
+    return Mapping(mapper.to(device).eval(), history, training.snapshots(state), config)

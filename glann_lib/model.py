@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ class Glann:
             images = load_images(config.data, "train")
         else:
             images = images if isinstance(images, ImageData) else ImageData.from_array(images)
-            config = make_config("array", profile, seed, **{"data_image_size": images.images.shape[-1], **settings})
+            channels, size = images.images.shape[1], images.images.shape[-1]
+            own = {"data_image_size": size, "glo_normalisation": "batch" if channels == 1 else "none"}
+            config = make_config("array", profile, seed, **{**own, **settings})
         torch_device = select_device(device)
         path = Path(folder) if folder else None
         embedding = fit_glo(images.images, config.glo, torch_device, path and path / "glo.safetensors")
@@ -78,7 +81,8 @@ class Glann:
 
     @classmethod
     def join(cls, embedding: Embedding, mapping: Mapping, config: Config, record: dict[str, Any]) -> Glann:
-        """A model from its two finished stages."""
+        """A model from its two finished stages; each brings the settings that it was trained with."""
+        config = dataclasses.replace(config, glo=embedding.config, imle=mapping.config)
         return cls(embedding.generator, mapping.mapper, embedding.latents, config, record)
 
     @property

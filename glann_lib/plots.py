@@ -264,6 +264,7 @@ def _tile(rows: Sequence[np.ndarray], columns: int) -> np.ndarray:
 def _show(ax: Axes, picture: np.ndarray) -> None:
     ax.imshow(_pixels(picture), **_colour_scale(picture))
     ax.set(xticks=[], yticks=[])
+    ax.grid(visible=False)
     ax.spines[:].set_visible(False)
 
 

@@ -41,9 +41,10 @@ def results_root(results_dir: str | Path = "results") -> Path:
 def run_name(dataset: str, profile: str) -> str:
     """The run's folder name, "mnist-quick"; for "folder:PATH" the last two parts of the path stand in it."""
     if dataset.startswith(config.FOLDER):
-        path = Path(dataset.removeprefix(config.FOLDER)).expanduser().resolve()
-        words = "-".join(["folder", *path.with_suffix("").parts[-2:]])
-        dataset = re.sub(r"[^A-Za-z0-9]+", "-", words).strip("-").lower()
+        # The path as written, not resolved: the name must not depend on the working folder.
+        path = Path(dataset.removeprefix(config.FOLDER))
+        words = "-".join(["folder", *path.parts[-2:-1], path.stem])
+        dataset = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
     return f"{dataset}-{profile}"
 
 
@@ -80,6 +81,16 @@ def provenance(device: torch.device | str, **facts: Any) -> dict[str, Any]:
         "versions": {name: metadata.version(name) for name in RECORDED_PACKAGES},
         **facts,
     }
+
+
+def describe(record: dict[str, Any]) -> str:
+    """The heart of a provenance record as one line to print."""
+    data, commit = record["data"], (record["commit"] or "none")[:7] + "+changes" * record["uncommitted_changes"]
+    count, size = f"{data['count']:,}", "x".join(str(n) for n in [data["channels"], *data["size"]])
+    return (
+        f"{data['name']}: {count} images {size} · profile {record['config']['profile']} · seed {record['seed']} · "
+        f"{record['device']} · torch {record['versions']['torch']} · commit {commit}"
+    )
 
 
 def device_name(device: torch.device | str) -> str:
