@@ -9,11 +9,13 @@ check its arguments before anything is installed.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
 DATASETS = ("digits", "mnist", "fashion", "cifar10", "svhn", "celeba")
 PROFILES = ("quick", "paper")
+LOSSES = ("vgg16", "vgg19", "random-vgg16", "laplacian", "l1", "l2")
 FOLDER = "folder:"
 ARRAY = "array"  # images that the caller holds in memory
 
@@ -40,7 +42,8 @@ class DataConfig:
         if self.image_size not in (28, 32, 64):
             raise ValueError(f"image_size is {self.image_size}: choose 28, 32 or 64 px")
         for name in ("train_images", "test_images"):
-            _require_positive(self, name, allow_none=True)
+            if getattr(self, name) is not None:
+                _require_positive(self, name, whole=True)
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,12 @@ class GLOConfig:
     cache_mib: int = 1536  # MiB; what the loss network sees of all images is kept in memory where it takes no more
 
     def __post_init__(self) -> None:
-        for name in ("latent_dim", "epochs", "batch_size", "latent_lr", "generator_lr_ratio", "decay_every"):
+        for name in ("latent_dim", "epochs", "batch_size", "decay_every"):
+            _require_positive(self, name, whole=True)
+        for name in ("latent_lr", "generator_lr_ratio", "decay", "latent_init_std"):
             _require_positive(self, name)
+        _require_part(self, "beta1")
+        _require_choice(self, "loss", LOSSES)
         _require_choice(self, "normalisation", ("batch", "none", "lucic"))
         _require_choice(self, "optimiser", ("official", "persistent"))
         _require_choice(self, "precision", ("auto", "float32", "bfloat16"))
@@ -94,8 +101,11 @@ class IMLEConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("noise_dim", "hidden_dim", "epochs", "batch_size", "noise_per_latent", "lr"):
-            _require_positive(self, name)
+        for name in ("noise_dim", "hidden_dim", "epochs", "batch_size", "noise_per_latent"):
+            _require_positive(self, name, whole=True)
+        _require_positive(self, "lr")
+        _require_part(self, "beta1")
+        _require_part(self, "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -175,10 +185,16 @@ def _quick(dataset: str, kind: str) -> Config:
     )
 
 
-def _require_positive(config: Any, name: str, allow_none: bool = False) -> None:
+def _require_positive(config: Any, name: str, whole: bool = False) -> None:
     value = getattr(config, name)
-    if not (value is None and allow_none) and not (value is not None and value > 0):
-        raise ValueError(f"{name} is {value!r}: give a number above 0")
+    if not isinstance(value, int if whole else (int, float)) or not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value!r}: give a {'whole ' * whole}number above 0")
+
+
+def _require_part(config: Any, name: str) -> None:
+    value = getattr(config, name)
+    if not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ValueError(f"{name} is {value!r}: give a number from 0 to below 1")
 
 
 def _require_choice(config: Any, name: str, choices: tuple[str, ...]) -> None:

@@ -131,20 +131,22 @@ def _randomise(layers: nn.Sequential, seed: int) -> None:
 
 def _load_vgg16(layers: nn.Sequential, path: Path) -> None:
     """ImageNet weights in torchvision's format, from `path` or else by download."""
+    here = path.is_file()
     try:
-        if path.is_file():
+        if here:
             state = torch.load(path, map_location="cpu", weights_only=True)
         else:
             state = VGG16_Weights.DEFAULT.get_state_dict(progress=False, check_hash=True)
         prefix = "features."
         layers.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    except OSError:
+    except (OSError, RuntimeError, pickle.UnpicklingError, AttributeError, EOFError) as error:
+        if here or not isinstance(error, OSError):  # torch.load gives OSError, too, for a file cut short
+            advice = "download the file again"
+            raise ValueError(f"{path.name} does not hold torchvision's VGG16 weights: {advice}") from None
         raise FileNotFoundError(
             f"the ImageNet weights of VGG16 are not here and cannot be downloaded: put {VGG16_FILE} into data/weights "
             "or into the folder that GLANN_WEIGHTS names, or choose the loss random-vgg16, which needs no file"
         ) from None
-    except (RuntimeError, pickle.UnpicklingError, AttributeError, EOFError):
-        raise ValueError(f"{path.name} does not hold torchvision's VGG16 weights: download the file again") from None
 
 
 def _load_vgg19(layers: nn.Sequential, path: Path) -> None:

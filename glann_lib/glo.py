@@ -74,6 +74,8 @@ class GLO:
             raise ValueError(
                 f"batch_size {config.batch_size} is larger than the data, {len(images)} images: lower glo_batch_size"
             )
+        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[2] != images.shape[3]:
+            raise ValueError(f"images are {images.dtype} {list(images.shape)}: give uint8 [N, C, S, S], square")
         self.config, self.epochs, self.device = config, config.epochs, device
         self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(images))
         self.images = devices.place(images, device)
@@ -102,9 +104,11 @@ class GLO:
 
         advice = f"try a smaller latent_lr (now {self.config.latent_lr:g}) or precision float32"
         training.check_finite(losses, self.name, epoch, advice)
-        training.check_finite(self.latents.detach().sum(1), f"{self.name} latents", epoch, advice)
         with torch.no_grad():
-            self.latents /= self.latents.norm(dim=1, keepdim=True)
+            norms = self.latents.norm(dim=1, keepdim=True)
+            # The logarithm shows lengths of 0, too, and those that overflowed.
+            training.check_weights([norms.log(), *self.generator.parameters()], self.name, epoch, advice)
+            self.latents /= norms
         if epoch & (epoch - 1) == 0 or epoch == self.epochs:  # 1, 2, 4, 8, ...
             self.snapshots[epoch] = self._reconstruct_watched()
         return GLOEpoch(epoch, losses.mean().item(), latent_lr, time.monotonic() - start)

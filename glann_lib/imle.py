@@ -83,6 +83,8 @@ class IMLE:
             raise ValueError(
                 f"batch_size {config.batch_size} is larger than the data, {len(latents)} latents: lower imle_batch_size"
             )
+        if not torch.isfinite(latents).all():
+            raise ValueError("the latents hold values that are not finite: train stage 1 with a smaller latent_lr")
         self.config, self.epochs, self.device = config, config.epochs, device
         self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(latents))
         self.latents = latents.to(device)
@@ -103,14 +105,20 @@ class IMLE:
         random = devices.seeded(self.config.seed, f"imle epoch {epoch}")
         noise = torch.randn(self.config.noise_per_latent * len(self.latents), self.config.noise_dim, generator=random)
         noise = noise.to(self.device)
-        match = self.match(noise)
+        advice = f"try a smaller lr (now {self.config.lr:g})"
+        try:
+            match = self.match(noise)
+        except ValueError:  # T has grown so large that what it gives overflows
+            where = f"T(e) not finite in epoch {epoch}, before batch 1"
+            raise FloatingPointError(f"{self.name}: {where}: {advice}") from None
         chosen = noise[match.index[:, 0]]
 
         self.mapper.train()
         order = torch.randperm(len(self.latents), generator=random).to(self.device)
         batches = order[: len(order) // batch_size * batch_size].split(batch_size)
         losses = torch.stack([self._step(chosen[batch], self.latents[batch]) for batch in batches])
-        training.check_finite(losses, self.name, epoch, f"try a smaller lr (now {self.config.lr:g})")
+        training.check_finite(losses, self.name, epoch, advice)
+        training.check_weights(self.mapper.parameters(), self.name, epoch, advice)
         if epoch & (epoch - 1) == 0 or epoch == self.epochs:  # 1, 2, 4, 8, ...
             # From here T maps in eval mode: BatchNorm's averages must be those of noise as it is drawn, not as chosen.
             update_bn([noise], self.mapper)

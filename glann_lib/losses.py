@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from glann_lib import features
-
-LOSSES = ("vgg16", "vgg19", "random-vgg16", "laplacian", "l1", "l2")
+from glann_lib.config import LOSSES
 
 
 class ReconstructionLoss(nn.Module):
@@ -48,7 +47,7 @@ class ReconstructionLoss(nn.Module):
     @torch.no_grad()
     def targets(self, images: Tensor) -> list[Tensor]:
         """phi of images to be matched; computed once, it serves every later `compare`."""
-        return self.represent(images)
+        return self.represent(images.detach())  # phi may hand the images on as they are
 
     def compare(self, generated: Tensor, targets: list[Tensor]) -> Tensor:
         """`forward` with the targets' phi at hand, from `targets` or a `TargetCache`."""
@@ -92,11 +91,14 @@ class TargetCache:
     """
 
     def __init__(self, loss: ReconstructionLoss, images: Tensor, device: torch.device):
-        parts = [
-            [_channels_last(level) for level in loss.targets(batch.to(device).float() / 255)]
-            for batch in images.split(128)
-        ]
-        self.levels = [torch.cat(level) for level in zip(*parts, strict=True)]
+        self.levels: list[Tensor] = []
+        for start in range(0, len(images), 128):
+            batch = images[start : start + 128].to(device).float() / 255
+            parts = [_channels_last(level) for level in loss.targets(batch)]
+            # Filled in place: joining the parts at the end would take twice the memory.
+            self.levels = self.levels or [part.new_empty(len(images), *part.shape[1:]) for part in parts]
+            for level, part in zip(self.levels, parts, strict=True):
+                level[start : start + 128] = part
 
     def __getitem__(self, rows: Tensor) -> list[Tensor]:
         """The targets of images by number, for `ReconstructionLoss.compare`."""

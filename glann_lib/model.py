@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from glann_lib import sampling, storage
-from glann_lib.config import Config, make_config
+from glann_lib.config import ARRAY, Config, make_config
 from glann_lib.data import ImageData, load_images
 from glann_lib.devices import resolve_precision, select_device
 from glann_lib.glo import Embedding, fit_glo
@@ -72,7 +72,12 @@ class Glann:
             images = images if isinstance(images, ImageData) else ImageData.from_array(images)
             channels, size = images.images.shape[1], images.images.shape[-1]
             own = {"data_image_size": size, "glo_normalisation": "batch" if channels == 1 else "none"}
-            config = make_config("array", profile, seed, **{**own, **settings})
+            config = make_config(ARRAY, profile, seed, **{**own, **settings})
+            everything = dataclasses.replace(config.data, train_images=None, test_images=None)
+            config = dataclasses.replace(config, data=everything)
+            if config.data.image_size != size:
+                asked = config.data.image_size
+                raise ValueError(f"images are {size} px, data_image_size is {asked}: resize them first")
         torch_device = select_device(device)
         path = Path(folder) if folder else None
         embedding = fit_glo(images.images, config.glo, torch_device, path and path / "glo.safetensors")
@@ -184,13 +189,17 @@ class Glann:
         tensors, record = storage.load_tensors(Path(path))
         if record.get("format") != FORMAT:
             raise ValueError(f"{path} is not a GLANN model: name a file that Glann.save wrote")
-        config, (channels, size, _) = Config.from_dict(record["config"]), record["image_shape"]
+        try:
+            config, (channels, size, _) = Config.from_dict(record["config"]), record["image_shape"]
+            latents = tensors["latents"]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} was saved by another version of this library ({error}): fit it again") from None
         generator = InfoGANGenerator(size, channels, config.glo.latent_dim, config.glo.normalisation)
         mapper = LatentMapper(config.imle.noise_dim, config.glo.latent_dim, config.imle.hidden_dim)
         load_weights(generator, tensors, "generator.")
         load_weights(mapper, tensors, "mapper.")
         device = select_device(device)
-        return cls(generator.to(device), mapper.to(device), tensors["latents"].to(device), config, record["record"])
+        return cls(generator.to(device), mapper.to(device), latents.to(device), config, record["record"])
 
     def _noise(self, end: int | Tensor) -> Tensor:
-        return sampling.draw_noise(1, self.mapper.noise_dim, end)[0] if isinstance(end, int) else end
+        return sampling.draw_noise(1, self.mapper.noise_dim, int(end))[0] if not isinstance(end, Tensor) else end

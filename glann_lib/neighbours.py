@@ -43,15 +43,18 @@ def nearest_neighbours(queries: Tensor, points: Tensor, k: int = 1) -> Neighbour
         if not torch.isfinite(rows).all():
             raise ValueError(f"the {name} hold values that are not finite: train with a smaller learning rate")
 
-    half_norms = 0.5 * points.square().sum(1)
-    parts = [_search(chunk, points, half_norms, k) for chunk in queries.split(QUERIES_AT_ONCE)]
-    index = torch.cat(parts) if parts else torch.empty(0, k, dtype=torch.long, device=points.device)
+    if not len(queries):
+        return Neighbours(torch.empty(0, k, dtype=torch.long, device=points.device), queries.new_empty(0, k))
+    # Where points are far from 0, their norms would drown the differences. Rounded, so that whole numbers stay exact.
+    centre = points.mean(0).bfloat16().to(points.dtype)
+    centred = points - centre
+    half_norms = 0.5 * centred.square().sum(1)
+    index = torch.cat([_search(q - centre, centred, half_norms, k) for q in queries.split(QUERIES_AT_ONCE)])
     # Distances anew from the differences: the expanded form loses digits where neighbours are close.
-    distance = torch.cat(
-        [(q[:, None] - points[i]).norm(dim=2) for q, i in zip(queries.split(1024), index.split(1024), strict=True)]
-        or [queries.new_empty(0, k)]
-    )
-    return Neighbours(index, distance)
+    rows = max(1, TILE // (k * points.shape[1]))
+    pairs = zip(queries.split(rows), index.split(rows), strict=True)
+    distance, order = torch.cat([(q[:, None] - points[i]).norm(dim=2) for q, i in pairs]).sort(dim=1, stable=True)
+    return Neighbours(index.gather(1, order), distance)
 
 
 def _search(queries: Tensor, points: Tensor, half_norms: Tensor, k: int) -> Tensor:

@@ -43,8 +43,8 @@ def run_name(dataset: str, profile: str) -> str:
     if dataset.startswith(config.FOLDER):
         # The path as written, not resolved: the name must not depend on the working folder.
         path = Path(dataset.removeprefix(config.FOLDER))
-        words = "-".join(["folder", *path.parts[-2:-1], path.stem])
-        dataset = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+        words = "-".join(["folder", *path.parts[-2:-1], path.name.removesuffix(".zip")])
+        dataset = re.sub(r"[\W_]+", "-", words.lower()).strip("-")  # letters of any script stay
     return f"{dataset}-{profile}"
 
 
@@ -113,9 +113,9 @@ def save_figure(figure: Figure, path: Path, record: dict[str, Any]) -> Path:
     for suffix, options in ((".png", {"dpi": 150}), (".pdf", {"metadata": {"CreationDate": None}})):
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix[1:], bbox_inches="tight", **options)
-        storage.write_bytes(path.with_suffix(suffix), buffer.getvalue())
-    storage.write_json(path.with_suffix(".json"), record)
-    return path.with_suffix(".png")
+        storage.write_bytes(_beside(path, suffix), buffer.getvalue())
+    storage.write_json(_beside(path, ".json"), record)
+    return _beside(path, ".png")
 
 
 def save_table(table: pd.DataFrame, path: Path, record: dict[str, Any]) -> Path:
@@ -125,10 +125,15 @@ def save_table(table: pd.DataFrame, path: Path, record: dict[str, Any]) -> Path:
         The CSV's path.
     """
     path = Path(path)
-    storage.write_text(path.with_suffix(".csv"), table.to_csv(index=False))
-    storage.write_text(path.with_suffix(".md"), table.to_markdown(index=False) + "\n")
-    storage.write_json(path.with_suffix(".json"), record)
-    return path.with_suffix(".csv")
+    storage.write_text(_beside(path, ".csv"), table.to_csv(index=False))
+    storage.write_text(_beside(path, ".md"), table.to_markdown(index=False) + "\n")
+    storage.write_json(_beside(path, ".json"), record)
+    return _beside(path, ".csv")
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    """`path` with a suffix added; a point in its name is part of the name."""
+    return path.with_name(path.name + suffix)
 
 
 def _git(*arguments: str) -> str | None:

@@ -66,6 +66,8 @@ def train(stage: Stage, path: Path | None = None) -> Iterator[Any]:
         return
     partial = path.with_name(f"{path.stem}.partial-{stage.fingerprint[:8]}.safetensors")
     with storage.locked(path.with_name(f".{path.stem}.lock")):
+        for stray in path.parent.glob(f".{path.stem}.*safetensors.*"):  # of writes that were killed
+            stray.unlink(missing_ok=True)
         history = _restore(stage, path) or _restore(stage, partial) or []
         yield from history
         saved = time.monotonic()
@@ -74,11 +76,11 @@ def train(stage: Stage, path: Path | None = None) -> Iterator[Any]:
             if epoch == stage.epochs:
                 finished = {name: t for name, t in stage.state().items() if not name.startswith(RESUME)}
                 storage.save_tensors(path, finished, _record(stage, history))
-                partial.unlink(missing_ok=True)
             elif time.monotonic() - saved > CHECKPOINT_SECONDS:
                 storage.save_tensors(partial, stage.state(), _record(stage, history))
                 saved = time.monotonic()
             yield history[-1]
+        partial.unlink(missing_ok=True)
 
 
 def run(stage: Stage, path: Path | None = None) -> list[Any]:
@@ -117,6 +119,16 @@ def check_finite(values: Tensor, stage: str, epoch: int, advice: str) -> None:
     if len(bad):
         batch = int(bad[0, 0]) + 1
         raise FloatingPointError(f"{stage}: not finite in epoch {epoch}, batch {batch} of {len(values)}: {advice}")
+
+
+def check_weights(weights: Iterable[Tensor], stage: str, epoch: int, advice: str) -> None:
+    """Stop a training whose last step of an epoch left weights that are not finite: no loss has shown it yet.
+
+    Raises:
+        FloatingPointError: names the epoch, and says what to try.
+    """
+    if not all(bool(torch.isfinite(values).all()) for values in weights):
+        raise FloatingPointError(f"{stage}: weights not finite after epoch {epoch}, last batch: {advice}")
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -1,0 +1,137 @@
+"""Settings: the paper's values in the profiles, overrides by name, one-line errors, no package needed."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from glann_lib.config import DATASETS, Config, DataConfig, GLOConfig, IMLEConfig, make_config
+
+ROOT = Path(__file__).resolve().parents[1]
+GREY = ("digits", "mnist", "fashion")
+FACES = ("celeba", "folder:my_photos")
+
+
+@pytest.mark.parametrize("dataset", [*DATASETS, "folder:my_photos"])
+def test_the_paper_profile_has_the_papers_values(dataset):
+    made = make_config(dataset, "paper")
+    glo, imle = made.glo, made.imle
+    assert (glo.epochs, glo.decay, glo.decay_every, glo.loss) == (500, 0.5, 50, "vgg16")
+    assert glo.latent_lr == (0.003 if dataset in FACES else 0.01)
+    assert (glo.generator_lr_ratio, glo.batch_size, glo.beta1, glo.latent_dim) == (0.1, 128, 0.5, 64)
+    assert glo.latent_init_std == 0.01
+    assert glo.normalisation == ("batch" if dataset in GREY else "none")
+    assert (imle.noise_dim, imle.hidden_dim, imle.noise_per_latent, imle.epochs) == (32, 128, 2, 50)
+    assert (imle.lr, imle.weight_decay, imle.beta1, imle.batch_size) == (1.0e-3, 1.0e-5, 0.5, 128)
+    assert made.data == DataConfig(dataset, 28 if dataset in GREY else 64 if dataset in FACES else 32)
+    assert made.data.train_images is None  # all of them
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_quick_trains_less_but_on_the_same_networks(dataset):
+    quick, paper = make_config(dataset), make_config(dataset, "paper")
+    assert quick.profile == "quick"
+    assert quick.glo.epochs < paper.glo.epochs and quick.data.train_images == 5000
+    assert quick.glo.loss == "random-vgg16"  # needs no download
+    for field in ("normalisation", "latent_dim", "latent_lr", "generator_lr_ratio", "batch_size"):
+        assert getattr(quick.glo, field) == getattr(paper.glo, field)
+    assert dataclasses.replace(quick.imle, epochs=50) == paper.imle
+
+
+def test_overrides_replace_one_field_each():
+    made = make_config("mnist", "paper", seed=7, glo_epochs=3, imle_lr=0.5, data_image_size=32)
+    plain = make_config("mnist", "paper", seed=7)
+    assert made.glo == dataclasses.replace(plain.glo, epochs=3)
+    assert made.imle == dataclasses.replace(plain.imle, lr=0.5)
+    assert made.data == dataclasses.replace(plain.data, image_size=32)
+    assert plain.glo.seed == plain.imle.seed == 7
+    assert make_config("mnist", seed=7, imle_seed=8).imle.seed == 8
+
+
+def test_none_leaves_a_setting_as_it_is():
+    assert make_config("mnist", glo_epochs=None, data_train_images=None) == make_config("mnist")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"dataset": "imagenet"}, "imagenet"),
+        ({"dataset": "folder:"}, "folder"),
+        ({"profile": "fast"}, "fast"),
+        ({"epochs": 3}, "epochs"),
+        ({"glo_epoch": 3}, "glo_epoch"),
+        ({"gan_epochs": 3}, "gan_epochs"),
+        ({"glo_": 3}, "glo_"),
+        ({"glo_loss": "vgg61"}, "vgg61"),
+        ({"glo_normalisation": "layer"}, "layer"),
+        ({"glo_optimiser": "sgd"}, "sgd"),
+        ({"glo_precision": "float16"}, "float16"),
+    ],
+)
+def test_unknown_names_are_one_line_errors(settings, named):
+    with pytest.raises(ValueError, match=named) as error:
+        make_config(**settings)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"data_image_size": 30},
+        {"data_train_images": 0},
+        {"data_test_images": -1},
+        {"glo_epochs": 0},
+        {"glo_epochs": 2.5},
+        {"glo_epochs": "ten"},
+        {"glo_batch_size": -128},
+        {"glo_latent_dim": 0},
+        {"glo_latent_lr": 0.0},
+        {"glo_latent_lr": float("nan")},
+        {"glo_generator_lr_ratio": -0.1},
+        {"glo_decay": -0.5},
+        {"glo_decay_every": 0},
+        {"glo_beta1": 1.0},
+        {"glo_latent_init_std": 0.0},
+        {"imle_epochs": 0},
+        {"imle_noise_dim": 0},
+        {"imle_noise_per_latent": 0},
+        {"imle_lr": -1.0e-3},
+        {"imle_weight_decay": -1.0},
+        {"imle_beta1": -0.1},
+    ],
+    ids=lambda settings: "=".join(map(str, *settings.items())),
+)
+def test_values_out_of_range_are_one_line_errors(settings):
+    (name,) = settings
+    with pytest.raises(ValueError, match=name.partition("_")[2]) as error:
+        make_config("mnist", **settings)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("profile", ["quick", "paper"])
+def test_a_config_survives_json(profile):
+    made = make_config("celeba", profile, seed=3, glo_loss="laplacian", data_train_images=100)
+    assert Config.from_dict(json.loads(json.dumps(made.as_dict()))) == made
+
+
+@pytest.mark.parametrize(
+    "record", [DataConfig(), GLOConfig(), IMLEConfig(), make_config()], ids=lambda r: type(r).__name__
+)
+def test_configs_are_frozen(record):
+    field = dataclasses.fields(record)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(record, field, None)
+
+
+def test_only_the_standard_library_is_needed():
+    # -S leaves site-packages out: what is not in the standard library cannot be imported.
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from glann_lib.config import make_config; make_config('mnist')"
+    )
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    code = code.replace("from glann_lib.config import make_config; make_config('mnist')", "import torch")
+    assert subprocess.run([sys.executable, "-S", "-c", code], capture_output=True).returncode != 0

@@ -1,0 +1,102 @@
+"""Devices by name, measured precision, and random streams that depend on seed and purpose alone."""
+
+import pytest
+import torch
+
+from glann_lib import devices
+
+
+@pytest.fixture
+def only_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+@pytest.fixture
+def fresh_measurement():
+    devices._faster_precision.cache_clear()
+    yield
+    devices._faster_precision.cache_clear()
+
+
+def test_auto_takes_what_is_there(only_cpu):
+    assert devices.select_device("auto") == devices.select_device() == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("cuda", "mps", "best"), [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps")])
+def test_auto_prefers_cuda_then_mps(monkeypatch, cuda, mps, best):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert devices.select_device("auto").type == best
+    assert devices.select_device("cpu").type == "cpu"
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps", "tpu", "CPU", "cuda:0"])
+def test_devices_that_are_not_there_are_one_line_errors(only_cpu, name):
+    with pytest.raises(ValueError, match=name) as error:
+        devices.select_device(name)
+    assert "\n" not in str(error.value)
+
+
+def test_a_seed_and_purpose_give_the_same_stream_again():
+    draws = [torch.randn(100, generator=devices.seeded(3, "noise")) for _ in range(2)]
+    assert torch.equal(*draws)
+
+
+def test_streams_of_other_seeds_or_purposes_are_unrelated():
+    keys = [(seed, purpose) for seed in (0, 1, 2, 10**12, -1) for purpose in ("noise", "order 1", "order 11", "")]
+    draws = torch.stack([torch.randn(2000, generator=devices.seeded(*key)) for key in keys])
+    correlation = torch.corrcoef(draws) - torch.eye(len(keys))
+    assert correlation.abs().max() < 0.12  # 5 standard deviations of 1 / sqrt(2000)
+
+
+def test_the_global_generator_is_left_alone():
+    torch.manual_seed(5)
+    expected = torch.randn(20)
+    torch.manual_seed(5)
+    devices.seeded(1, "noise")
+    with devices.scoped_seed(1, "weights"):
+        inside = torch.randn(20)
+    with pytest.raises(ZeroDivisionError), devices.scoped_seed(2, "weights"):
+        torch.randn(7)
+        raise ZeroDivisionError
+    assert torch.equal(torch.randn(20), expected)
+    assert not torch.equal(inside, expected)
+
+
+def test_a_scoped_seed_is_that_of_the_purpose():
+    with devices.scoped_seed(1, "weights"):
+        inside = torch.randn(20)
+    assert torch.equal(inside, torch.randn(20, generator=devices.seeded(1, "weights")))
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_named_precisions(name, dtype):
+    assert devices.resolve_precision(name, torch.device("cpu")) == dtype
+
+
+@pytest.mark.parametrize("faster", [torch.float32, torch.bfloat16])
+def test_auto_takes_the_faster_precision(monkeypatch, fresh_measurement, faster):
+    monkeypatch.setattr(devices, "_convolution_seconds", lambda device, dtype: 1.0 if dtype == faster else 2.0)
+    assert devices.resolve_precision("auto", torch.device("cpu")) == faster
+    assert devices.resolve_precision("auto", torch.device("mps")) == torch.float32
+
+
+def test_auto_measures_once(monkeypatch, fresh_measurement):
+    measured, real = [], devices._convolution_seconds
+    monkeypatch.setattr(devices, "_convolution_seconds", lambda *key: measured.append(real(*key)) or measured[-1])
+    chosen = {devices.resolve_precision("auto", torch.device("cpu")) for _ in range(3)}
+    assert len(chosen) == 1 and chosen < {torch.float32, torch.bfloat16}
+    assert len(measured) == 2 and all(0 < seconds < 60 for seconds in measured)
+
+
+def test_images_are_placed_on_the_device():
+    images = torch.zeros(4, 1, 28, 28, dtype=torch.uint8)
+    assert devices.place(images, torch.device("cpu")) is images
+    assert devices.place(images, torch.device("meta")).device.type == "meta"
+
+
+def test_images_too_large_for_the_gpu_stay_where_they_are(monkeypatch):
+    images = torch.zeros(4, 1, 28, 28, dtype=torch.uint8)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (images.nbytes * 4 - 1, 0))
+    assert devices.place(images, torch.device("cuda")) is images

@@ -1,0 +1,335 @@
+"""Stage 1: it learns, its latents stay on the sphere, its step is the released code's, and it stops on NaN."""
+
+import dataclasses
+import re
+
+import pytest
+import torch
+
+from glann_lib import devices, glo, storage, training
+from glann_lib.config import GLOConfig
+from glann_lib.glo import GLO, fit_glo, load_embedding
+from glann_lib.imle import load_mapping
+from glann_lib.losses import ReconstructionLoss
+from glann_lib.sampling import decode
+
+CPU = torch.device("cpu")
+SMALL = GLOConfig(latent_dim=16, loss="l1", epochs=2, batch_size=8, precision="float32")
+
+
+def blobs(count, channels=1, size=28, seed=0):
+    """Bright spots of random place, width and colour: uint8 images that have something to learn."""
+    random = torch.Generator().manual_seed(seed)
+    place = torch.rand(count, 2, 1, 1, generator=random) * size
+    width = 2 + 4 * torch.rand(count, 1, 1, generator=random)
+    ys, xs = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    spots = torch.exp(-((xs - place[:, 0]).square() + (ys - place[:, 1]).square()) / (2 * width.square()))
+    colour = 0.5 + 0.5 * torch.rand(count, channels, 1, 1, generator=random)
+    return (255 * spots[:, None] * colour).round().to(torch.uint8)
+
+
+def stage_of(images=None, **settings):
+    return GLO(blobs(24) if images is None else images, dataclasses.replace(SMALL, **settings), CPU)
+
+
+def weights(stage):
+    return [value for name, value in stage.state().items() if not name.startswith("snapshots")]
+
+
+@pytest.fixture(autouse=True)
+def lines(monkeypatch):
+    monkeypatch.setenv("GLANN_PROGRESS", "lines")
+
+
+@pytest.mark.parametrize("optimiser", ["official", "persistent"])
+def test_training_reconstructs_the_images(optimiser):
+    images = blobs(64)
+    config = dataclasses.replace(SMALL, epochs=25, batch_size=16, optimiser=optimiser, decay_every=8)
+    embedding = fit_glo(images, config)
+    losses = [record.loss for record in embedding.history]
+    assert losses[-1] < 0.5 * losses[0]
+    pixels, made = images.float(), decode(embedding.generator, embedding.latents).float()
+    error = (made - pixels).square().mean()
+    assert error < 0.4 * (pixels.mean(0) - pixels).square().mean()
+    shuffled = (made.roll(1, 0) - pixels).square().mean()
+    assert error < 0.4 * shuffled  # each latent has its own image
+
+
+def test_training_lowers_the_perceptual_loss():
+    embedding = fit_glo(
+        blobs(16, 3, 32), dataclasses.replace(SMALL, loss="random-vgg16", normalisation="none", epochs=5)
+    )
+    losses = [record.loss for record in embedding.history]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("optimiser", ["official", "persistent"])
+def test_latents_are_on_the_sphere_after_every_epoch(optimiser):
+    stage = stage_of(optimiser=optimiser, epochs=3)
+    assert (stage.latents.norm(dim=1) < 0.1).all()  # they start from N(0, 0.01^2)
+    for _ in training.train(stage):
+        assert (stage.latents.norm(dim=1) - 1).abs().max() < 1e-6
+    assert stage.latents.shape == (24, 16)
+
+
+def adam_path(gradient, place, count, lr, beta1=0.5, beta2=0.999, eps=1e-8):
+    """How far Adam, made anew before `count` steps, moves a number whose one gradient comes at step `place`."""
+    moved, m, v = torch.zeros_like(gradient), 0.0, 0.0
+    for step in range(1, count + 1):
+        g = gradient if step == place else torch.zeros_like(gradient)
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g.square()
+        if step >= place:
+            moved -= lr * (m / (1 - beta1**step)) / ((v / (1 - beta2**step)).sqrt() + eps)
+    return moved
+
+
+def test_a_row_moves_by_the_sign_of_its_gradient_times_2_to_19():
+    """The facts of SPEC.md, section 1, for 469 batches (60,000 images): what the closed form below stands for."""
+    g = torch.tensor([3.0, -0.002], dtype=torch.double)
+    assert torch.allclose(adam_path(g, 1, 1, lr=0.01), -0.01 * g.sign(), rtol=1e-5)  # first step: factor 1
+    first, last = adam_path(g, 1, 469, 1.0), adam_path(g, 460, 469, 1.0)
+    assert torch.allclose(first, -2.0 * g.sign(), rtol=0.1)
+    assert torch.allclose(last, -19.0 * g.sign(), rtol=0.05)
+
+
+def test_the_official_step_is_a_fresh_adams_in_closed_form():
+    # G stands still and has no BatchNorm: the gradient of a row is known beforehand, whenever its turn comes.
+    images = blobs(13)
+    config = {
+        "batch_size": 2,
+        "optimiser": "official",
+        "normalisation": "none",
+        "generator_lr_ratio": 1e-30,
+        "loss": "l2",
+    }
+    stage = stage_of(images, **config)
+    for epoch in (1, 2):
+        start = stage.latents.detach().double()
+        loss = (stage.generator(stage.latents) - images.float() / 255).square().mean((1, 2, 3)).sum() / 2
+        (gradient,) = torch.autograd.grad(loss, stage.latents)
+        stage.run_epoch(epoch)
+        order = torch.randperm(13, generator=devices.seeded(0, f"glo order {epoch}"))
+        expected = start.clone()
+        for place, row in enumerate(order[:12].tolist()):
+            expected[row] += adam_path(gradient[row].double(), place // 2 + 1, 6, lr=0.01)
+        expected /= expected.norm(dim=1, keepdim=True)
+        assert (stage.latents - expected).abs().max() < 1e-4
+        left_out = order[12]  # of the last, incomplete batch: only put on the sphere
+        assert (stage.latents[left_out] - start[left_out] / start[left_out].norm()).abs().max() < 1e-6
+
+
+def test_only_the_persistent_optimiser_is_kept():
+    for optimiser, expected in (("official", 3), ("persistent", 6)):
+        stage = stage_of(optimiser=optimiser)  # 3 batches an epoch
+        list(training.train(stage))
+        assert {int(state["step"]) for state in stage.optimiser.state.values()} == {expected}
+        assert any(name.startswith(training.RESUME) for name in stage.state()) == (optimiser == "persistent")
+
+
+def test_steps_are_halved_as_said():
+    stage = stage_of(blobs(8), epochs=6, latent_lr=0.08, decay=0.5, decay_every=2, generator_lr_ratio=0.25)
+    seen = []
+    for record in training.train(stage):
+        seen.append(record.latent_lr)
+        assert [group["lr"] for group in stage.optimiser.param_groups] == [record.latent_lr, 0.25 * record.latent_lr]
+    assert seen == [0.08, 0.08, 0.04, 0.04, 0.02, 0.02]
+
+
+def test_an_epoch_sees_every_image_once_in_a_new_order(monkeypatch):
+    seen, real = [], GLO._step
+    monkeypatch.setattr(GLO, "_step", lambda self, batch: seen.append(batch) or real(self, batch))
+    list(training.train(stage_of(blobs(20))))  # 2 batches of 8, 4 images left out
+    first, second = torch.cat(seen[:2]), torch.cat(seen[2:])
+    assert [len(batch) for batch in seen] == [8] * 4
+    assert len(first.unique()) == len(second.unique()) == 16
+    assert not torch.equal(first, second)
+
+
+def test_the_same_seed_gives_the_same_bits():
+    runs = []
+    for seed, noise in ((0, 1), (0, 2), (1, 1)):
+        torch.manual_seed(noise)  # of no consequence
+        stage = stage_of(seed=seed)
+        list(training.train(stage))
+        runs.append(weights(stage))
+    assert all(torch.equal(a, b) for a, b in zip(runs[0], runs[1], strict=True))
+    assert not any(
+        torch.equal(a, b) for a, b in zip(runs[0], runs[2], strict=True) if a.is_floating_point() and a.dim() > 1
+    )
+
+
+@pytest.mark.parametrize("loss", ["l1", "laplacian"])
+def test_targets_are_the_same_from_the_cache_or_anew(loss):
+    cached, fresh = stage_of(loss=loss), stage_of(loss=loss, cache_mib=0)
+    assert cached.cache is not None and fresh.cache is None
+    list(training.train(cached))
+    list(training.train(fresh))
+    assert max((a - b).abs().max() for a, b in zip(weights(cached), weights(fresh), strict=True)) < 1e-4
+
+
+def test_snapshots_show_the_first_images():
+    embedding = fit_glo(blobs(24), dataclasses.replace(SMALL, epochs=5))
+    assert list(embedding.snapshots) == [1, 2, 4, 5]
+    assert all(s.shape == (10, 1, 28, 28) and s.dtype == torch.uint8 for s in embedding.snapshots.values())
+    final = decode(embedding.generator, embedding.latents[:10])
+    assert (final.int() - embedding.snapshots[5].int()).abs().max() <= 1
+    assert [record.epoch for record in embedding.history] == [1, 2, 3, 4, 5]
+
+
+def test_settings_and_images_make_the_fingerprint():
+    images = blobs(24)
+    other = images.clone()
+    other[3, 0, 5, 5] += 1
+    prints = {stage_of(images).fingerprint, stage_of(images.clone()).fingerprint}
+    assert len(prints) == 1
+    changed = [stage_of(other), stage_of(images, seed=1), stage_of(images, epochs=3), stage_of(images, loss="l2")]
+    assert len(prints | {stage.fingerprint for stage in changed}) == 5
+
+
+def test_an_embedding_comes_back_bit_for_bit(tmp_path):
+    path = tmp_path / "glo.safetensors"
+    config = dataclasses.replace(SMALL, normalisation="lucic", optimiser="persistent")
+    made = fit_glo(blobs(24, 3), config, path=path)
+    loaded = load_embedding(path)
+    assert torch.equal(loaded.latents, made.latents) and not loaded.latents.requires_grad
+    assert loaded.history == made.history
+    assert loaded.snapshots.keys() == made.snapshots.keys()
+    assert all(torch.equal(loaded.snapshots[epoch], made.snapshots[epoch]) for epoch in made.snapshots)
+    assert not loaded.generator.training and not made.generator.training
+    assert torch.equal(decode(loaded.generator, loaded.latents), decode(made.generator, made.latents))
+    tensors, record = storage.load_tensors(path)
+    assert not any(name.startswith(training.RESUME) for name in tensors)
+    assert GLOConfig(**record["config"]) == config and record["image_shape"] == [3, 28, 28]
+
+
+def test_a_finished_stage_is_not_trained_again(tmp_path, monkeypatch):
+    path = tmp_path / "glo.safetensors"
+    first = fit_glo(blobs(24), SMALL, path=path)
+    monkeypatch.setattr(GLO, "_step", lambda self, batch: pytest.fail("trained again"))
+    again = fit_glo(blobs(24), SMALL, path=path)
+    assert torch.equal(first.latents, again.latents) and first.history == again.history
+    with pytest.raises(pytest.fail.Exception, match="trained again"):
+        fit_glo(blobs(24), dataclasses.replace(SMALL, seed=1), path=path)
+    assert torch.equal(load_embedding(path).latents, first.latents)  # not lost
+
+
+def test_the_number_format_is_recorded_and_kept_when_going_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    path, config = (
+        tmp_path / "glo.safetensors",
+        dataclasses.replace(SMALL, precision="auto", loss="random-vgg16", epochs=3),
+    )
+    monkeypatch.setattr(devices, "resolve_precision", lambda name, device: torch.bfloat16)
+    started = training.train(GLO(blobs(8), config, CPU), path)
+    next(started)
+    started.close()
+    monkeypatch.setattr(devices, "resolve_precision", lambda name, device: torch.float32)  # as measured on another day
+    stage = GLO(blobs(8), config, CPU)
+    assert stage.facts()["precision"] == "torch.float32"
+    list(training.train(stage, path))
+    assert storage.load_tensors(path)[1]["precision"] == "torch.bfloat16"
+    assert stage.loss.represent.extractor.dtype == torch.bfloat16
+
+
+def test_a_batch_larger_than_the_data_is_a_one_line_error():
+    with pytest.raises(ValueError, match=r"batch_size 25 is larger than the data, 24 images") as error:
+        stage_of(batch_size=25)
+    assert "\n" not in str(error.value)
+    stage_of(batch_size=24).run_epoch(1)
+
+
+@pytest.mark.parametrize(
+    ("images", "settings"),
+    [
+        (torch.zeros(24, 1, 30, 30, dtype=torch.uint8), {}),
+        (torch.zeros(24, 2, 28, 28, dtype=torch.uint8), {}),
+        (torch.zeros(24, 1, 32, 28, dtype=torch.uint8), {}),
+        (torch.zeros(24, 1, 1, 28, dtype=torch.uint8), {}),
+        (torch.zeros(24, 28, 28, dtype=torch.uint8), {}),
+        (torch.zeros(24, 1, 28, 28), {}),
+        (torch.zeros(24, 1, 28, 28, dtype=torch.uint8), {"loss": "ssim"}),
+    ],
+    ids=["30 px", "2 channels", "not square", "one row", "no channels", "floats", "loss"],
+)
+def test_images_and_losses_that_do_not_fit_are_one_line_errors(images, settings):
+    with pytest.raises(ValueError) as error:
+        stage_of(images, **settings).run_epoch(1)
+    assert "\n" not in str(error.value)
+
+
+def spoil(monkeypatch, call, value=float("nan")):
+    """Make the loss of one batch, by number from 0, something else."""
+    calls, real = [], ReconstructionLoss.compare
+
+    def compare(self, generated, targets):
+        calls.append(None)
+        return real(self, generated, targets) * (value if len(calls) == call + 1 else 1)
+
+    monkeypatch.setattr(ReconstructionLoss, "compare", compare)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_names_epoch_and_batch(tmp_path, monkeypatch, value):
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    spoil(monkeypatch, call=3 + 1, value=value)
+    with pytest.raises(FloatingPointError, match=r"glo.*epoch 2, batch 2 of 3: try a smaller \w*latent_lr") as error:
+        fit_glo(blobs(24), SMALL, path=tmp_path / "glo.safetensors")
+    assert "\n" not in str(error.value)
+    (kept,) = tmp_path.glob("*.safetensors")
+    tensors, record = storage.load_tensors(kept)
+    assert "partial" in kept.name and len(record["history"]) == 1
+    assert all(torch.isfinite(value.float()).all() for value in tensors.values())
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+@pytest.mark.parametrize("latent_lr", [1e30, 1e38])
+def test_steps_that_are_far_too_large_are_errors_and_leave_no_result(tmp_path, epochs, latent_lr):
+    path = tmp_path / "glo.safetensors"
+    with pytest.raises(FloatingPointError, match=r"epoch 1.*smaller \w*latent_lr"):
+        fit_glo(blobs(24), dataclasses.replace(SMALL, epochs=epochs, latent_lr=latent_lr), path=path)
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("what", ["latents", "weights"])
+def test_what_the_last_step_of_an_epoch_spoils_is_noticed(what):
+    stage = stage_of(epochs=1)
+    real, count = stage._step, []
+
+    def step(batch):
+        loss = real(batch)
+        count.append(None)
+        if len(count) == 3:
+            with torch.no_grad():
+                (stage.latents if what == "latents" else stage.generator.layers[0].weight)[5, 3] = float("nan")
+        return loss
+
+    stage._step = step
+    with pytest.raises(FloatingPointError, match="epoch 1") as error:
+        list(training.train(stage))
+    batches = re.search(r"batch \d+ of (\d+)", str(error.value))
+    assert batches is None or batches[1] == "3", "a row's number is called a batch"
+
+
+def test_files_that_hold_no_embedding_are_one_line_errors(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_embedding(tmp_path / "glo.safetensors")
+    path = tmp_path / "glo.safetensors"
+    fit_glo(blobs(8), dataclasses.replace(SMALL, epochs=1), path=path)
+    with pytest.raises(ValueError, match="does not hold an IMLE mapping"):
+        load_mapping(path)
+    tensors, record = storage.load_tensors(path)
+    storage.save_tensors(path, tensors, record | {"image_shape": [3, 32, 32]})
+    with pytest.raises(ValueError, match="another architecture") as error:
+        load_embedding(path)
+    assert "\n" not in str(error.value)
+    storage.save_tensors(path, tensors, {"stage": "imle"})
+    with pytest.raises(ValueError, match="does not hold a GLO embedding"):
+        load_embedding(path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="damaged"):
+        load_embedding(path)
+
+
+def test_few_images_are_watched_too():
+    embedding = fit_glo(blobs(4), dataclasses.replace(SMALL, batch_size=4, epochs=1))
+    assert embedding.snapshots[1].shape == (4, 1, 28, 28) and glo.WATCHED == 10

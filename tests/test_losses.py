@@ -1,0 +1,196 @@
+"""Losses against numpy and plain torch, the cache of targets against computing them, the pyramid put together again."""
+
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from glann_lib.losses import (
+    LOSSES,
+    MeanAbsoluteDifference,
+    PerceptualRepresentation,
+    ReconstructionLoss,
+    TargetCache,
+    laplacian_pyramid,
+    make_loss,
+)
+
+CPU = torch.device("cpu")
+LOCAL = ("random-vgg16", "laplacian", "l1", "l2")  # those that need no weights file
+
+
+def pictures(count, channels=1, size=28, seed=0):
+    return torch.rand(count, channels, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def as_bytes(images):
+    return images.mul(255).round().to(torch.uint8)
+
+
+@pytest.mark.parametrize("name", LOCAL)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_loss_is_one_number_an_image(name, channels):
+    loss, x, y = make_loss(name, 28), pictures(5, channels), pictures(5, channels, seed=1)
+    values = loss(x, y)
+    assert values.shape == (5,) and values.dtype == torch.float32
+    assert values.min() > 0
+    assert torch.equal(loss(x, x), torch.zeros(5))
+    for i in range(5):  # each image for itself
+        assert abs(loss(x[i : i + 1], y[i : i + 1]) - values[i]) < 1e-5 * values[i]
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_losses_are_symmetric_and_grow_with_the_difference(name):
+    loss, x, y = make_loss(name, 28), pictures(4), pictures(4, seed=1)
+    assert (loss(x, y) - loss(y, x)).abs().max() < 1e-6 * loss(x, y).max()
+    nearer, near = loss(x + 0.1 * (y - x), x), loss(x + 0.2 * (y - x), x)
+    assert (nearer < near).all() and (near < loss(y, x)).all()
+
+
+@pytest.mark.parametrize(("name", "power"), [("l1", 1), ("l2", 2)])
+def test_pixel_losses_against_numpy(name, power):
+    x, y = pictures(6, 3), pictures(6, 3, seed=1)
+    expected = (np.abs(x.double().numpy() - y.double().numpy()) ** power).mean((1, 2, 3))
+    assert np.abs(make_loss(name, 28)(x, y).numpy() - expected).max() < 1e-6
+
+
+def test_the_perceptual_loss_is_eq_3():
+    loss, x, y = make_loss("random-vgg16", 28), pictures(3), pictures(3, seed=1)
+    extractor = loss.represent.extractor
+    pairs = [(x, y), *zip(extractor(x), extractor(y), strict=True)]
+    expected = sum((a - b).double().abs().mean((1, 2, 3)) for a, b in pairs)
+    assert len(pairs) == 4
+    assert (loss(x, y) - expected).abs().max() < 1e-5 * expected.max()
+
+
+def test_the_perceptual_loss_in_bfloat16_is_near_that_in_float32():
+    x, y = pictures(4), pictures(4, seed=1)
+    exact, rough = (make_loss("random-vgg16", 28, dtype)(x, y) for dtype in (torch.float32, torch.bfloat16))
+    assert rough.dtype == torch.float32
+    assert ((rough - exact).abs() / exact).max() < 0.02
+
+
+def test_the_laplacian_loss_is_the_weighted_sum_of_bojanowski():
+    x, y = pictures(3, 3, 32), pictures(3, 3, 32, seed=1)
+    bands = zip(laplacian_pyramid(x), laplacian_pyramid(y), strict=True)
+    pixels = 3 * 32 * 32
+    expected = sum(4.0**j * (a - b).double().abs().sum((1, 2, 3)) for j, (a, b) in enumerate(bands)) / pixels
+    assert (make_loss("laplacian", 32)(x, y) - expected).abs().max() < 1e-6 * expected.max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(4, 9), (4, 5, 6), (4, 3, 8, 8), (1, 1, 1, 1)])
+def test_the_mean_difference_is_that_of_plain_torch(shape, dtype):
+    random = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(shape, generator=random).to(dtype) for _ in range(2))
+    a[0] = b[0]  # no difference: no gradient
+    weights = torch.randn(shape[0], generator=random)
+    plain, ours = (a.clone().requires_grad_() for _ in range(2))
+    expected = (plain - b).abs().float().flatten(1).mean(1)
+    value = MeanAbsoluteDifference.apply(ours, b)
+    assert value.dtype == torch.float32 and (value - expected).abs().max() < 1e-6
+    (expected * weights).sum().backward()
+    (value * weights).sum().backward()
+    assert ours.grad.dtype == dtype and not ours.grad[0].any()
+    tolerance = 1e-7 if dtype == torch.float32 else 2.0**-8
+    assert (ours.grad.float() - plain.grad.float()).abs().max() <= tolerance * weights.abs().max()
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_gradients_flow_to_the_generated_image_only(name):
+    loss = make_loss(name, 28)
+    x, y = pictures(2).requires_grad_(), pictures(2, seed=1).requires_grad_()
+    loss(x, y).sum().backward()
+    assert x.grad.abs().max() > 0
+    assert y.grad is None
+    assert not any(target.requires_grad for target in loss.targets(y))
+
+
+@pytest.mark.parametrize("name", LOCAL)
+@pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 32)])
+def test_cached_targets_are_those_computed_anew(name, channels, size):
+    loss, images = make_loss(name, size), as_bytes(pictures(150, channels, size))  # more than one batch of the cache
+    cache, rows = TargetCache(loss, images, CPU), torch.tensor([149, 3, 3, 0, 128])
+    x = pictures(5, channels, size, seed=1)
+    cached, fresh = x.clone().requires_grad_(), x.clone().requires_grad_()
+    values, expected = loss.compare(cached, cache[rows]), loss(fresh, images[rows].float() / 255)
+    assert (values - expected).abs().max() < 1e-6 * expected.max()
+    values.sum().backward()
+    expected.sum().backward()
+    assert (cached.grad - fresh.grad).abs().max() < 1e-3 * fresh.grad.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", LOCAL)
+def test_the_size_of_a_cache_is_known_beforehand(name, dtype):
+    loss, images = make_loss(name, 28, dtype), as_bytes(pictures(9))
+    cache = TargetCache(loss, images, CPU)
+    assert TargetCache.size(loss, images, CPU) == sum(level.nbytes for level in cache.levels)
+    assert TargetCache.size(loss, images[:3], CPU) * 3 == TargetCache.size(loss, images, CPU)
+
+
+def test_a_cache_is_filled_in_place():
+    """Parts that are kept until the end and then joined would take twice the memory that `size` says."""
+    parts, most = [], 0
+
+    def represent(images):
+        nonlocal most
+        most = max(most, sum(part() is not None for part in parts))
+        level = images.flatten(1) + 0
+        parts.append(weakref.ref(level))
+        return [level]
+
+    cache = TargetCache(ReconstructionLoss(represent), as_bytes(pictures(1280, size=4)), CPU)
+    assert len(cache.levels[0]) == 1280 and len(parts) == 10
+    assert most <= 2
+
+
+def test_a_cache_gives_maps_as_the_network_makes_them():
+    loss, images = make_loss("random-vgg16", 28), as_bytes(pictures(4))
+    rows = torch.tensor([2, 0])
+    fresh = loss.targets(images[rows].float() / 255)
+    for cached, target in zip(TargetCache(loss, images, CPU)[rows], fresh, strict=True):
+        assert cached.shape == target.shape and cached.dtype == target.dtype
+        assert cached.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_representations_of_any_rank_are_compared():
+    loss = ReconstructionLoss(lambda images: [images, images.mean((2, 3)), images.flatten(1)])
+    x, images = pictures(4, 3), as_bytes(pictures(4, 3, seed=1))
+    rows = torch.arange(4)
+    expected = loss(x, images.float() / 255)
+    assert (loss.compare(x, TargetCache(loss, images, CPU)[rows]) - expected).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("size", "sides"), [(28, [28, 14, 7, 4]), (32, [32, 16, 8, 4]), (64, [64, 32, 16, 8, 4]), (4, [4])]
+)
+def test_the_pyramid_collapses_to_the_image(size, sides):
+    images = pictures(3, 3, size)
+    levels = laplacian_pyramid(images)
+    assert [level.shape[-2:] for level in levels] == [(side, side) for side in sides]
+    collapsed = levels[-1]
+    for level in reversed(levels[:-1]):
+        collapsed = level + interpolate(collapsed, level.shape[-2:], mode="bilinear", align_corners=False)
+    assert (collapsed - images).abs().max() < 1e-6
+
+
+def test_the_pyramid_of_an_even_image_is_its_last_level():
+    levels = laplacian_pyramid(torch.full((1, 1, 32, 32), 0.3))
+    assert max(level.abs().max() for level in levels[:-1]) < 1e-6
+    assert (levels[-1] - 0.3).abs().max() < 1e-6
+
+
+def test_the_released_codes_pixels_come_first():
+    images = pictures(2)
+    represent = PerceptualRepresentation(lambda x: [x * 2, x * 3])
+    assert [torch.equal(m, images * f) for m, f in zip(represent(images), (1, 2, 3), strict=True)] == [True] * 3
+
+
+def test_unknown_losses_are_one_line_errors():
+    with pytest.raises(ValueError, match="unknown loss 'ssim'") as error:
+        make_loss("ssim", 28)
+    assert "\n" not in str(error.value)
+    assert all(name in str(error.value) for name in LOSSES)

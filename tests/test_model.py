@@ -1,0 +1,260 @@
+"""The Glann object: fit, sample, reconstruct, interpolate, invert, and files that give the same samples bit for bit."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+import glann_lib
+from glann_lib import sampling, storage
+from glann_lib.config import GLOConfig, make_config
+from glann_lib.data import ImageData
+from glann_lib.glo import load_embedding
+from glann_lib.imle import load_mapping
+from glann_lib.model import Glann
+
+TINY = {
+    "glo_epochs": 2,
+    "glo_batch_size": 16,
+    "glo_latent_dim": 16,
+    "glo_loss": "l1",
+    "imle_epochs": 3,
+    "imle_batch_size": 16,
+    "imle_noise_dim": 8,
+    "imle_hidden_dim": 16,
+}
+
+
+def blobs(count, channels=1, size=28, seed=0):
+    """Bright spots at random places: uint8 [N, C, S, S]."""
+    random = np.random.default_rng(seed)
+    place = random.uniform(0, size, (2, count, 1, 1))
+    ys, xs = np.mgrid[:size, :size]
+    spots = np.exp(-((xs - place[0]) ** 2 + (ys - place[1]) ** 2) / 20)
+    return (255 * spots[:, None] * random.uniform(0.5, 1, (count, channels, 1, 1))).round().astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def lines(monkeypatch):
+    monkeypatch.setenv("GLANN_PROGRESS", "lines")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLANN_PROGRESS", "lines")
+        return Glann.fit(blobs(48), device="cpu", folder=folder, seed=1, **TINY)
+
+
+def test_the_package_offers_glann():
+    assert glann_lib.Glann is Glann
+    with pytest.raises(AttributeError, match="Gann"):
+        _ = glann_lib.Gann
+
+
+def test_fit_trains_both_stages_on_an_array(model, folder):
+    assert model.latents.shape == (48, 16)
+    assert (model.latents.norm(dim=1) - 1).abs().max() < 1e-6
+    assert (model.generator.image_size, model.generator.channels, model.mapper.noise_dim) == (28, 1, 8)
+    assert not model.generator.training and not model.mapper.training
+    assert model.device == torch.device("cpu")
+    assert torch.equal(load_embedding(folder / "glo.safetensors").latents, model.latents)
+    assert load_mapping(folder / "imle.safetensors").mapper.latent_dim == 16
+    assert model.record["data"]["count"] == 48 and len(model.record["data"]["sha256"]) == 64
+
+
+def test_the_models_settings_are_those_asked_for(model):
+    config = model.config
+    assert (config.profile, config.data.image_size, config.glo.seed, config.imle.seed) == ("quick", 28, 1, 1)
+    assert (config.glo.epochs, config.imle.epochs, config.glo.loss) == (2, 3, "l1")
+    untouched = make_config("mnist", seed=1).glo  # grey images of 28 px are trained as MNIST is
+    changed = {name.removeprefix("glo_"): value for name, value in TINY.items() if name.startswith("glo_")}
+    assert config.glo == dataclasses.replace(untouched, **changed)
+
+
+def test_a_finished_fit_is_taken_up_again(model, folder, monkeypatch):
+    monkeypatch.setattr("glann_lib.glo.GLO._step", lambda *args: pytest.fail("trained again"))
+    monkeypatch.setattr("glann_lib.imle.IMLE._step", lambda *args: pytest.fail("trained again"))
+    again = Glann.fit(blobs(48), device="cpu", folder=folder, seed=1, **TINY)
+    assert torch.equal(again.sample(5), model.sample(5))
+
+
+def test_images_of_any_layout_are_the_same_training():
+    images = blobs(16, 3, 32)
+    layouts = [
+        images,
+        images.transpose(0, 2, 3, 1),
+        torch.from_numpy(images),
+        ImageData.from_array(images),
+        images / 255,
+    ]
+    settings = TINY | {"glo_epochs": 1, "imle_epochs": 1}
+    samples = [Glann.fit(layout, device="cpu", **settings).sample(2) for layout in layouts]
+    assert samples[0].shape == (2, 3, 32, 32)
+    assert all(torch.equal(sample, samples[0]) for sample in samples)
+
+
+def test_colour_and_grey_have_the_generators_of_the_paper():
+    settings = TINY | {"glo_epochs": 1, "imle_epochs": 1}
+    assert Glann.fit(blobs(16, 3, 32), device="cpu", **settings).config.glo.normalisation == "none"
+    assert Glann.fit(blobs(16, 1, 28), device="cpu", **settings).config.glo.normalisation == "batch"
+    chosen = Glann.fit(blobs(16, 1, 28), device="cpu", **settings, glo_normalisation="lucic")
+    assert chosen.config.glo.normalisation == "lucic"
+
+
+def test_a_data_sets_name_is_enough(monkeypatch):
+    asked = []
+
+    def load_images(settings, split):
+        asked.append((settings.dataset, split))
+        return ImageData.from_array(blobs(16), name="digits")
+
+    monkeypatch.setattr("glann_lib.model.load_images", load_images)
+    model = Glann.fit("digits", device="cpu", **TINY)
+    assert asked == [("digits", "train")] and model.config.data.dataset == "digits"
+    assert model.record["data"]["name"] == "digits"
+
+
+@pytest.mark.parametrize(
+    ("images", "settings"),
+    [
+        (blobs(16, size=30), {}),
+        (blobs(16)[:, :, :20], {}),
+        (blobs(16)[:, :, :, :20], {}),
+        (blobs(16), {"profile": "fast"}),
+        (blobs(16), {"glo_epoch": 3}),
+        (blobs(16), {"glo_loss": "ssim"}),
+        (blobs(16), {"device": "tpu"}),
+        (blobs(16), {"data_image_size": 32}),
+        (blobs(8), {}),
+        (blobs(16) * 1.0, {}),
+        ("imagenet", {}),
+    ],
+    ids=["30 px", "low", "narrow", "profile", "setting", "loss", "device", "other size", "few", "range", "name"],
+)
+def test_what_cannot_be_trained_is_a_one_line_error(images, settings):
+    with pytest.raises(ValueError) as error:
+        Glann.fit(images, **{"device": "cpu", **TINY, **settings})
+    assert "\n" not in str(error.value)
+
+
+def test_samples_depend_on_the_seed_alone(model):
+    samples = model.sample(70, seed=3)
+    assert samples.shape == (70, 1, 28, 28) and samples.dtype == torch.uint8
+    assert torch.equal(model.sample(5, seed=3), samples[:5])
+    assert not torch.equal(model.sample(70, seed=4), samples)
+    with pytest.raises(ValueError, match="0 images"):
+        model.sample(0)
+
+
+def test_gaussian_samples_are_those_of_the_latents(model):
+    made = model.sample_gaussian(20, seed=3)
+    assert made.shape == (20, 1, 28, 28) and made.dtype == torch.uint8
+    latents = sampling.GaussianSampler(model.latents).sample(20, seed=3)
+    assert torch.equal(made, sampling.decode(model.generator, latents))
+    assert not torch.equal(made, model.sample(20, seed=3))
+
+
+def test_reconstructions_are_of_the_training_images(model):
+    everything = model.reconstruct()
+    assert everything.shape == (48, 1, 28, 28) and everything.dtype == torch.uint8
+    assert torch.equal(model.reconstruct([3, 40]), everything[[3, 40]])
+    assert torch.equal(model.reconstruct(np.arange(5)), everything[:5])
+    with pytest.raises(IndexError):
+        model.reconstruct([48])
+
+
+@pytest.mark.parametrize("path", sampling.PATHS)
+def test_paths_begin_and_end_at_the_samples_of_their_seeds(model, path):
+    images = model.interpolate(5, 6, steps=6, path=path)
+    assert images.shape == (6, 1, 28, 28) and images.dtype == torch.uint8
+    for image, seed in ((images[0], 5), (images[-1], 6)):
+        assert (image.int() - model.sample(1, seed)[0].int()).abs().max() <= 1
+    noises = [sampling.draw_noise(1, 8, seed)[0] for seed in (5, 6)]
+    assert torch.equal(model.interpolate(*noises, steps=6, path=path), images)
+
+
+def test_paths_that_there_are_not_are_one_line_errors(model):
+    for options, named in (({"path": "cubic"}, "cubic"), ({"steps": 1}, "1 steps")):
+        with pytest.raises(ValueError, match=named) as error:
+            model.interpolate(0, 1, **options)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("space", "width"), [("noise", 8), ("latent", 16)])
+def test_inversion_gives_codes_images_and_losses(model, space, width):
+    wanted = model.sample(3, seed=9)
+    found = model.invert(wanted, space, restarts=2, steps=15)
+    assert found.codes.shape == (3, width) and found.loss.shape == (3,)
+    assert found.images.shape == (3, 1, 28, 28) and found.images.dtype == torch.uint8
+    error = (found.images.float() - wanted.float()).abs().mean() / 255
+    assert abs(error - found.loss.mean()) < 3e-3  # the loss is that of training: l1
+    latents = sampling.run_blocks(model.mapper, found.codes) if space == "noise" else found.codes
+    assert (sampling.decode(model.generator, latents).int() - found.images.int()).abs().max() <= 1
+    again = model.invert(wanted, space, restarts=2, steps=15)
+    assert torch.equal(again.codes, found.codes)
+
+
+def test_inverted_images_may_be_arrays_of_floats(model):
+    wanted = model.sample(2, seed=9)
+    found = [model.invert(x, restarts=1, steps=2) for x in (wanted, wanted.numpy(), wanted[:, 0].float() / 255)]
+    assert all(torch.equal(other.codes, found[0].codes) for other in found)
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "named"),
+    [
+        (blobs(2, 1, 32), {}, r"\(1, 32, 32\).*\(1, 28, 28\)"),
+        (blobs(2, 3, 28), {}, r"\(3, 28, 28\)"),
+        (blobs(2), {"space": "pixels"}, "pixels"),
+        (blobs(2) * 2.0, {}, "0, 1"),
+        (blobs(2), {"restarts": 0}, "restarts|0"),
+    ],
+    ids=["size", "channels", "space", "range", "restarts"],
+)
+def test_what_cannot_be_inverted_is_a_one_line_error(model, images, options, named):
+    with pytest.raises(ValueError, match=named) as error:
+        model.invert(images, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_saved_model_gives_the_same_bits(model, tmp_path):
+    path = model.save(tmp_path / "models" / "glann.safetensors")
+    loaded = Glann.load(path, device="cpu")
+    assert torch.equal(loaded.sample(70, seed=3), model.sample(70, seed=3))
+    assert torch.equal(loaded.sample_gaussian(5), model.sample_gaussian(5))
+    assert torch.equal(loaded.reconstruct(), model.reconstruct())
+    assert torch.equal(loaded.interpolate(1, 2), model.interpolate(1, 2))
+    wanted = model.sample(2, seed=9)
+    assert torch.equal(loaded.invert(wanted, steps=3).codes, model.invert(wanted, steps=3).codes)
+    assert loaded.config == model.config and loaded.record == model.record
+    assert isinstance(loaded.config.glo, GLOConfig)
+    again = loaded.save(tmp_path / "again.safetensors")
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_files_that_hold_no_model_are_one_line_errors(model, folder, tmp_path):
+    path = model.save(tmp_path / "glann.safetensors")
+    with pytest.raises(FileNotFoundError):
+        Glann.load(tmp_path / "none.safetensors")
+    with pytest.raises(ValueError, match="is not a GLANN model"):
+        Glann.load(folder / "glo.safetensors", device="cpu")
+    tensors, record = storage.load_tensors(path)
+    without = {name: value for name, value in tensors.items() if name != "latents"}
+    other = record | {"image_shape": [1, 32, 32]}
+    newer = record | {"config": {**record["config"], "glo": {**record["config"]["glo"], "future_setting": 1}}}
+    for parts in ((without, record), (tensors, other), (tensors, newer)):
+        storage.save_tensors(path, *parts)
+        with pytest.raises(ValueError) as error:
+            Glann.load(path, device="cpu")
+        assert "\n" not in str(error.value)
+    storage.save_tensors(path, tensors, record)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="damaged or cut short"):
+        Glann.load(path, device="cpu")

@@ -1,0 +1,262 @@
+"""Samples that depend on their seed alone, paths between codes, inversion, and the Gaussian of the original GLO."""
+
+import pytest
+import torch
+from torch import nn
+
+from glann_lib import sampling
+from glann_lib.losses import make_loss
+from glann_lib.networks import InfoGANGenerator, LatentMapper
+from glann_lib.sampling import GaussianSampler, decode, draw_noise, interpolate, interpolate_images, invert, run_blocks
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """Untrained networks whose BatchNorms have seen something and whose images differ well."""
+    torch.manual_seed(0)
+    generator, mapper = InfoGANGenerator(28, 1, 16, "batch"), LatentMapper(8, 16, 32)
+    noise = torch.randn(200, 8)
+    with torch.no_grad():
+        generator.train()(mapper.train()(noise))
+        generator.layers[-2].weight *= 60  # else all images are nearly grey
+    return generator.eval(), mapper.eval()
+
+
+@pytest.mark.parametrize("noise_dim", [1, 5, 32, 100])
+def test_noises_of_a_seed_do_not_depend_on_how_many_are_drawn(noise_dim):
+    many = draw_noise(1000, noise_dim, seed=4)
+    assert many.shape == (1000, noise_dim) and many.dtype == torch.float32
+    for count in (1, 2, 3, 15, 16, 17, 63, 64, 65, 333, 999):
+        assert torch.equal(draw_noise(count, noise_dim, seed=4), many[:count]), count
+
+
+def test_noises_are_standard_normal_and_differ_by_seed():
+    noise = draw_noise(20_000, 4, seed=0)
+    assert noise.mean(0).abs().max() < 0.04
+    assert (torch.cov(noise.T) - torch.eye(4)).abs().max() < 0.05
+    assert not torch.equal(noise, draw_noise(20_000, 4, seed=1))
+    assert len(noise.unique(dim=0)) == 20_000
+
+
+@pytest.mark.parametrize("count", [0, -3])
+def test_no_images_are_a_one_line_error(networks, count):
+    with pytest.raises(ValueError, match=f"{count} images") as error:
+        sampling.sample(*networks, count, seed=0)
+    assert "\n" not in str(error.value)
+
+
+def test_samples_of_a_seed_are_the_same_bits_however_many(networks):
+    many = sampling.sample(*networks, 150, seed=3)
+    assert many.shape == (150, 1, 28, 28) and many.dtype == torch.uint8 and many.device.type == "cpu"
+    assert len(many.flatten(1).unique(dim=0)) == 150
+    for count in (1, 2, 7, 63, 64, 65, 129):
+        assert torch.equal(sampling.sample(*networks, count, seed=3), many[:count]), count
+    assert not torch.equal(sampling.sample(*networks, 150, seed=4), many)
+
+
+def test_decoding_in_pieces_is_decoding_at_once(networks):
+    latents = torch.randn(1100, 16, generator=torch.Generator().manual_seed(0))
+    whole = decode(networks[0], latents)
+    pieces = torch.cat([decode(networks[0], rows) for rows in latents.split([1, 2, 61, 700, 336])])
+    assert torch.equal(whole, pieces)
+    order = torch.randperm(1100, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(decode(networks[0], latents[order[:100]]), whole[order[:100]])
+
+
+def test_decoding_rounds_to_the_nearest_grey(networks):
+    latents = torch.randn(10, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        exact = 255 * networks[0](latents)
+    assert (decode(networks[0], latents) - exact).abs().max() < 0.5 + 1e-3
+
+
+def test_networks_run_in_eval_mode_and_keep_their_averages(networks):
+    generator, mapper = networks
+    before = {name: value.clone() for name, value in mapper.state_dict().items()}
+    rows = draw_noise(70, 8, seed=0)
+    expected = run_blocks(mapper, rows)
+    assert torch.equal(run_blocks(mapper.train(), rows), expected)
+    assert all(torch.equal(value, before[name]) for name, value in mapper.state_dict().items())
+    generator.train()
+    first = sampling.sample(generator, mapper, 3, seed=0)
+    assert torch.equal(first, sampling.sample(generator.eval(), mapper.eval(), 3, seed=0))
+    assert not expected.requires_grad
+
+
+def test_blocks_bound_what_a_network_sees():
+    seen = []
+
+    class Watched(nn.Linear):
+        def forward(self, rows):
+            seen.append(len(rows))
+            return super().forward(rows)
+
+    network = Watched(3, 2)
+    rows = torch.randn(150, 3, generator=torch.Generator().manual_seed(0))
+    result = run_blocks(network, rows)
+    assert seen == [sampling.BLOCK] * 3
+    assert (result - network(rows)).abs().max() < 1e-6
+
+
+def test_a_straight_path_is_straight():
+    start, end = draw_noise(2, 32, seed=0)
+    path = interpolate(start, end, 5)
+    assert path.shape == (5, 32)
+    assert torch.equal(path[0], start) and torch.equal(path[-1], end)
+    assert (path.diff(dim=0) - (end - start) / 4).abs().max() < 1e-6
+
+
+def test_a_spherical_path_keeps_length_and_turns_evenly():
+    start, end = draw_noise(2, 32, seed=0)
+    path = interpolate(start, 2 * end, 9, spherical=True)
+    assert (path[0] - start).abs().max() < 1e-6 and (path[-1] - 2 * end).abs().max() < 1e-5
+    lengths = torch.linspace(start.norm(), 2 * end.norm(), 9)
+    assert (path.norm(dim=1) - lengths).abs().max() < 1e-5
+    angles = torch.acos(torch.cosine_similarity(path[1:], path[:-1], dim=1))
+    assert (angles - torch.acos(torch.cosine_similarity(start, end, dim=0)) / 8).abs().max() < 1e-4
+    basis = torch.linalg.qr(torch.stack([start, end], 1)).Q  # the path stays in the ends' plane
+    assert (path - path @ basis @ basis.T).abs().max() < 1e-5
+    straight = interpolate(start, 2 * end, 9)
+    assert straight[4].norm() < 0.9 * lengths[4]
+
+
+def test_a_spherical_path_between_equal_or_parallel_ends_is_finite():
+    start = draw_noise(1, 32, seed=0)[0]
+    same = interpolate(start, start, 4, spherical=True)
+    assert (same - start).abs().max() < 1e-2
+    assert (interpolate(start, 3 * start, 3, spherical=True)[1] - 2 * start).abs().max() < 1e-2
+    assert torch.isfinite(interpolate(start, -start, 5, spherical=True)).all()
+
+
+@pytest.mark.parametrize(
+    ("shapes", "steps"), [(((4,), (4,)), 1), (((4,), (4,)), 0), (((4,), (5,)), 3), (((1, 4), (1, 4)), 3)]
+)
+def test_paths_that_there_are_not_are_one_line_errors(shapes, steps):
+    with pytest.raises(ValueError, match="2 steps or more") as error:
+        interpolate(*map(torch.ones, shapes), steps)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("path", sampling.PATHS)
+def test_image_paths_begin_and_end_at_the_samples(networks, path):
+    start, end = draw_noise(2, 8, seed=5)
+    images = interpolate_images(*networks, start, end, 7, path)
+    assert images.shape == (7, 1, 28, 28) and images.dtype == torch.uint8
+    ends = sampling.sample(*networks, 2, seed=5)
+    assert (images[[0, -1]].int() - ends.int()).abs().max() <= 1
+    assert len(images.flatten(1).unique(dim=0)) == 7
+
+
+def test_paths_differ_between_their_ends(networks):
+    start, end = draw_noise(2, 8, seed=5)
+    middles = [interpolate_images(*networks, start, end, 3, path)[1].float() for path in sampling.PATHS]
+    assert all((a - b).abs().max() > 2 for a, b in [(middles[0], middles[1]), (middles[0], middles[2])])
+    latents = run_blocks(networks[1], torch.stack([start, end]))
+    between = decode(networks[0], latents.mean(0, keepdim=True))
+    assert (middles[2] - between[0]).abs().max() <= 1
+
+
+def test_unknown_paths_are_one_line_errors(networks):
+    with pytest.raises(ValueError, match="unknown path 'cubic': choose one of noise-linear") as error:
+        interpolate_images(*networks, *draw_noise(2, 8, seed=0), path="cubic")
+    assert "\n" not in str(error.value)
+
+
+def inverted(networks, images, **options):
+    generator, mapper = networks
+    candidates = options.pop("candidates", draw_noise(256, 8, seed=100))
+    options = {"steps": 40, "restarts": 3, **options}
+    return invert(lambda e: generator(mapper(e)), candidates, images, make_loss("l2", 28), **options)
+
+
+def test_inversion_finds_images_that_the_model_made(networks):
+    noise = draw_noise(6, 8, seed=1)
+    wanted = sampling.sample(*networks, 6, seed=1)
+    found = inverted(networks, wanted, steps=120)
+    candidates = sampling.sample(*networks, 256, seed=100).float() / 255
+    target = wanted.float() / 255
+    best_start = torch.cdist(target.flatten(1), candidates.flatten(1)).square().amin(1) / 28**2
+    assert found.codes.shape == (6, 8) and found.loss.shape == (6,)
+    assert found.images.dtype == torch.uint8 and found.images.shape == wanted.shape
+    assert (found.loss < 0.2 * best_start).all(), (found.loss, best_start)
+    assert (found.codes - noise).norm(dim=1).median() < 0.5 * noise.norm(dim=1).median()
+    # loss and images are those of the codes
+    again = decode(networks[0], run_blocks(networks[1], found.codes))
+    assert (again.int() - found.images.int()).abs().max() <= 1
+    exact = (found.images.float() / 255 - target).square().mean((1, 2, 3))
+    assert (exact - found.loss).abs().max() < 1e-3
+
+
+def test_more_restarts_are_never_worse(networks):
+    wanted = sampling.sample(*networks, 8, seed=2)
+    one, four = (inverted(networks, wanted, restarts=restarts) for restarts in (1, 4))
+    assert (four.loss <= 1.01 * one.loss + 1e-5).all()
+    assert (four.loss < one.loss - 1e-5).any()
+
+
+def test_inversion_of_many_is_that_of_each(networks):
+    wanted = sampling.sample(*networks, 18, seed=3)  # more than are descended at once
+    together, alone = inverted(networks, wanted, steps=10), inverted(networks, wanted[17:], steps=10)
+    assert (together.codes[17:] - alone.codes).abs().max() < 1e-3
+    assert (together.loss[17:] - alone.loss).abs().max() < 1e-5
+
+
+def test_inversion_leaves_the_networks_as_they_were(networks):
+    before = [p.clone() for network in networks for p in network.parameters()]
+    inverted(networks, sampling.sample(*networks, 2, seed=1), steps=3)
+    after = [p for network in networks for p in network.parameters()]
+    assert all(torch.equal(a, b) and a.grad is None for a, b in zip(after, before, strict=True))
+
+
+def test_more_restarts_than_candidates_are_a_one_line_error(networks):
+    wanted = sampling.sample(*networks, 2, seed=1)
+    with pytest.raises(ValueError, match="among 3") as error:
+        inverted(networks, wanted, candidates=draw_noise(3, 8, seed=0), restarts=4)
+    assert "\n" not in str(error.value)
+
+
+def latent_cloud(count=400, width=6):
+    random = torch.Generator().manual_seed(0)
+    cloud = torch.randn(count, width, generator=random) @ torch.randn(width, width, generator=random)
+    return cloud + torch.tensor([3.0, *[0.0] * (width - 1)])
+
+
+def test_gaussian_latents_lie_on_the_sphere_and_depend_on_the_seed_alone():
+    sampler = GaussianSampler(latent_cloud())
+    latents = sampler.sample(101, seed=2)
+    assert latents.shape == (101, 6) and latents.dtype == torch.float32
+    assert (latents.norm(dim=1) - 1).abs().max() < 1e-6
+    assert torch.equal(sampler.sample(7, seed=2), latents[:7])
+    assert not torch.equal(sampler.sample(101, seed=3), latents)
+
+
+def test_the_gaussian_has_the_latents_mean_and_covariance():
+    cloud = latent_cloud()
+    sampler = GaussianSampler(cloud)
+    assert (sampler.mean - cloud.double().mean(0)).abs().max() < 1e-12
+    assert (sampler.root @ sampler.root.T - torch.cov(cloud.double().T)).abs().max() < 1e-10
+    # A sample is mean + root e, put on the sphere.
+    raw = sampler.mean + draw_noise(50, 6, seed=1).double() @ sampler.root.T
+    assert (sampler.sample(50, seed=1) - raw / raw.norm(dim=1, keepdim=True)).abs().max() < 1e-6
+
+
+def test_gaussian_directions_are_those_of_the_latents():
+    cloud = latent_cloud(5000)
+    made, own = GaussianSampler(cloud).sample(20_000, seed=0), cloud / cloud.norm(dim=1, keepdim=True)
+    assert (made.mean(0) - own.mean(0)).abs().max() < 0.03
+    assert (torch.cov(made.T) - torch.cov(own.T)).abs().max() < 0.03
+
+
+def test_a_singular_covariance_is_no_trouble():
+    few = latent_cloud(3)  # 3 points span a plane in 6 dimensions
+    made = GaussianSampler(few).sample(200, seed=0)
+    assert torch.isfinite(made).all()
+    basis = torch.linalg.qr(few.T).Q
+    assert (made - made @ basis @ basis.T).abs().max() < 1e-5
+    same = GaussianSampler(few[:1].repeat(5, 1)).sample(10, seed=0)
+    assert (same - few[0] / few[0].norm()).abs().max() < 1e-5
+
+
+def test_a_gaussian_needs_two_latents():
+    with pytest.raises(ValueError, match="2 latents or more"):
+        GaussianSampler(latent_cloud(1))
