@@ -2,7 +2,8 @@
 
 A file is first written under a temporary name in the same folder, flushed to the disk, then renamed: a run killed
 at any moment leaves the last whole version. Tensors go to safetensors (never pickle), whose header carries one JSON
-text; the bytes depend on the contents alone.
+text; the bytes depend on the contents alone. torch is imported only where tensors are: who runs notebooks or checks
+arguments needs none of it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import safetensors
-import safetensors.torch
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -63,6 +63,8 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], record: dict[str,
     Raises:
         OSError: as `write_bytes`.
     """
+    import safetensors.torch
+
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # One metadata key only: with more, safetensors' byte order changes from run to run.
     return write_bytes(path, safetensors.torch.save(plain, {"record": json.dumps(record, sort_keys=True)}))
@@ -78,6 +80,8 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         FileNotFoundError: there is no such file.
         ValueError: the file is cut short, damaged, or was not written by this library.
     """
+    import safetensors
+
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")

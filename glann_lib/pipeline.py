@@ -1,0 +1,187 @@
+"""Behind run_all.sh: runs the notebooks in order, each with the parameters that it declares, then writes the report.
+
+One failing notebook stops the run; what earlier ones made stays. The run's folder is locked meanwhile. At the top only
+the standard library is imported: `python -m glann_lib.pipeline --help` needs nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from glann_lib import arguments
+from glann_lib.arguments import ROOT, Plan
+
+CELL_TIMEOUT = {"quick": 7200, "paper": None}  # s, for one cell; training as in the paper takes as long as it takes
+# In a process of its own: torch would take half a GiB here, where nothing is computed.
+NAME_DEVICE = """
+import sys
+from glann_lib import devices, runs
+try:
+    print(runs.device_name(devices.select_device(sys.argv[1])))
+except ValueError as error:
+    sys.exit(print(error) or 2)
+"""
+FAILED = 1
+INTERRUPTED = 130
+ENVIRONMENT = {
+    "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of .venv, not one of the same name in the person's home
+    "GLANN_PROGRESS": "lines",  # log lines in place of progress bars
+    "PYTHONUNBUFFERED": "1",
+    "OMP_WAIT_POLICY": "passive",  # idle threads sleep: two torch processes that spin slow each other 8 times
+}
+
+
+class PipelineError(RuntimeError):
+    """The run cannot go on; the message is for the person who started it, without a traceback."""
+
+
+def main(argv: Sequence[str] | None = None, notebooks: Path = arguments.NOTEBOOKS) -> int:
+    """Do what one command line of run_all.sh asks for.
+
+    Args:
+        argv: the arguments, without the program's name; None: those of this process.
+        notebooks: the folder of the numbered notebooks.
+
+    Returns:
+        The exit code: 0 done, 1 a notebook or the folder for results failed, 2 a wrong argument, 130 interrupted.
+    """
+    _prepare_environment()
+    try:
+        plan = arguments.make_plan(sys.argv[1:] if argv is None else argv, notebooks)
+        if plan.text:
+            print(plan.text)
+            return 0
+        return run_tests() if plan.test else run(plan)
+    except arguments.UsageError as error:
+        return arguments.refuse(error)
+    except PipelineError as error:
+        return arguments.refuse(error, FAILED)
+    except OSError as error:
+        return arguments.refuse(error.strerror or error, FAILED)
+    except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # ends the line where the terminal wrote ^C
+        return arguments.refuse("interrupted; finished notebooks and checkpoints are kept", INTERRUPTED)
+
+
+def run(plan: Plan) -> int:
+    """Run the plan's notebooks and write the report; holds the run's folder, so that no second run can write into it.
+
+    Raises:
+        UsageError: this machine lacks the device that was asked for.
+        PipelineError: the folder is in use, or a notebook failed.
+        OSError: the folder cannot be written.
+    """
+    from glann_lib import execution, report, runs
+
+    device, started, folder_of_person = _device(plan.device), time.monotonic(), Path.cwd()
+    with contextlib.chdir(ROOT), _sigterm_as_interrupt():
+        folder = Path(os.path.normpath(runs.run_directory(plan.dataset, plan.profile, plan.results_dir)))
+        shown = arguments.shown(folder, folder_of_person)
+        with _held(folder):
+            print(f"GLANN on {plan.dataset}, profile {plan.profile}, seed {plan.seed}, on {device}")
+            print(f"results go to {shown}", flush=True)
+            _run_notebooks(plan, folder, shown)
+            page = report.write_report(folder)
+    print(f"\nall done in {execution.duration(time.monotonic() - started)}")
+    print(f"look at {shown}/{page.name} (figures, tables and executed notebooks lie beside it)")
+    return 0
+
+
+def run_tests() -> int:
+    """Ruff, then the unit tests and all notebooks in one pytest process; the notebooks start from nothing.
+
+    Returns:
+        The worst of the three exit codes.
+    """
+    python = [sys.executable, "-m"]
+    sources = [name for name in ("glann_lib", "tests", "notebooks") if (ROOT / name).is_dir()]
+    pytest = ["pytest", "tests", "notebooks", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=1200"]
+    pytest += ["-p", "no:cacheprovider", "-rfE", "--durations=10", "--durations-min=5"]
+    codes = []
+    with tempfile.TemporaryDirectory(prefix="glann_tests_") as results:
+        environment = os.environ | {"GLANN_RESULTS": results}
+        for tool in (["ruff", "check", *sources], ["ruff", "format", "--check", *sources], pytest):
+            print(f"$ {' '.join(tool)}", flush=True)
+            codes.append(subprocess.run(python + tool, cwd=ROOT, env=environment).returncode)
+    return max(abs(code) for code in codes)
+
+
+def _run_notebooks(plan: Plan, folder: Path, shown: str) -> None:
+    from glann_lib import execution
+
+    for position, step in enumerate(plan.steps, 1):
+        book = step.notebook
+        print(f"\n[{position}/{len(plan.steps)}] {book.name}  {book.title}", flush=True)
+        try:
+            copies = folder / "notebooks"
+            seconds = execution.run_notebook(book.path, step.parameters, copies, CELL_TIMEOUT[plan.profile])
+        except execution.NotebookError as error:
+            failed = f"notebooks/{book.name}.failed.ipynb"
+            kept = f"\n  all of it: {shown}/{failed}" if (folder / failed).is_file() else ""
+            raise PipelineError(f"{book.name} {error}{kept}") from None
+        print(f"      done in {execution.duration(seconds)}", flush=True)
+
+
+def _prepare_environment() -> None:
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    data = os.environ.get("GLANN_DATA")
+    if data and Path(data).exists():  # typed in the person's folder, read in the repository's
+        os.environ["GLANN_DATA"] = os.path.abspath(data)
+
+
+def _device(name: str) -> str:
+    """The device's name in words; asked before anything runs, so that a GPU that is not there is refused at once.
+
+    Raises:
+        UsageError: this machine has no such device.
+        PipelineError: torch cannot be imported.
+    """
+    done = subprocess.run([sys.executable, "-c", NAME_DEVICE, name], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode == arguments.WRONG:
+        raise arguments.UsageError(f"--device: {done.stdout.strip()}")
+    if done.returncode:
+        raise PipelineError(f"torch does not start: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """A polite kill ends the run as Ctrl-C does: the kernel is shut down, half-written files go."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """The run's folder, locked while the block runs, and proven to be writable with some space left."""
+    from glann_lib import storage
+
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(storage.locked(folder / "run.lock"))
+        except RuntimeError as error:
+            raise PipelineError(error) from None
+        storage.write_bytes(folder / ".space", bytes(2**20)).unlink()
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Shared by all tests: two quiet threads, tiny notebooks, and a word at the end on which tests had real data."""
+
+import collections
+import os
+
+# Before torch is imported anywhere: the same threads on every machine, which sleep when they have nothing to do.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import pytest
+
+REAL_DATA_WORDS = ("GLANN_DATA", "shared")  # stand in the reasons for which tests on real data are skipped
+PARAMETERS = """\
+dataset = "digits"  # a name, or folder:PATH
+profile = "quick"
+seed = 0
+device = "auto"
+results_dir = "results"
+count = 2  # of lines to print
+"""
+
+
+def pytest_configure(config):
+    config.real_data = set()
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        reasons = [str(mark.kwargs.get("reason", "")) for mark in item.iter_markers("skipif")]
+        if any(word in reason for reason in reasons for word in REAL_DATA_WORDS):
+            config.real_data.add(item.nodeid)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    stats = terminalreporter.stats
+    ran = [
+        report for kind in ("passed", "failed") for report in stats.get(kind, []) if report.nodeid in config.real_data
+    ]
+    skipped = collections.Counter()
+    for report in stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if report.nodeid in config.real_data or any(word in reason for word in REAL_DATA_WORDS):
+            skipped[reason.removeprefix("Skipped: ")] += 1
+    if ran or skipped:
+        terminalreporter.section("tests on real data")
+        terminalreporter.line(f"{len(ran)} ran, {skipped.total()} were skipped")
+        for reason, count in skipped.items():
+            terminalreporter.line(f"  {count} skipped: {reason}")
+
+
+@pytest.fixture(scope="session")
+def write_notebook():
+    """A function that writes a notebook: title, `parameters` cell (None: without one), then a cell a text."""
+    import nbformat
+    from nbformat import v4
+
+    def write(path, *sources, title="A title", parameters=PARAMETERS):
+        cells = [v4.new_markdown_cell(f"# {title}\n\nSome words.")]
+        if parameters is not None:
+            cells.append(v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}))
+        cells += [v4.new_code_cell(source) for source in sources]
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+        return path
+
+    return write

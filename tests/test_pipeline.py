@@ -1,0 +1,379 @@
+"""The command line's promises: what it refuses, what it runs, and what a failing notebook leaves behind."""
+
+import contextlib
+import errno
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from glann_lib import arguments, devices, execution, pipeline, runs, storage
+
+ROOT = Path(__file__).resolve().parents[1]
+ASK_DEVICE = pipeline._device
+COUNTING = "import time\nfor line in range(count):\n    print('line', line, flush=True)\n    time.sleep(0.7)"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def environment():
+    """What main() sets in the environment is taken back afterwards; no device is asked for (it takes seconds)."""
+    before = dict(os.environ)
+    os.environ.pop("GLANN_RESULTS", None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "_device", lambda name: "a device")
+        yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def four(write_notebook, tmp_path_factory):
+    """A folder of four notebooks that are only looked at."""
+    folder = tmp_path_factory.mktemp("four")
+    write_notebook(folder / "00_overview.ipynb", title="00 · The whole story")
+    write_notebook(folder / "01_glo_embedding.ipynb", parameters="dataset = 'digits'\nglo_epochs = None  # passes")
+    write_notebook(folder / "02_imle_mapping.ipynb")
+    write_notebook(folder / "10_late.ipynb")
+    return folder
+
+
+class Clock(io.StringIO):
+    """Remembers when each text was written."""
+
+    def __init__(self):
+        super().__init__()
+        self.times = {}
+
+    def write(self, text):
+        self.times.setdefault(text.strip(), time.monotonic())
+        return super().write(text)
+
+
+def run(argv, notebooks):
+    """Exit code, stdout and stderr of one command line."""
+    out, err = Clock(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = pipeline.main([str(argument) for argument in argv], Path(notebooks))
+    return code, out, err.getvalue()
+
+
+def names(plan):
+    return [step.notebook.name for step in plan.steps]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--dataset", "mnits"], "did you mean mnist?"),
+        (["--dataset", "array"], "unknown data set 'array': choose one of digits"),
+        (["--dataset", "folder:/no/such/place"], "/no/such/place does not exist"),
+        (["--dataset", "folder:"], "does not exist"),
+        (["--dataset", f"folder:{__file__}"], "neither a folder nor a .zip"),
+        (["--profile", "papers"], "did you mean paper?"),
+        (["--device", "tpu"], "unknown value 'tpu'"),
+        (["--only", "7"], "unknown notebook '7'"),
+        (["--only", "02_imle_maping"], "did you mean 02_imle_mapping?"),
+        (["--from", "x"], "unknown notebook 'x'"),
+        (["--only", "1", "--from", "2"], "not allowed with"),
+        (["--seed", "-1"], "--seed"),
+        (["--seed", "1.5"], "not a whole number"),
+        (["--set", "count"], "is not NAME=VALUE"),
+        (["--set", "coumt=3"], "did you mean count?"),
+        (["--set", "glo_epochs=3", "--only", "02"], "no notebook that would run has a parameter 'glo_epochs'"),
+        (["--set", "seed=3"], "has an option of its own: --seed"),
+        (["--set", "results_dir=x"], "has an option of its own: --results"),
+        (["--datset", "mnist"], "unknown option --datset: did you mean --dataset?"),
+        (["--prof=quick"], "unknown option --prof"),
+        (["mnist"], "unknown argument 'mnist'"),
+        (["--results"], "expected one argument"),
+        (["--test", "--only", "1"], "--test takes no other option"),
+    ],
+)
+def test_wrong_argument_is_one_line_and_exit_code_2(argv, said, four):
+    code, out, err = run(argv, four)
+    assert code == 2 and out.getvalue() == ""
+    assert err.startswith("run_all.sh: ") and err.count("\n") == 1 and said in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], ["00_overview", "01_glo_embedding", "02_imle_mapping", "10_late"]),
+        (["--only", "1"], ["01_glo_embedding"]),
+        (["--only", "10", "00", "0"], ["00_overview", "10_late"]),
+        (["--only", "imle_mapping", "notebooks/01_glo_embedding.ipynb"], ["01_glo_embedding", "02_imle_mapping"]),
+        (["--from", "02"], ["02_imle_mapping", "10_late"]),
+    ],
+)
+def test_selection(argv, expected, four):
+    assert names(arguments.make_plan(argv, four)) == expected
+
+
+def test_each_notebook_gets_the_parameters_that_it_declares(four):
+    argv = ["--seed", "7", "--set", "count=5", "--set", "glo_epochs=1e-3", "--profile", "paper"]
+    steps = {step.notebook.name: step.parameters for step in arguments.make_plan(argv, four).steps}
+    common = {"dataset": "digits", "profile": "paper", "seed": 7, "device": "auto", "results_dir": "results"}
+    assert steps["00_overview"] == common | {"count": 5}
+    assert steps["01_glo_embedding"] == {"dataset": "digits", "glo_epochs": 1e-3}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("60", 60),
+        ("1e-3", 1e-3),
+        ("None", None),
+        ("True", True),
+        ("[1, 2]", [1, 2]),
+        ("vgg16", "vgg16"),
+        ("a=b", "a=b"),
+    ],
+)
+def test_values_are_read_as_python_else_as_text(text, value, four):
+    plan = arguments.make_plan(["--set", f"count={text}", "--only", "0"], four)
+    assert plan.steps[0].parameters["count"] == value
+
+
+def test_paths_are_planned_relative_to_the_repository(four, tmp_path, monkeypatch):
+    (tmp_path / "My Photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert arguments.make_plan([], four).results_dir == "results"
+    plan = arguments.make_plan(["--dataset", "folder:My Photos", "--results", "out"], four)
+    assert not os.path.isabs(plan.results_dir) and (ROOT / plan.results_dir).resolve() == tmp_path / "out"
+    assert (ROOT / plan.dataset.removeprefix("folder:")).resolve() == tmp_path / "My Photos"
+
+
+def test_a_dry_run_names_the_folder_that_the_library_uses(four, tmp_path, monkeypatch):
+    (tmp_path / "Some Where").mkdir()
+    monkeypatch.chdir(tmp_path)
+    argv = ["--dataset", "folder:Some Where", "--results", "out"]
+    plan = arguments.make_plan(argv, four)
+    folder = runs.run_directory(plan.dataset, plan.profile, plan.results_dir)
+    assert run([*argv, "--dry-run"], four)[1].getvalue().splitlines()[-1].endswith(f" out/{folder.name}")
+
+
+def test_devices_are_those_of_the_library():
+    assert arguments.DEVICES == devices.DEVICES
+
+
+def test_help_is_in_plain_words(four):
+    code, out, err = run(["--help"], four)
+    assert code == 0 and not err
+    for word in ("--dataset", "--profile", "--dry-run", "--set NAME=VALUE", "examples:", "GLANN_DATA"):
+        assert word in out.getvalue()
+
+
+def test_list_shows_titles_parameters_and_comments(four):
+    code, out, _ = run(["--list"], four)
+    assert code == 0
+    assert "00_overview: The whole story" in out.getvalue()
+    assert "glo_epochs = None   # passes" in out.getvalue()
+
+
+def test_dry_run_says_what_would_run_and_leaves_no_file(four, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(four.iterdir())
+    code, out, err = run(["--dry-run", "--results", "out", "--only", "10", "0", "--set", "count=9"], four)
+    text = out.getvalue()
+    assert code == 0 and not err and list(tmp_path.iterdir()) == [] and sorted(four.iterdir()) == before
+    assert text.index("00_overview") < text.index("10_late") and "count = 9" in text
+    assert text.splitlines()[-1] == "results would go to out/digits-quick"
+
+
+def test_a_notebook_without_parameters_cell_is_refused(write_notebook, tmp_path):
+    write_notebook(tmp_path / "00_bare.ipynb", "1 + 1", parameters=None)
+    code, _, err = run([], tmp_path)
+    assert code == 2 and err.count("\n") == 1 and "00_bare has no cell tagged `parameters`" in err
+
+
+def test_a_damaged_notebook_or_none_is_one_line(tmp_path):
+    assert "there is no numbered notebook" in run([], tmp_path)[2]
+    (tmp_path / "00_cut.ipynb").write_text('{"cells": [')
+    code, _, err = run([], tmp_path)
+    assert code == 2 and err.count("\n") == 1 and "00_cut.ipynb is not a readable notebook" in err
+
+
+@pytest.fixture(scope="module")
+def finished(write_notebook, tmp_path_factory):
+    """Two notebooks that succeed: exit code, stdout, stderr, the run's folder."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_notebook(folder / "n" / "00_first.ipynb", COUNTING, "import os\nprint(os.getcwd() + os.sep + 'x')")
+    table = "import os, pathlib\nfolder = pathlib.Path(results_dir) / f'{dataset}-{profile}' / 'tables'\n"
+    table += "folder.mkdir(parents=True)\n_ = (folder / '01_t.csv').write_text(f'seed,half\\n{seed},0.5')"
+    write_notebook(folder / "n" / "01_second.ipynb", table, "import os\nprint(os.environ['GLANN_PROGRESS'])")
+    code, out, err = run(["--results", folder / "out", "--seed", "41", "--set", "count=3"], folder / "n")
+    return code, out, err, folder / "out" / "digits-quick"
+
+
+def test_a_run_says_where_it_is_and_where_results_lie(finished):
+    code, out, err, folder = finished
+    assert code == 0, err
+    lines = out.getvalue().splitlines()
+    assert lines[0].startswith("GLANN on digits, profile quick, seed 41, on ")
+    assert lines[1] == f"results go to {folder}"
+    assert "[1/2] 00_first  A title" in lines and "[2/2] 01_second  A title" in lines
+    assert sum(line.startswith("      done in ") for line in lines) == 2
+    assert "      lines" in lines  # GLANN_PROGRESS
+    assert f"{folder}/report.html" in lines[-1]
+
+
+def test_lines_of_a_notebook_appear_while_it_runs(finished):
+    times = finished[1].times
+    assert 0.5 < times["line 1"] - times["line 0"] < 5 and 0.5 < times["line 2"] - times["line 1"] < 5
+
+
+def test_parameters_reach_the_notebook_and_the_report_shows_its_table(finished):
+    folder = finished[3]
+    assert (folder / "tables" / "01_t.csv").read_text() == "seed,half\n41,0.5"
+    assert ">41</td>" in (folder / "report.html").read_text()
+
+
+def test_executed_copies_hold_no_path_of_this_machine(finished):
+    copies = sorted((finished[3] / "notebooks").iterdir())
+    assert [copy.name for copy in copies] == ["00_first.ipynb", "01_second.ipynb"]
+    for copy in copies:
+        text = copy.read_text()
+        assert str(ROOT) not in text and f'"{finished[3].parent}' not in text
+        record = json.loads(text)["metadata"]["papermill"]
+        assert record["input_path"] == record["output_path"] == copy.name
+
+
+def test_widgets_state_is_left_out(write_notebook, tmp_path):
+    path = write_notebook(tmp_path / "00_w.ipynb")
+    notebook = json.loads(path.read_text())
+    notebook["metadata"]["widgets"] = {"state": 1}
+    path.write_text(json.dumps(notebook))
+    execution._keep(path, tmp_path / "kept.ipynb", path)
+    assert "widgets" not in json.loads((tmp_path / "kept.ipynb").read_text())["metadata"]
+
+
+@pytest.fixture(scope="module")
+def failed(write_notebook, tmp_path_factory):
+    """Three notebooks, of which the second fails: exit code, stdout, stderr, the folder of all."""
+    folder = tmp_path_factory.mktemp("failed")
+    write_notebook(folder / "n" / "00_good.ipynb")
+    bad = "cats = 3\n\nif cats > 2:\n    raise ValueError('too many cats\\nfar too many')\nx = 1\ny = 2"
+    write_notebook(folder / "n" / "01_bad.ipynb", bad)
+    write_notebook(folder / "n" / "02_never.ipynb")
+    earlier = folder / "out" / "digits-quick" / "figures" / "00_old.png"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_bytes(b"an earlier figure")
+    return *run(["--results", folder / "out"], folder / "n"), folder
+
+
+def test_a_failing_notebook_stops_the_run_with_a_short_message(failed):
+    code, out, err, folder = failed
+    lines = err.splitlines()
+    assert code == 1 and len(lines) == 7 and "Traceback" not in err + out.getvalue()
+    assert lines[0].startswith("run_all.sh: 01_bad failed after ")
+    assert lines[0].endswith("in cell [3]: ValueError: too many cats")
+    assert lines[1].strip() == "cats = 3" and lines[5].strip() == "..."
+    assert lines[6].endswith(f"{folder}/out/digits-quick/notebooks/01_bad.failed.ipynb")
+    assert "02_never" not in out.getvalue()
+
+
+def test_a_failing_notebook_is_kept_and_so_are_earlier_results(failed):
+    folder = failed[3] / "out" / "digits-quick"
+    assert sorted(path.name for path in (folder / "notebooks").iterdir()) == ["00_good.ipynb", "01_bad.failed.ipynb"]
+    assert "far too many" in (folder / "notebooks" / "01_bad.failed.ipynb").read_text()
+    assert (folder / "figures" / "00_old.png").read_bytes() == b"an earlier figure"
+
+
+def test_a_mended_notebook_takes_the_failed_copy_away(failed, write_notebook):
+    folder = failed[3]
+    write_notebook(folder / "n" / "01_bad.ipynb", "'mended'")
+    code, _, err = run(["--results", folder / "out", "--only", "1"], folder / "n")
+    assert code == 0, err
+    copies = sorted(path.name for path in (folder / "out" / "digits-quick" / "notebooks").iterdir())
+    assert copies == ["00_good.ipynb", "01_bad.ipynb"]
+
+
+def test_a_kernels_death_is_one_clear_line(write_notebook, tmp_path):
+    write_notebook(tmp_path / "n" / "00_dies.ipynb", "import os\nos.kill(os.getpid(), 9)")
+    code, _, err = run(["--results", tmp_path / "out"], tmp_path / "n")
+    assert code == 1 and "its kernel died, most often for want of memory" in err.splitlines()[0]
+    copies = tmp_path / "out" / "digits-quick" / "notebooks"
+    assert [path.name for path in copies.iterdir()] == ["00_dies.failed.ipynb"]
+
+
+def test_ctrl_c_ends_kernel_and_run_with_one_line(write_notebook, tmp_path):
+    sleeping = "import os, time\nprint('kernel', os.getpid(), flush=True)\ntime.sleep(60)"
+    write_notebook(tmp_path / "n" / "00_long.ipynb", sleeping)
+    code = "import sys, pathlib\nfrom glann_lib import pipeline\n"
+    code += "sys.exit(pipeline.main(sys.argv[2:], pathlib.Path(sys.argv[1])))"
+    command = [sys.executable, "-c", code, str(tmp_path / "n"), "--results", str(tmp_path / "out")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as process:
+        kernel = next(int(line.split()[1]) for line in process.stdout if line.strip().startswith("kernel"))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err == "run_all.sh: interrupted; finished notebooks and checkpoints are kept\n"
+    assert list((tmp_path / "out" / "digits-quick" / "notebooks").iterdir()) == []
+    deadline = time.monotonic() + 10
+    while _alive(kernel) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _alive(kernel)
+
+
+def _alive(process_id):
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_second_run_into_the_same_folder_is_refused(four, tmp_path):
+    folder = tmp_path / "digits-quick"
+    with storage.locked(folder / "run.lock"):
+        code, out, err = run(["--results", tmp_path], four)
+    assert code == 1 and err.count("\n") == 1 and "in use by another run" in err and out.getvalue() == ""
+    assert [path.name for path in folder.iterdir()] == ["run.lock"]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(four, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    code, out, err = run(["--results", tmp_path / "file"], four)
+    assert code == 1 and err.count("\n") == 1 and "cannot write to" in err and out.getvalue() == ""
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_full_disk_is_one_line(four, tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "fsync", full)
+    code, _, err = run(["--results", tmp_path], four)
+    assert code == 1 and err.count("\n") == 1 and "No space left on device" in err
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_runs(four, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "_device", ASK_DEVICE)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    code, out, err = run(["--results", tmp_path / "out", "--device", "cuda"], four)
+    assert code == 2 and err.count("\n") == 1 and "no cuda device" in err
+    assert out.getvalue() == "" and not (tmp_path / "out").exists()
+
+
+def test_the_test_command_runs_three_tools_and_takes_the_worst_code(monkeypatch):
+    calls = []
+
+    def fake(command, cwd, env):
+        calls.append((command[2:], env["GLANN_RESULTS"]))
+        assert Path(env["GLANN_RESULTS"]).is_dir()
+        return subprocess.CompletedProcess(command, 1 if command[3] == "format" else 0)
+
+    monkeypatch.setattr(pipeline.subprocess, "run", fake)
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert pipeline.main(["--test"]) == 1
+    tools = [command for command, _ in calls]
+    assert tools[0][:2] == ["ruff", "check"] and tools[1][:3] == ["ruff", "format", "--check"]
+    assert tools[2][:3] == ["pytest", "tests", "notebooks"] and "--nbval-lax" in tools[2]
+    assert not Path(calls[0][1]).exists()

@@ -1,0 +1,216 @@
+"""run_all.sh in a copy of the tree where python, venv and pip are played by a script: nothing is installed here."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PLAIN_PYTHON = getattr(sys, "_base_executable", sys.executable)  # the one that .venv was made from
+TOOLS = ("bash", "cat", "cut", "dirname", "env", "flock", "grep", "mkdir", "rm", "tail")
+MODULES = ("__init__", "config", "storage", "runs", "catalogue", "arguments", "pipeline")  # all that installing needs
+ACTOR = """\
+#!/usr/bin/env bash
+echo "$*" | head -n 1 >>"$CALLS"
+case "$*" in
+  *"import venv, ensurepip"*) [[ -z ${NO_VENV:-} ]] || exit 1 ;;
+  "-m venv"*) mkdir -p "$4/bin"; echo "command = $4" >"$4/pyvenv.cfg"; cp "$0" "$4/bin/python"; exit ;;
+  "-m pip --version") exit 0 ;;
+  "-m pip install"*) echo "${PIP_SAYS:-fine}"; exit "${PIP_CODE:-0}" ;;
+  "-P -m glann_lib.pipeline"*) shift 3; echo "pipeline: $*"; exit 0 ;;
+esac
+exec PLAIN "$@"
+"""
+
+
+class Tree:
+    """A copy of the repository with its own PATH."""
+
+    def __init__(self, folder, write_notebook):
+        self.root, self.bin, self.calls = folder / "my tree", folder / "bin", folder / "calls"
+        (self.root / "glann_lib").mkdir(parents=True)
+        self.bin.mkdir()
+        for name in ("run_all.sh", "requirements.txt", "pyproject.toml", *(f"glann_lib/{m}.py" for m in MODULES)):
+            shutil.copy(ROOT / name, self.root / name)
+        write_notebook(self.root / "notebooks" / "00_overview.ipynb", title="The whole story")
+        for tool in (*TOOLS, "head", "cp"):
+            if place := shutil.which(tool):
+                (self.bin / tool).symlink_to(place)
+
+    def add_python(self, text=ACTOR, name="python3.11"):
+        file = self.bin / name
+        file.write_text(text.replace("PLAIN", f"'{PLAIN_PYTHON}'"))
+        file.chmod(0o755)
+
+    def run(self, *argv, cwd=None, **environment):
+        environment = {"PATH": str(self.bin), "CALLS": str(self.calls), "HOME": str(self.root)} | environment
+        command = [str(self.bin / "bash"), str(self.root / "run_all.sh"), *argv]
+        return subprocess.run(command, cwd=cwd or self.root, env=environment, capture_output=True, text=True)
+
+    def installations(self):
+        return sum("pip install" in line for line in self.calls.read_text().splitlines())
+
+
+@pytest.fixture
+def tree(tmp_path, write_notebook):
+    return Tree(tmp_path, write_notebook)
+
+
+@pytest.fixture
+def ready(tree):
+    tree.add_python()
+    return tree
+
+
+def one_line(done):
+    assert done.stderr.startswith("run_all.sh: ") and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def test_both_scripts_are_bash_and_may_be_started():
+    for script in (ROOT / "run_all.sh", ROOT / ".ci" / "run"):
+        subprocess.run(["bash", "-n", script], check=True)
+        assert script.stat().st_mode & stat.S_IXUSR, f"chmod +x {script}"
+        assert "set -euo pipefail" in script.read_text()
+    if shutil.which("shellcheck"):
+        subprocess.run(["shellcheck", ROOT / "run_all.sh", ROOT / ".ci" / "run"], check=True)
+
+
+def test_the_command_line_needs_the_standard_library_only():
+    modules = "glann_lib.arguments, glann_lib.pipeline"
+    command = [PLAIN_PYTHON, "-S", "-P", "-c", f"import {modules}, sys; assert 'torch' not in sys.modules"]
+    subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, check=True)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--help"], "examples:"),
+        (["--list"], "00_overview: The whole story"),
+        (["--dry-run", "--set", "count=4"], "count = 4"),
+        (["--dry-run", "--dataset", "mnist"], "my tree/results/mnist-quick"),
+    ],
+)
+def test_questions_are_answered_before_anything_is_installed(ready, argv, said, tmp_path):
+    done = ready.run(*argv, cwd=tmp_path)
+    assert done.returncode == 0 and said in done.stdout and done.stderr == ""
+    assert not (ready.root / ".venv").exists() and not (ready.root / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--datset"], "did you mean --dataset?"),
+        (["--dataset", "folder:nowhere"], "folder:nowhere does not exist"),
+        (["--only", "9"], "unknown notebook"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_installed(ready, argv, said):
+    done = ready.run(*argv)
+    assert done.returncode == 2 and said in one_line(done) and done.stdout == ""
+    assert not (ready.root / ".venv").exists()
+
+
+def test_the_first_start_installs_and_the_second_does_not(ready, tmp_path):
+    done = ready.run("--only", "overview", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, last = done.stdout.splitlines()
+    assert first.startswith("installing into ") and "2 minutes and 6 GB" in first
+    assert last == "pipeline: --only overview"
+    assert ready.run().stdout == "pipeline: \n"
+    assert ready.installations() == 1
+
+
+def test_changed_requirements_are_installed_again(ready):
+    ready.run()
+    with (ready.root / "requirements.txt").open("a") as file:
+        file.write("another==1.0\n")
+    assert ready.run().stdout.startswith("installing into ")
+    assert ready.run().stdout == "pipeline: \n" and ready.installations() == 2
+
+
+def test_a_broken_off_installation_goes_on_without_its_halves(ready):
+    assert ready.run(PIP_CODE="1").returncode == 1
+    packages = ready.root / ".venv" / "lib" / "python3.11" / "site-packages"
+    (packages / "half-1.0.dist-info").mkdir(parents=True)
+    (packages / "whole-1.0.dist-info").mkdir()
+    (packages / "whole-1.0.dist-info" / "RECORD").touch()
+    assert ready.run().returncode == 0 and ready.installations() == 2
+    assert [path.name for path in packages.iterdir()] == ["whole-1.0.dist-info"]
+    assert sum(line.startswith("-m venv") for line in ready.calls.read_text().splitlines()) == 1
+
+
+def test_a_moved_tree_gets_a_new_venv(ready, tmp_path):
+    ready.run()
+    ready.root = ready.root.rename(tmp_path / "moved")
+    assert ready.run().stdout.startswith("installing into ")
+    assert (ready.root / ".venv" / "pyvenv.cfg").read_text() == f"command = {ready.root}/.venv\n"
+
+
+@pytest.mark.parametrize(
+    ("pip_says", "said"),
+    [
+        (
+            "WARNING: Retrying after connection broken by 'NewConnectionError('<x>: Failed to establish a new "
+            "connection: [Errno -3] Temporary failure in name resolution')': /simple/torch/\n"
+            "ERROR: No matching distribution found for torch==2.15.0\n",
+            "no network: pip cannot reach the package index; it said: ERROR: No matching distribution found for torch",
+        ),
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n", "no space left"),
+        ("Collecting x\nERROR: x has no wheel for this machine\n", "it said: ERROR: x has no wheel for this machine"),
+        ("first\n  something else", "it said: something else (/"),
+        ("error: an inner one\n  ERROR: the outer\nnote: not pip's fault", "it said: ERROR: the outer (/"),
+        ("\n", "it said:  (/"),
+    ],
+)
+def test_a_failing_pip_is_one_clear_line(ready, pip_says, said):
+    done = ready.run(PIP_CODE="1", PIP_SAYS=pip_says)
+    assert done.returncode == 1 and said in one_line(done)
+    assert re.search(r"\(.*/\.venv/install\.log\)$", done.stderr.strip())
+    assert "pipeline" not in done.stdout and not (ready.root / ".venv" / "installed").exists()
+
+
+def test_no_python_is_one_clear_line(tree):
+    done = tree.run("--help")
+    assert done.returncode == 1 and "Python 3.11 or newer is needed" in one_line(done)
+
+
+def test_an_old_python_is_passed_over(tree):
+    old = ACTOR.replace("case", "[[ $* != *version_info* ]] || exit 1\ncase", 1)
+    tree.add_python(old, "python3")
+    assert "Python 3.11 or newer is needed" in one_line(tree.run("--list"))
+    tree.add_python(name="python")
+    assert tree.run("--list").returncode == 0
+
+
+def test_python_may_be_named(tree):
+    tree.add_python(name="my python")
+    done = tree.run("--list", PYTHON=str(tree.bin / "my python"))
+    assert done.returncode == 0, done.stderr
+    assert "Python 3.11 or newer is needed" in one_line(tree.run("--list", PYTHON="/no/python"))
+
+
+def test_a_missing_venv_module_is_one_clear_line(ready):
+    done = ready.run(NO_VENV="1")
+    assert done.returncode == 1 and "apt install python3-venv" in one_line(done)
+
+
+def test_a_tree_that_cannot_be_written_is_one_clear_line(ready):
+    (ready.root / ".venv").write_text("in the way")
+    done = ready.run()
+    assert done.returncode == 1 and "cannot write to" in one_line(done)
+
+
+def test_the_exit_code_is_the_pipelines(ready):
+    ready.add_python(ACTOR.replace('echo "pipeline: $*"; exit 0', "exit 7"))
+    assert ready.run().returncode == 7
+
+
+def test_continuous_integration_calls_the_test_command():
+    assert "exec ./run_all.sh --test" in (ROOT / ".ci" / "run").read_text()
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
