@@ -174,7 +174,9 @@ def _paper(dataset: str, kind: str) -> Config:
 def _quick(dataset: str, kind: str) -> Config:
     paper = _paper(dataset, kind)
     epochs, large = 40 if kind == "digits" else 30, paper.data.image_size == 64
-    glo = dataclasses.replace(paper.glo, loss="random-vgg16", epochs=epochs, decay_every=epochs // 5)
+    # BatchNorm and the larger step everywhere: few epochs are enough with them, faces stay blurred without.
+    glo = dataclasses.replace(paper.glo, normalisation="batch", latent_lr=0.01)
+    glo = dataclasses.replace(glo, loss="random-vgg16", epochs=epochs, decay_every=epochs // 5)
     return Config(
         "quick",
         # At 64 px a step costs eight times as much: fewer images, and smaller batches for as many steps.

@@ -72,6 +72,17 @@ def place(images: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 @contextlib.contextmanager
+def single_thread() -> Iterator[None]:
+    """One processor thread inside the block: for matrices so small that sharing them out takes longer than the work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
 def scoped_seed(seed: int, purpose: str) -> Iterator[None]:
     """Seed torch's global generator inside the block only, for what draws from no other (weights of new layers)."""
     with torch.random.fork_rng(devices=[]):

@@ -116,7 +116,8 @@ class IMLE:
         self.mapper.train()
         order = torch.randperm(len(self.latents), generator=random).to(self.device)
         batches = order[: len(order) // batch_size * batch_size].split(batch_size)
-        losses = torch.stack([self._step(chosen[batch], self.latents[batch]) for batch in batches])
+        with devices.single_thread():
+            losses = torch.stack([self._step(chosen[batch], self.latents[batch]) for batch in batches])
         training.check_finite(losses, self.name, epoch, advice)
         training.check_weights(self.mapper.parameters(), self.name, epoch, advice)
         if epoch & (epoch - 1) == 0 or epoch == self.epochs:  # 1, 2, 4, 8, ...

@@ -36,7 +36,6 @@ ENVIRONMENT = {
     "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of .venv, not one of the same name in the person's home
     "GLANN_PROGRESS": "lines",  # log lines in place of progress bars
     "PYTHONUNBUFFERED": "1",
-    "OMP_WAIT_POLICY": "passive",  # idle threads sleep: two torch processes that spin slow each other 8 times
 }
 
 

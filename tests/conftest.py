@@ -3,9 +3,8 @@
 import collections
 import os
 
-# Before torch is imported anywhere: the same threads on every machine, which sleep when they have nothing to do.
+# Before torch is imported anywhere: the same threads on every machine.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
 
