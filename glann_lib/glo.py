@@ -116,7 +116,9 @@ class GLO:
     def _step(self, batch: Tensor) -> Tensor:
         """One step of Adam on G and on the latents of `batch`, row numbers [B]; returns the mean loss."""
         batch = batch.to(self.device)
-        loss = self.loss.compare(self.generator(self.latents[batch]), self._targets(batch)).mean()
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            generated = self.generator(self.latents[batch])
+        loss = self.loss.compare(generated.float(), self._targets(batch)).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
