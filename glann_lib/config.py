@@ -110,12 +110,25 @@ class IMLEConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides a run: the same Config and the same images give the same weights."""
+    """Everything that decides a run: the same Config and images give the same weights, on one machine and in one
+    number format ("auto" chooses it by timing; the result records which)."""
 
     profile: str
     data: DataConfig
     glo: GLOConfig
     imle: IMLEConfig
+
+    def require_images(self, count: int) -> None:
+        """Refuse a training set that is smaller than a batch of either stage, before anything is trained.
+
+        Raises:
+            ValueError: says which settings to lower.
+        """
+        if count < max(self.glo.batch_size, self.imle.batch_size):
+            raise ValueError(
+                f"{count} training images are fewer than a batch ({self.glo.batch_size} in stage 1, "
+                f"{self.imle.batch_size} in stage 2): add images, or lower glo_batch_size and imle_batch_size"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as nested plain values, ready for JSON."""
@@ -146,8 +159,7 @@ def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, 
     """
     if profile not in PROFILES:
         raise ValueError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
-    kind = FOLDER if dataset.startswith(FOLDER) else dataset
-    base = (_quick if profile == "quick" else _paper)(dataset, kind)
+    base = (_quick if profile == "quick" else _paper)(dataset, overrides.get("data_image_size"))
     stages = {"data": base.data, "glo": base.glo, "imle": base.imle}
     for stage in ("glo", "imle"):
         stages[stage] = dataclasses.replace(stages[stage], seed=seed)
@@ -157,27 +169,29 @@ def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, 
             raise ValueError(f"unknown setting {name!r}: name a field as data_X, glo_X or imle_X")
         if value is not None:
             stages[stage] = dataclasses.replace(stages[stage], **{field: value})
+    if profile == "quick" and overrides.get("glo_decay_every") is None:
+        stages["glo"] = dataclasses.replace(stages["glo"], decay_every=max(1, stages["glo"].epochs // 5))
     return Config(profile, **stages)
 
 
-def _paper(dataset: str, kind: str) -> Config:
-    grey = kind in ("digits", "mnist", "fashion")
-    faces = kind in ("celeba", FOLDER)
+def _paper(dataset: str, image_size: int | None) -> Config:
+    grey = dataset in ("digits", "mnist", "fashion")
+    own_size = 28 if grey else 64 if dataset == "celeba" or dataset.startswith(FOLDER) else 32
+    size = image_size or own_size
     return Config(
         "paper",
-        DataConfig(dataset, image_size=28 if grey else 64 if faces else 32),
-        GLOConfig(normalisation="batch" if grey else "none", latent_lr=0.003 if faces else 0.01),
+        DataConfig(dataset, size),
+        GLOConfig(normalisation="batch" if grey else "none", latent_lr=0.003 if size == 64 else 0.01),
         IMLEConfig(),
     )
 
 
-def _quick(dataset: str, kind: str) -> Config:
-    paper = _paper(dataset, kind)
-    small, large = kind == "digits", paper.data.image_size == 64
-    epochs = 40 if small else 20 if large else 30
+def _quick(dataset: str, image_size: int | None) -> Config:
+    paper = _paper(dataset, image_size)
+    small, large = dataset == "digits", paper.data.image_size == 64
     # BatchNorm and the larger step everywhere: few epochs are enough with them, faces stay blurred without.
-    glo = dataclasses.replace(paper.glo, normalisation="batch", latent_lr=0.01)
-    glo = dataclasses.replace(glo, loss="random-vgg16", epochs=epochs, decay_every=epochs // 5)
+    glo = dataclasses.replace(paper.glo, normalisation="batch", latent_lr=0.01, loss="random-vgg16")
+    glo = dataclasses.replace(glo, epochs=40 if small else 20 if large else 30)
     return Config(
         "quick",
         # At 64 px a step costs eight times as much: fewer images, and smaller batches for as many steps.

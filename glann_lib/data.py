@@ -59,8 +59,15 @@ def load_images(settings: config.DataConfig, split: str) -> ImageData:
 
 
 def data_place() -> Path:
-    """The folder that holds the data sets: GLANN_DATA, or data/ in the repository."""
-    return _locate(os.environ.get("GLANN_DATA") or DATA)
+    """The folder that holds the data sets: GLANN_DATA, or data/ in the repository.
+
+    Raises:
+        ValueError: GLANN_DATA names a folder that does not exist.
+    """
+    place = _locate(os.environ.get("GLANN_DATA") or DATA)
+    if place != DATA and not place.is_dir():
+        raise ValueError(f"GLANN_DATA names {place.name}, which does not exist: make it, or name another folder")
+    return place
 
 
 def _digits(settings: config.DataConfig, split: str) -> ImageData:

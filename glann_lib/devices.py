@@ -1,4 +1,4 @@
-"""Where the work runs and how: device, the loss network's precision, and seeded randomness.
+"""Where the work runs and how: device, number format while training, and seeded randomness.
 
 The library never seeds globally and never asks for a device by itself: both are arguments, made here.
 """
@@ -34,7 +34,7 @@ def select_device(name: str = "auto") -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """The number format of frozen networks: "float32", "bfloat16", or "auto", which times both on `device`."""
+    """The number format of networks in training: "float32", "bfloat16", or "auto", which times both on `device`."""
     if name == "auto":
         return _faster_precision(device)
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from glann_lib import devices, storage, training
 from glann_lib.config import GLOConfig
-from glann_lib.losses import TargetCache, make_loss
+from glann_lib.losses import ReconstructionLoss, TargetCache, make_loss
 from glann_lib.networks import InfoGANGenerator, load_weights
 
 WATCHED = 10  # images whose reconstructions are kept at epochs 1, 2, 4, 8, ...
@@ -45,6 +45,8 @@ class Embedding:
         history: a record an epoch.
         snapshots: epoch -> uint8 [WATCHED, C, H, W], reconstructions of the first training images.
         config: the settings.
+        images_sha256: of the images that it was trained on, by storage.tensor_digest.
+        precision: the number format of the training, "float32" or "bfloat16".
     """
 
     generator: InfoGANGenerator
@@ -52,6 +54,8 @@ class Embedding:
     history: list[GLOEpoch]
     snapshots: dict[int, Tensor]
     config: GLOConfig
+    images_sha256: str
+    precision: str
 
 
 class GLO:
@@ -77,10 +81,11 @@ class GLO:
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[2] != images.shape[3]:
             raise ValueError(f"images are {images.dtype} {list(images.shape)}: give uint8 [N, C, S, S], square")
         self.config, self.epochs, self.device = config, config.epochs, device
-        self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(images))
+        self.images_sha256 = storage.tensor_digest(images)
+        self.fingerprint = storage.digest(dataclasses.asdict(config), self.images_sha256)
         self.images = devices.place(images, device)
         self.dtype = devices.resolve_precision(config.precision, device)
-        self._make_loss()
+        self.loss: ReconstructionLoss | None = None  # made when an epoch needs it: a finished training does not
 
         with devices.scoped_seed(config.seed, "glo weights"):
             self.generator = InfoGANGenerator(
@@ -94,6 +99,8 @@ class GLO:
     def run_epoch(self, epoch: int) -> GLOEpoch:
         """One pass over the images in a new order; the last, incomplete batch is left out (released code)."""
         start, batch_size = time.monotonic(), self.config.batch_size
+        if self.loss is None:
+            self._make_loss()
         if self.config.optimiser == "official":
             self.optimiser = self._new_optimiser()
         latent_lr = self._set_learning_rate(epoch)
@@ -102,7 +109,7 @@ class GLO:
         batches = order[: len(order) // batch_size * batch_size].split(batch_size)
         losses = torch.stack([self._step(batch) for batch in batches])
 
-        advice = f"try a smaller latent_lr (now {self.config.latent_lr:g}) or precision float32"
+        advice = f"try a smaller glo_latent_lr (now {self.config.latent_lr:g}), or glo_precision=float32"
         training.check_finite(losses, self.name, epoch, advice)
         with torch.no_grad():
             norms = self.latents.norm(dim=1, keepdim=True)
@@ -167,16 +174,18 @@ class GLO:
         with torch.no_grad():
             self.latents.copy_(state["latents"])
         self.snapshots = training.snapshots(state)
-        if facts["precision"] != str(self.dtype):
-            self.dtype = getattr(torch, facts["precision"].removeprefix("torch."))
-            self._make_loss()
+        self.dtype = getattr(torch, facts["precision"])
         if self.config.optimiser == "persistent":
             training.restore_optimiser(self.optimiser, state)
 
     def facts(self) -> dict[str, Any]:
-        """Settings, image shape and number format."""
-        shape = list(self.images.shape[1:])
-        return {"config": dataclasses.asdict(self.config), "image_shape": shape, "precision": str(self.dtype)}
+        """Settings, images and number format."""
+        return {
+            "config": dataclasses.asdict(self.config),
+            "image_shape": list(self.images.shape[1:]),
+            "images_sha256": self.images_sha256,
+            "precision": str(self.dtype).removeprefix("torch."),
+        }
 
 
 def fit_glo(
@@ -196,7 +205,10 @@ def fit_glo(
     """
     stage = GLO(images, config, torch.device(device))
     history = training.run(stage, path)
-    return Embedding(stage.generator.eval(), stage.latents.detach(), history, stage.snapshots, config)
+    facts = stage.facts()
+    generator, latents = stage.generator.eval(), stage.latents.detach()
+    origin = facts["images_sha256"], facts["precision"]
+    return Embedding(generator, latents, history, stage.snapshots, config, *origin)
 
 
 def load_embedding(path: Path, device: torch.device | str = "cpu") -> Embedding:
@@ -214,4 +226,5 @@ def load_embedding(path: Path, device: torch.device | str = "cpu") -> Embedding:
     load_weights(generator, state, "generator.")
     history = [GLOEpoch(**row) for row in record["history"]]
     generator, latents = generator.to(device).eval(), state["latents"].to(device)
-    return Embedding(generator, latents, history, training.snapshots(state), config)
+    origin = record["images_sha256"], record["precision"]
+    return Embedding(generator, latents, history, training.snapshots(state), config, *origin)

@@ -105,7 +105,7 @@ class IMLE:
         random = devices.seeded(self.config.seed, f"imle epoch {epoch}")
         noise = torch.randn(self.config.noise_per_latent * len(self.latents), self.config.noise_dim, generator=random)
         noise = noise.to(self.device)
-        advice = f"try a smaller lr (now {self.config.lr:g})"
+        advice = f"try a smaller imle_lr (now {self.config.lr:g})"
         try:
             match = self.match(noise)
         except ValueError:  # T has grown so large that what it gives overflows

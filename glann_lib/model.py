@@ -71,13 +71,16 @@ class Glann:
         else:
             images = images if isinstance(images, ImageData) else ImageData.from_array(images)
             channels, size = images.images.shape[1], images.images.shape[-1]
-            own = {"data_image_size": size, "glo_normalisation": "batch" if channels == 1 else "none"}
+            own = {"data_image_size": size}
+            if profile == "paper":
+                own["glo_normalisation"] = "batch" if channels == 1 else "none"
             config = make_config(ARRAY, profile, seed, **{**own, **settings})
-            everything = dataclasses.replace(config.data, train_images=None, test_images=None)
-            config = dataclasses.replace(config, data=everything)
             if config.data.image_size != size:
                 asked = config.data.image_size
                 raise ValueError(f"images are {size} px, data_image_size is {asked}: resize them first")
+            count = settings.get("data_train_images") or len(images)
+            images = images.take(count, seed) if count < len(images) else images
+            config = dataclasses.replace(config, data=dataclasses.replace(config.data, train_images=count))
         torch_device = select_device(device)
         path = Path(folder) if folder else None
         embedding = fit_glo(images.images, config.glo, torch_device, path and path / "glo.safetensors")

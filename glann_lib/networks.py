@@ -17,8 +17,8 @@ IMAGE_SIZES = (28, 32, 64)
 class InfoGANGenerator(nn.Module):
     """G: latents on the unit sphere to images, by two linear layers and two transposed convolutions.
 
-    Differs from the paper's text in nothing; what the text leaves out follows the authors' released code, or Lucic
-    et al. where `normalisation` says so.
+    The paper names the generator of Lucic et al.; the authors' released code has fewer BatchNorms and no biases in the
+    linear layers. `normalisation` chooses.
 
     Args:
         image_size: height and width of the images, px: 28, 32 or 64.
@@ -68,7 +68,7 @@ class InfoGANGenerator(nn.Module):
 
 
 class LatentMapper(nn.Module):
-    """T: noise to latents, noise_dim -> 128 -> 128 -> latent_dim, linear layers without bias (Sec. 4.1).
+    """T: noise to latents, noise_dim -> 128 -> 128 -> latent_dim (Sec. 4.1), without biases (released code).
 
     The output is not normalised: G divides by the norm, and Eq. 4 and 5 compare T(e) with z as they are.
 

@@ -89,10 +89,13 @@ def run(plan: Plan) -> int:
         with _held(folder):
             print(f"GLANN on {plan.dataset}, profile {plan.profile}, seed {plan.seed}, on {device}")
             print(f"results go to {shown}", flush=True)
-            _run_notebooks(plan, folder, shown)
-            page = report.write_report(folder)
+            try:
+                _run_notebooks(plan, folder, shown)
+            finally:  # a report of what there is, also after a notebook that failed: it says so
+                with contextlib.suppress(OSError):
+                    report.write_report(folder)
     print(f"\nall done in {execution.duration(time.monotonic() - started)}")
-    print(f"look at {shown}/{page.name} (figures, tables and executed notebooks lie beside it)")
+    print(f"look at {shown}/report.html (figures, tables and executed notebooks lie beside it)")
     return 0
 
 

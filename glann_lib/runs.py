@@ -64,6 +64,24 @@ def require(path: Path, notebook: str) -> Path:
     return Path(path)
 
 
+def require_same(found: dict[str, Any], wanted: dict[str, Any], notebook: str) -> None:
+    """Refuse what an earlier notebook left if it was made with other settings.
+
+    Args:
+        found, wanted: what decides the result, by name; equal keys.
+        notebook: the one that makes it again.
+
+    Raises:
+        ValueError: names what differs, and the notebook to run.
+    """
+    different = [name for name in wanted if found[name] != wanted[name]]
+    if different:
+        raise ValueError(
+            f"the results in this folder were made with other {' and '.join(different)}: "
+            f"run notebook {notebook} with the same settings first"
+        )
+
+
 def shown(path: Path) -> str:
     """`path` as it is recorded and printed: relative to the repository where it lies in it, else its name alone."""
     path = Path(path).resolve()

@@ -160,14 +160,15 @@ def _descend(
     codes = start.clone().requires_grad_()
     optimiser = torch.optim.Adam([codes], lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    wanted = loss.targets(target)
     for _ in range(steps):
         optimiser.zero_grad(set_to_none=True)
-        loss(render(codes), target).sum().backward(inputs=[codes])
+        loss.compare(render(codes), wanted).sum().backward(inputs=[codes])
         optimiser.step()
         schedule.step()
     codes = codes.detach()
     with torch.no_grad():
-        return codes, loss(render(codes), target)
+        return codes, loss.compare(render(codes), wanted)
 
 
 class GaussianSampler:
@@ -183,7 +184,7 @@ class GaussianSampler:
     def __init__(self, latents: Tensor):
         if len(latents) < 2:
             raise ValueError("a Gaussian needs 2 latents or more")
-        latents = latents.double().cpu()
+        latents = latents.cpu().double()
         self.mean = latents.mean(0)
         values, vectors = torch.linalg.eigh(torch.cov(latents.T))
         self.root = vectors * values.clamp(min=0).sqrt()  # root root^T = covariance, which may be singular

@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from glann_lib import storage
 
-CHECKPOINT_SECONDS = 20.0  # at least so long between two checkpoints: a kill loses no more
+CHECKPOINT_SECONDS = 20.0  # at least so long between two checkpoints: a kill loses that and an epoch
 RESUME = "resume."  # tensors of this prefix are needed to go on training, not afterwards
 
 
@@ -32,7 +32,7 @@ class Stage(Protocol):
     name: str  # of files and messages, for example "glo"
     epochs: int
     fingerprint: str  # equal for equal settings and data
-    record_type: type  # dataclass of an epoch's record, with the fields epoch and loss
+    record_type: type  # dataclass of an epoch's record, with the fields epoch, loss and seconds
 
     def run_epoch(self, epoch: int) -> Any:
         """Train epoch number `epoch`, from 1, and return its record."""
@@ -95,16 +95,16 @@ def progress(records: Iterable[Any], total: int, label: str) -> Iterator[Any]:
     every few seconds.
     """
     lines = os.environ.get("GLANN_PROGRESS") == "lines" or not (sys.stderr.isatty() or "ipykernel" in sys.modules)
-    bar = tqdm(total=total, desc=label, unit="epoch", disable=lines)
-    start = shown = time.monotonic()
+    bar = tqdm(total=total, desc=label, disable=lines, bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}")
+    shown = time.monotonic()
     for count, record in enumerate(records, 1):
-        bar.set_postfix(loss=f"{record.loss:.4f}")
+        # By this epoch's own seconds: epochs that a checkpoint brought along took no time now.
+        state = f"loss {record.loss:.4f}, {record.seconds * (total - count):.0f} s left"
+        bar.set_postfix_str(state, refresh=False)
         bar.update()
-        now = time.monotonic()
-        if lines and (count == total or now - shown > 5):
-            left = (now - start) / count * (total - count)
-            print(f"{label}: epoch {count}/{total}, loss {record.loss:.4f}, {left:.0f} s left", flush=True)
-            shown = now
+        if lines and (count == total or time.monotonic() - shown > 5):
+            print(f"{label}: epoch {count}/{total}, {state}", flush=True)
+            shown = time.monotonic()
         yield record
     bar.close()
 

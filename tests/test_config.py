@@ -137,3 +137,15 @@ def test_only_the_standard_library_is_needed():
     assert done.returncode == 0, done.stderr
     code = code.replace("from glann_lib.config import make_config; make_config('mnist')", "import torch")
     assert subprocess.run([sys.executable, "-S", "-c", code], capture_output=True).returncode != 0
+
+
+def test_more_epochs_in_quick_stretch_the_decay():
+    assert make_config("mnist", glo_epochs=60).glo.decay_every == 12
+    assert make_config("mnist", glo_epochs=60, glo_decay_every=7).glo.decay_every == 7
+    assert make_config("mnist", "paper", glo_epochs=60).glo.decay_every == 50
+
+
+def test_too_few_images_for_a_batch_are_refused_before_training():
+    make_config("mnist").require_images(128)
+    with pytest.raises(ValueError, match=r"100 training images are fewer than a batch.*imle_batch_size"):
+        make_config("mnist", glo_batch_size=64).require_images(100)

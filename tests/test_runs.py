@@ -169,3 +169,9 @@ def test_a_table_comes_back_from_csv_and_markdown(tmp_path):
     assert cells[0] == list(table.columns) and len(cells) == 2 + len(table)
     assert [row[0] for row in cells[2:]] == list(table.sampler)
     assert [float(row[1]) for row in cells[2:]] == pytest.approx(values, rel=1e-4)
+
+
+def test_results_of_other_settings_are_refused_by_name():
+    runs.require_same({"images": "a", "seed": 0}, {"images": "a", "seed": 0}, "01_glo_embedding")
+    with pytest.raises(ValueError, match="other images and seed: run notebook 01_glo_embedding"):
+        runs.require_same({"images": "a", "seed": 0}, {"images": "b", "seed": 1}, "01_glo_embedding")
