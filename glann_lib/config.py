@@ -191,7 +191,7 @@ def _quick(dataset: str, image_size: int | None) -> Config:
     small, large = dataset == "digits", paper.data.image_size == 64
     # BatchNorm and the larger step everywhere: few epochs are enough with them, faces stay blurred without.
     glo = dataclasses.replace(paper.glo, normalisation="batch", latent_lr=0.01, loss="random-vgg16")
-    glo = dataclasses.replace(glo, epochs=40 if small else 20 if large else 30)
+    glo = dataclasses.replace(glo, epochs=32 if small else 20 if large else 30)
     return Config(
         "quick",
         # At 64 px a step costs eight times as much: fewer images, and smaller batches for as many steps.
