@@ -64,7 +64,8 @@ class InfoGANGenerator(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Images in [0, 1], [N, C, S, S], of latents [N, latent_dim]; the latents' norms do not matter."""
         # The norm counts as a constant (released code): the gradient is not projected on the sphere's tangent.
-        return self.layers(z / z.norm(dim=1, keepdim=True).detach())
+        # T(e) is 0 where all of T's hidden units are off: rare for noise, but inversion can wander there.
+        return self.layers(z / z.norm(dim=1, keepdim=True).detach().clamp(min=1e-12))
 
 
 class LatentMapper(nn.Module):

@@ -146,11 +146,12 @@ def invert(
     ]
     codes = torch.cat([codes for codes, _ in found]).unflatten(0, (len(images), restarts))
     values = torch.cat([values for _, values in found]).unflatten(0, (len(images), restarts))
-    best = values.argmin(1)
-    codes = codes[torch.arange(len(images), device=device), best]
+    best = values.nan_to_num(nan=torch.inf).argmin(1)  # argmin takes NaN for the least
+    rows = torch.arange(len(images), device=device)
+    codes, values = codes[rows, best], values[rows, best]
     with torch.no_grad():
         result = torch.cat([render(rows) for rows in codes.split(BLOCK)])
-    return Inversion(codes.cpu(), result.mul(255).round().to(torch.uint8).cpu(), values.amin(1).cpu())
+    return Inversion(codes.cpu(), result.mul(255).round().to(torch.uint8).cpu(), values.cpu())
 
 
 def _descend(

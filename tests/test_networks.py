@@ -175,3 +175,8 @@ def test_weights_of_another_architecture_are_refused_and_change_nothing(change):
         load_weights(network, state, "mapper.")
     assert "\n" not in str(error.value)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_latent_of_zero_gives_an_image_not_nan():
+    generator = InfoGANGenerator(28, 1).eval()
+    assert torch.isfinite(generator(torch.zeros(2, 64))).all()
