@@ -305,7 +305,8 @@ def test_a_kernels_death_is_one_clear_line(write_notebook, tmp_path):
 def test_ctrl_c_ends_kernel_and_run_with_one_line(write_notebook, tmp_path):
     sleeping = "import os, time\nprint('kernel', os.getpid(), flush=True)\ntime.sleep(60)"
     write_notebook(tmp_path / "n" / "00_long.ipynb", sleeping)
-    code = "import sys, pathlib\nfrom glann_lib import pipeline\n"
+    code = "import sys, pathlib, signal\nfrom glann_lib import pipeline\n"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a test run in the background ignores it
     code += "sys.exit(pipeline.main(sys.argv[2:], pathlib.Path(sys.argv[1])))"
     command = [sys.executable, "-c", code, str(tmp_path / "n"), "--results", str(tmp_path / "out")]
     pipe = subprocess.PIPE
