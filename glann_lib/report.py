@@ -212,8 +212,8 @@ def _table(item: Item) -> str:
     try:
         table = table_html(item.path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return _with_caption('<p class="note">The table cannot be read.</p>', item, (".csv", ".md"))
-    return _with_caption(f'<div class="scroll">{table}</div>', item, (".csv", ".md"))
+        return _with_caption('<p class="note">The table cannot be read.</p>', item, (".csv", ".md", ".tex"))
+    return _with_caption(f'<div class="scroll">{table}</div>', item, (".csv", ".md", ".tex"))
 
 
 def _with_caption(body: str, item: Item, suffixes: tuple[str, ...]) -> str:

@@ -76,8 +76,11 @@ figcaption { max-width: 44rem; margin-top: .8rem; font-size: .98rem; }
 table { width: 100%; border-collapse: collapse; font: .88rem/1.4 var(--sans); }
 th, td { padding: .5rem .9rem; text-align: left; border-bottom: 1px solid var(--line); }
 th { font-weight: 500; font-size: .82rem; vertical-align: bottom; }
+th:first-child { min-width: 6.5rem; }
 tr:last-child td { border-bottom: 0; }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.q, tfoot td { color: var(--soft); font-style: italic; }
+tfoot td { border-top: 1px solid var(--line); font-size: .8rem; }
 .meta { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem 1.2rem; margin-top: .4rem; }
 .links { margin: 0; font-size: .8rem; }
 summary { cursor: pointer; font-size: .8rem; width: fit-content; }

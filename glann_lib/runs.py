@@ -1,8 +1,8 @@
 """Where a run's results lie and what is recorded beside them.
 
 A run is one data set under one profile. Everything it writes lies under results/<dataset>-<profile>/: figures/ (PNG,
-PDF, provenance), tables/ (CSV, Markdown, provenance), notebooks/ (executed copies), *.safetensors (trained stages),
-report.html. Every path that is recorded is relative to the repository.
+PDF, provenance), tables/ (CSV, Markdown, LaTeX, provenance), notebooks/ (executed copies), *.safetensors (trained
+stages), report.html. Every path that is recorded is relative to the repository.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glann_lib import config, storage
+from glann_lib import config, report_tables, storage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,14 +137,17 @@ def save_figure(figure: Figure, path: Path, record: dict[str, Any]) -> Path:
 
 
 def save_table(table: pd.DataFrame, path: Path, record: dict[str, Any]) -> Path:
-    """Write `table` as `path`.csv and `path`.md, with `record` (see `provenance`) as `path`.json beside them.
+    """Write `table` as `path`.csv, .md and .tex, with `record` (see `provenance`) as `path`.json beside them.
+
+    Markdown and LaTeX set columns apart whose head ends with "(quoted)": see `report_tables`.
 
     Returns:
         The CSV's path.
     """
     path = Path(path)
     storage.write_text(_beside(path, ".csv"), table.to_csv(index=False))
-    storage.write_text(_beside(path, ".md"), table.to_markdown(index=False) + "\n")
+    storage.write_text(_beside(path, ".md"), report_tables.markdown(table))
+    storage.write_text(_beside(path, ".tex"), report_tables.latex(table))
     storage.write_json(_beside(path, ".json"), record)
     return _beside(path, ".csv")
 

@@ -4,6 +4,8 @@ import base64
 import html.parser
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from glann_lib import report, report_tables, storage
@@ -59,6 +61,7 @@ def run_dir(tmp_path, write_notebook):
     storage.write_bytes(folder / "figures" / "03_samples.pdf", b"%PDF")
     storage.write_json(folder / "figures" / "03_samples.json", RECORD)
     storage.write_text(folder / "tables" / "05_scores.csv", 'sampler,"FID, 10k"\nGLANN <ours>,20.12345\nGaussian,333.3')
+    storage.write_text(folder / "tables" / "05_scores.tex", "\\begin{tabular}{ll}")
     storage.write_json(folder / "tables" / "05_scores.json", RECORD | {"caption": "Scores", "commit": "feed" * 10})
     write_notebook(folder / "notebooks" / "03_sampling.ipynb", title="3. Sampling & looking")
     return folder
@@ -99,7 +102,13 @@ def test_facts_title_and_links(run_dir):
         assert fact in page.text
     assert "2026-01-02, 03:04 UTC" in page.text and "cpu (x86_64, 2 cores)" in page.text
     links = [attributes["href"] for attributes in page.all("a")]
-    assert {"notebooks/03_sampling.ipynb", "figures/03_samples.pdf", "tables/05_scores.csv", "#s03"} <= set(links)
+    assert {
+        "notebooks/03_sampling.ipynb",
+        "figures/03_samples.pdf",
+        "tables/05_scores.csv",
+        "tables/05_scores.tex",
+        "#s03",
+    } <= set(links)
     for link in links:
         assert link.startswith("#") or (run_dir / link).is_file()
 
@@ -123,7 +132,8 @@ def test_a_section_follows_the_order_of_the_notebook(run_dir, write_notebook):
 def test_tables_show_rounded_numbers_to_the_right(run_dir):
     read(run_dir)
     text = (run_dir / "report.html").read_text()
-    assert "<th class=n>FID, 10k</th>" in text and "<td class=n>20.1</td>" in text and "<td class=n>333.3</td>" in text
+    assert '<th class="n">FID, 10k</th>' in text
+    assert '<td class="n">20.1</td>' in text and '<td class="n">333.3</td>' in text
     assert "<td>GLANN &lt;ours&gt;</td>" in text
 
 
@@ -166,8 +176,10 @@ def test_an_empty_run_is_a_page_too(tmp_path):
         (["333.4214", "-19.00", ""], ["333.4", "\N{MINUS SIGN}19.0", "\N{EN DASH}"]),
         (["123456.7", "2.4"], ["123457", "2"]),
         (["0.5", "0.0000012"], ["0.5000", "1.2e\N{MINUS SIGN}06"]),
-        (["inf", "1.5"], ["\N{INFINITY}", "1.500"]),
-        (["0.0", "0.5"], ["0.0000", "0.5000"]),
+        (["inf", "1.5"], ["\N{INFINITY}", "1.5"]),
+        (["0.0", "0.5"], ["0.0", "0.5"]),
+        (["8.61", "46.5"], ["8.61", "46.50"]),
+        (["1.5e1", "1.25e-1"], ["15.00", "0.12"]),
         (["a", "1"], None),
         (["", "nan"], None),
     ],
@@ -179,3 +191,60 @@ def test_numbers_of_a_column_are_rounded_alike(cells, shown):
 def test_short_rows_are_filled_and_quoted_line_ends_are_kept():
     table = report_tables.table_html('a,b\n"one\ntwo"\n')
     assert "<td>one\ntwo</td><td></td>" in table
+
+
+def test_numbers_written_for_readers_stand_to_the_right_as_they_are():
+    table = report_tables.table_html("a,b,c\n8.60,8.6 ± 0.1,8.6 or so\n\N{EN DASH},\N{MINUS SIGN}1.2,9\n")
+    for cell in ("8.60", "\N{EN DASH}", "8.6 ± 0.1", "\N{MINUS SIGN}1.2"):
+        assert f'<td class="n">{cell}</td>' in table, cell
+    assert "<td>8.6 or so</td><" in table.replace("\n", "") and "<td>9</td>" in table
+
+
+def test_quoted_columns_look_different_and_say_so():
+    dash = "\N{EN DASH}"
+    table = report_tables.table_html(f"model,FID (quoted),FID\nGLANN,8.6 ± 0.1,8.9\nfloor,{dash},1.2\n")
+    assert '<th class="n q">FID (quoted)</th>' in table and '<td class="n q">8.6 ± 0.1†</td>' in table
+    assert f'<td class="n q">{dash}</td>' in table and '<td class="n">8.9</td>' in table
+    assert "<tfoot><tr><td colspan=3>† quoted from the paper, not measured here</td></tr></tfoot>" in table
+    assert Page(table).all("tfoot") and ".q, tfoot td {" in report.STYLE
+    assert "†" not in report_tables.table_html("model,FID\nGLANN,8.6\n")
+
+
+def frame():
+    return pd.DataFrame(
+        {
+            "model_a & b": ["GLANN 50%", "größer <x> #1"],
+            "FID (quoted)": ["8.6 ± 0.1", "\N{EN DASH}"],
+            "error (quoted)": [1.23456789, np.nan],
+            "Fréchet ↓": ["8.60", "9.10"],
+            "difference": ["+1.2", "\N{MINUS SIGN}3.0"],
+            "n": [1, 20],
+        }
+    )
+
+
+def test_markdown_sets_quoted_cells_apart():
+    lines = report_tables.markdown(frame()).splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[:4]]
+    assert rows[2] == ["GLANN 50%", "*8.6 ± 0.1*†", "*1.23457*†", "8.60", "+1.2", "1"]
+    assert rows[3][1:4] == ["\N{EN DASH}", "nan", "9.10"]
+    assert [cell.endswith(":") for cell in rows[1]] == [False, True, True, True, True, True]
+    assert lines[4:] == ["", report_tables.QUOTED_NOTE]
+
+
+def test_latex_has_no_sign_that_it_takes_for_a_command():
+    text = report_tables.latex(frame())
+    assert r"model\_a \& b & FID (quoted) & error (quoted) & Fréchet $\downarrow$ & difference & n \\" in text
+    assert r"GLANN 50\% & \textit{8.6 $\pm$ 0.1}\dag{} & \textit{1.23457}\dag{} & 8.60 & +1.2 & 1 \\" in text
+    assert r"größer $<$x$>$ \#1 & -- &  & 9.10 & $-$3.0 & 20 \\" in text
+    assert r"\begin{tabular}{lrrrrr}" in text and r"\dag{} quoted from the paper, not measured here" in text
+    assert {sign for sign in text if not sign.isascii()} == set("éöß")  # letters: UTF-8 input has them
+    assert text == report_tables.latex(frame())
+
+
+def test_tables_without_quoted_columns_or_rows_have_no_note():
+    plain = frame().drop(columns=["FID (quoted)", "error (quoted)"])
+    for text in (report_tables.markdown(plain), report_tables.latex(plain)):
+        assert "quoted" not in text and "dag" not in text
+    assert report_tables.markdown(plain.iloc[:0]).count("\n") == 2
+    assert r"\begin{tabular}" in report_tables.latex(plain.iloc[:0])

@@ -162,13 +162,24 @@ def test_a_table_comes_back_from_csv_and_markdown(tmp_path):
     table = pd.DataFrame({"sampler": ["GLANN", "Gaussian, full", "größer"], "distance": values, "n": [1, 2, 3]})
     path = runs.save_table(table, tmp_path / "tables" / "scores", {"seed": 1})
     assert path == tmp_path / "tables" / "scores.csv"
-    assert sorted(os.listdir(path.parent)) == ["scores.csv", "scores.json", "scores.md"]
+    assert sorted(os.listdir(path.parent)) == ["scores.csv", "scores.json", "scores.md", "scores.tex"]
     pd.testing.assert_frame_equal(pd.read_csv(path), table, rtol=1e-15)
     lines = path.with_suffix(".md").read_text().splitlines()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     assert cells[0] == list(table.columns) and len(cells) == 2 + len(table)
     assert [row[0] for row in cells[2:]] == list(table.sampler)
     assert [float(row[1]) for row in cells[2:]] == pytest.approx(values, rel=1e-4)
+
+
+def test_a_table_is_saved_as_latex_with_its_quoted_cells_apart(tmp_path):
+    table = pd.DataFrame({"model_key": ["a & b"], "FID (quoted)": ["8.6 ± 0.1"]})
+    path = runs.save_table(table, tmp_path / "scores", {})
+    latex, markdown = (path.with_suffix(suffix).read_text(encoding="utf-8") for suffix in (".tex", ".md"))
+    assert r"a \& b & \textit{8.6 $\pm$ 0.1}\dag{} \\" in latex and r"model\_key" in latex
+    assert "*8.6 ± 0.1*†" in markdown and "not measured here" in latex and "not measured here" in markdown
+    assert pd.read_csv(path).equals(table)  # the CSV holds the cells alone
+    again = runs.save_table(table, tmp_path / "again", {})
+    assert again.with_suffix(".tex").read_bytes() == path.with_suffix(".tex").read_bytes()
 
 
 def test_results_of_other_settings_are_refused_by_name():
