@@ -9,14 +9,16 @@ latent pulls some noise towards itself: none can be left out, so no mode is drop
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from glann_lib import devices, storage, training
@@ -77,6 +79,9 @@ class IMLE:
 
     name = "imle"
     record_type = IMLEEpoch
+    watched = WATCHED
+    block: int | None = None  # noises that are mapped at once to be matched; None: all
+    small = True  # whether a step is so little work that one thread does it fastest
 
     def __init__(self, latents: Tensor, config: IMLEConfig, device: torch.device):
         if len(latents) < config.batch_size:
@@ -89,7 +94,7 @@ class IMLE:
         self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(latents))
         self.latents = latents.to(device)
         with devices.scoped_seed(config.seed, "imle weights"):
-            self.mapper = LatentMapper(config.noise_dim, latents.shape[1], config.hidden_dim).to(device)
+            self.mapper = self._make_mapper().to(device)
         self.optimiser = torch.optim.Adam(
             self.mapper.parameters(),
             lr=config.lr,
@@ -98,6 +103,9 @@ class IMLE:
             fused=device.type != "mps",
         )
         self.snapshots: dict[int, Tensor] = {}
+
+    def _make_mapper(self) -> nn.Module:
+        return LatentMapper(self.config.noise_dim, self.latents.shape[1], self.config.hidden_dim)
 
     def run_epoch(self, epoch: int) -> IMLEEpoch:
         """Draw noises, match every latent to its nearest (Eq. 4), one pass of Adam over the matches (Eq. 5)."""
@@ -116,13 +124,13 @@ class IMLE:
         self.mapper.train()
         order = torch.randperm(len(self.latents), generator=random).to(self.device)
         batches = order[: len(order) // batch_size * batch_size].split(batch_size)
-        with devices.single_thread():
+        with devices.single_thread() if self.small else contextlib.nullcontext():
             losses = torch.stack([self._step(chosen[batch], self.latents[batch]) for batch in batches])
         training.check_finite(losses, self.name, epoch, advice)
         training.check_weights(self.mapper.parameters(), self.name, epoch, advice)
         if epoch & (epoch - 1) == 0 or epoch == self.epochs:  # 1, 2, 4, 8, ...
             # From here T maps in eval mode: BatchNorm's averages must be those of noise as it is drawn, not as chosen.
-            update_bn([noise], self.mapper)
+            update_bn(self._blocks(noise), self.mapper)
             self.snapshots[epoch] = self._map_watched()
         matched = len(match.index.unique()) / len(noise)
         return IMLEEpoch(epoch, losses.mean().item(), match.distance.mean().item(), matched, time.monotonic() - start)
@@ -134,7 +142,13 @@ class IMLE:
         BatchNorm takes its statistics from all the drawn noises. (With running averages instead, which training fills
         from chosen noises only, a few noises get chosen more and more until T collapses.)
         """
-        return nearest_neighbours(self.latents, self.mapper.train()(noise))
+        self.mapper.train()
+        mapped = [self.mapper(block) for block in self._blocks(noise)]
+        return nearest_neighbours(self.latents, torch.cat(mapped))
+
+    def _blocks(self, noise: Tensor) -> tuple[Tensor, ...]:
+        """Parts of nearly equal size: BatchNorm takes its statistics from each of them."""
+        return noise.chunk(math.ceil(len(noise) / self.block)) if self.block else (noise,)
 
     def _step(self, noise: Tensor, latents: Tensor) -> Tensor:
         loss = torch.nn.functional.mse_loss(self.mapper(noise), latents)
@@ -145,7 +159,8 @@ class IMLE:
 
     @torch.no_grad()
     def _map_watched(self) -> Tensor:
-        noise = torch.randn(WATCHED, self.config.noise_dim, generator=devices.seeded(self.config.seed, "imle watched"))
+        random = devices.seeded(self.config.seed, "imle watched")
+        noise = torch.randn(self.watched, self.config.noise_dim, generator=random)
         return self.mapper.eval()(noise.to(self.device)).cpu()
 
     def state(self) -> dict[str, Tensor]:
@@ -162,7 +177,7 @@ class IMLE:
 
     def facts(self) -> dict[str, Any]:
         """The settings."""
-        return {"config": dataclasses.asdict(self.config), "latent_dim": self.mapper.latent_dim}
+        return {"config": dataclasses.asdict(self.config), "latent_dim": self.latents.shape[1]}
 
 
 def fit_imle(

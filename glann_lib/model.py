@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from glann_lib import sampling, storage
+from glann_lib import evaluate, sampling, storage
 from glann_lib.config import ARRAY, Config, make_config
 from glann_lib.data import ImageData, load_images
 from glann_lib.devices import resolve_precision, select_device
@@ -18,6 +18,7 @@ from glann_lib.glo import Embedding, fit_glo
 from glann_lib.imle import Mapping, fit_imle
 from glann_lib.losses import make_loss
 from glann_lib.networks import InfoGANGenerator, LatentMapper, load_weights
+from glann_lib.score_features import make_score_extractor
 
 FORMAT = "glann-1"
 
@@ -154,9 +155,7 @@ class Glann:
             ValueError: images of another size or number of channels; unknown space.
         """
         wanted = ImageData.from_array(images).images
-        shape = (self.generator.channels, self.generator.image_size, self.generator.image_size)
-        if tuple(wanted.shape[1:]) != shape:
-            raise ValueError(f"images are {tuple(wanted.shape[1:])}, the model's are {shape}: resize them first")
+        self._require_shape(wanted)
         noise = sampling.draw_noise(1024, self.mapper.noise_dim, seed)
         if space == "noise":
             candidates, render = noise, lambda e: self.generator(self.mapper(e))
@@ -165,8 +164,33 @@ class Glann:
         else:
             raise ValueError(f"unknown space {space!r}: choose noise or latent")
         dtype = resolve_precision(self.config.glo.precision, self.device)
-        loss = make_loss(self.config.glo.loss, shape[-1], dtype).to(self.device)
+        loss = make_loss(self.config.glo.loss, self.generator.image_size, dtype).to(self.device)
         return sampling.invert(render, candidates.to(self.device), wanted, loss, restarts, steps)
+
+    def score(
+        self, images: ArrayLike, extractor: str = "random-vgg16", count: int | None = None, seed: int = 0
+    ) -> dict[str, float]:
+        """How far samples are from real images: every measure of notebook 05 (Sec. 4.1 and 4.2).
+
+        Args:
+            images: real ones, held out of training, of the training images' size; as for `fit`.
+            extractor: whose features are compared: "random-vgg16" (no download) or "inception" (the FID's network).
+            count: samples to draw; None: as many as there are images.
+            seed: of the samples.
+
+        Returns:
+            Metric -> value; metrics.METRICS says what each is. "frechet" is FID where the extractor is "inception".
+
+        Raises:
+            ValueError: images of another size or number of channels; unknown extractor.
+            FileNotFoundError: the Inception weights are not here; says where to put them.
+        """
+        real = ImageData.from_array(images)
+        self._require_shape(real.images)
+        scorer = make_score_extractor(extractor, real, real, self.device, None)
+        reference = evaluate.Reference.of(real.images, [scorer])
+        scores = evaluate.score(self.sample(count or len(real), seed), reference, seed)["scores"]
+        return {row["metric"]: row["value"] for row in scores}
 
     def save(self, path: str | Path) -> Path:
         """Write the model to one safetensors file.
@@ -203,6 +227,11 @@ class Glann:
         load_weights(mapper, tensors, "mapper.")
         device = select_device(device)
         return cls(generator.to(device), mapper.to(device), latents.to(device), config, record["record"])
+
+    def _require_shape(self, images: Tensor) -> None:
+        shape = (self.generator.channels, self.generator.image_size, self.generator.image_size)
+        if tuple(images.shape[1:]) != shape:
+            raise ValueError(f"images are {tuple(images.shape[1:])}, the model's are {shape}: resize them first")
 
     def _noise(self, end: int | Tensor) -> Tensor:
         return sampling.draw_noise(1, self.mapper.noise_dim, int(end))[0] if not isinstance(end, Tensor) else end

@@ -27,12 +27,20 @@ class InfoGANGenerator(nn.Module):
         normalisation: "batch": BatchNorm after the second linear layer and the first transposed convolution
             (released code, grey images); "none": no BatchNorm (released code, CIFAR-10); "lucic": biases everywhere and
             BatchNorm after all three hidden layers, weights from N(0, 0.02^2) (Lucic et al.).
+        on_sphere: latents are divided by their norm, as GLO wants; the rivals' priors are taken as they are.
 
     Raises:
         ValueError: a size, number of channels or variant that there is not.
     """
 
-    def __init__(self, image_size: int, channels: int, latent_dim: int = 64, normalisation: str = "batch"):
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        latent_dim: int = 64,
+        normalisation: str = "batch",
+        on_sphere: bool = True,
+    ):
         super().__init__()
         if image_size not in IMAGE_SIZES:
             raise ValueError(f"no generator for {image_size} px: resize the images to 28, 32 or 64 px")
@@ -41,6 +49,7 @@ class InfoGANGenerator(nn.Module):
         if normalisation not in ("batch", "none", "lucic"):
             raise ValueError(f"unknown normalisation {normalisation!r}: choose batch, none or lucic")
         self.image_size, self.channels, self.latent_dim = image_size, channels, latent_dim
+        self.on_sphere = on_sphere
         side, lucic, normalise = image_size // 4, normalisation == "lucic", normalisation != "none"
 
         self.layers = nn.Sequential(
@@ -59,10 +68,12 @@ class InfoGANGenerator(nn.Module):
         )
         for layer in self.layers:
             if isinstance(layer, nn.Linear | nn.ConvTranspose2d):
-                _initialise(layer, std=0.02 if lucic else None)
+                initialise(layer, std=0.02 if lucic else None)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Images in [0, 1], [N, C, S, S], of latents [N, latent_dim]; the latents' norms do not matter."""
+        """Images in [0, 1], [N, C, S, S], of latents [N, latent_dim]; on the sphere their norms do not matter."""
+        if not self.on_sphere:
+            return self.layers(z)
         # The norm counts as a constant (released code): the gradient is not projected on the sphere's tangent.
         # T(e) is 0 where all of T's hidden units are off: rare for noise, but inversion can wander there.
         return self.layers(z / z.norm(dim=1, keepdim=True).detach().clamp(min=1e-12))
@@ -93,7 +104,7 @@ class LatentMapper(nn.Module):
         )
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
-                _initialise(layer)
+                initialise(layer)
 
     def forward(self, e: Tensor) -> Tensor:
         """Latents [N, latent_dim] of noises [N, noise_dim] drawn from N(0, I)."""
@@ -121,7 +132,7 @@ def load_weights(network: nn.Module, state: dict[str, Tensor], prefix: str) -> N
 
 
 @torch.no_grad()
-def _initialise(layer: nn.Module, std: float | None = None) -> None:
+def initialise(layer: nn.Module, std: float | None = None) -> None:
     """Weights from N(0, std^2), or Xavier normal with gain sqrt(2) where std is None; biases zero."""
     if std is None:
         nn.init.xavier_normal_(layer.weight, gain=math.sqrt(2))

@@ -18,18 +18,30 @@ from glann_lib.neighbours import nearest_neighbours
 
 BLOCK = 64  # rows that a network sees at once
 PATHS = ("noise-linear", "noise-spherical", "latent-linear")
+PRIORS = ("normal", "uniform")
 
 
-def draw_noise(count: int, noise_dim: int, seed: int) -> Tensor:
-    """Noises e ~ N(0, I), [count, noise_dim], on the CPU; row i of a seed does not depend on `count`.
+def draw_noise(count: int, noise_dim: int, seed: int, prior: str = "normal") -> Tensor:
+    """Noises, [count, noise_dim], on the CPU; row i of a seed does not depend on `count`.
+
+    Args:
+        count: rows, 1 or more.
+        noise_dim: numbers a row.
+        seed: of the noise.
+        prior: "normal", e ~ N(0, I), or "uniform", each number in [-1, 1] (the GANs of Lucic et al.).
 
     Raises:
-        ValueError: count below 1.
+        ValueError: count below 1; unknown prior.
     """
     if count < 1:
         raise ValueError(f"{count} images asked for: ask for 1 or more")
+    if prior not in PRIORS:
+        raise ValueError(f"unknown prior {prior!r}: choose one of {', '.join(PRIORS)}")
     rows = -(-count // 16) * 16  # torch draws in runs of 16 numbers, and whole runs only are the same for any length
-    return torch.randn(rows, noise_dim, generator=seeded(seed, "noise"))[:count]
+    random = seeded(seed, "noise")
+    if prior == "normal":
+        return torch.randn(rows, noise_dim, generator=random)[:count]
+    return 2 * torch.rand(rows, noise_dim, generator=random)[:count] - 1
 
 
 @torch.no_grad()

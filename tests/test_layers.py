@@ -9,10 +9,13 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "glann_lib"
 FLOORS = (
     {"config", "storage", "devices", "networks", "features", "neighbours", "metrics", "plots", "image_files"}
-    | {"catalogue", "report_style", "report_tables"},
-    {"runs", "image_data", "losses", "training"},
-    {"data", "sampling", "glo", "imle", "report", "execution", "arguments"},
-    {"evaluate", "widgets", "model", "pipeline"},
+    | {"catalogue", "report_style", "report_tables", "reported", "inception"},
+    {"runs", "image_data", "losses", "training", "precision_recall", "score_plots"}
+    | {"rival_networks", "rival_config", "score_rows"},
+    {"data", "sampling", "glo", "imle", "gan", "vae", "classifier", "report", "execution", "arguments"},
+    {"pixel_imle", "score_features", "widgets", "pipeline"},
+    {"rivals", "evaluate", "score_tables"},
+    {"comparison", "model"},
 )
 
 

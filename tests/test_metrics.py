@@ -1,10 +1,17 @@
-"""Frechet distance against closed forms, and against the matrix root it is defined by."""
+"""Frechet and kernel distance against closed forms, against their definitions, and against torch-fidelity."""
+
+import itertools
+import math
 
 import numpy as np
 import pytest
+import torch
 from scipy import linalg
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
-from glann_lib.metrics import frechet_distance, label_agreement
+from glann_lib import metrics
+from glann_lib.metrics import METRICS, frechet_distance, kernel_distance, label_agreement, score_name, title
 
 
 def draw(rows, width, seed):
@@ -112,23 +119,215 @@ def test_float32_features_are_worked_on_in_float64():
     assert isinstance(frechet_distance(a, b), float)
 
 
+def dead_units(rows, width, seed, dead):
+    """Features of a ReLU layer, rotated: some units never fire, so the covariance is singular in hidden directions."""
+    features = draw(rows, width, seed).clip(0)
+    features[:, dead] = 0
+    return features @ linalg.qr(np.random.default_rng(7).normal(size=(width, width)))[0]
+
+
+def by_rows(a, b):
+    """With the singular values of the product of the centred rows themselves: no covariance is formed."""
+    centred = [(x - x.mean(0)) / math.sqrt(len(x) - 1) for x in (a, b)]
+    spread = sum(np.square(x).sum() for x in centred) - 2 * linalg.svdvals(centred[0] @ centred[1].T).sum()
+    return np.square(a.mean(0) - b.mean(0)).sum() + spread
+
+
+@pytest.mark.parametrize("dead", [(range(10), range(10)), (range(10), range(5, 15)), (range(20), range(20, 40))])
+def test_singular_covariances_are_no_trouble(dead):
+    a, b = dead_units(300, 40, 1, dead[0]), dead_units(400, 40, 2, dead[1])
+    assert frechet_distance(a, b) == pytest.approx(by_rows(a, b), rel=1e-9)
+    assert frechet_distance(a, a) < 1e-9
+    assert frechet_distance(a, 1.001 * a) == pytest.approx(by_rows(a, 1.001 * a), rel=1e-6)
+
+
+@pytest.mark.parametrize("fall", [1.0, 3.0, 6.0])
+def test_nearly_singular_covariances_keep_their_digits(fall):
+    # Standard deviations from 1 down to 40^-6: the covariances' condition numbers reach 1e19.
+    scale = np.arange(1, 41.0) ** -fall
+    rotation = linalg.qr(np.random.default_rng(5).normal(size=(40, 40)))[0]
+    random = np.random.default_rng(6)
+    a, b = (random.normal(size=(n, 40)) * scale @ rotation for n in (500, 600))
+    assert frechet_distance(a, b) == pytest.approx(by_rows(a, b), rel=1e-8)
+    assert frechet_distance(a, 1.01 * a) == pytest.approx(by_rows(a, 1.01 * a), rel=1e-8)
+
+
+def test_equal_to_torch_fidelity():
+    a, b = draw(400, 30, 1), draw(500, 30, 2)
+    statistics = [fid_features_to_statistics(torch.from_numpy(x)) for x in (a, b)]
+    expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-8)
+
+
+def test_features_are_left_as_they_are():
+    a, b = draw(50, 8, 1), draw(60, 8, 2)
+    copies = a.copy(), b.copy()
+    frechet_distance(a, b)
+    kernel_distance(a, b)
+    assert np.array_equal(a, copies[0]) and np.array_equal(b, copies[1])
+
+
+def kernel_by_loops(x, y):
+    """The unbiased estimate as it is written in the paper, pair by pair."""
+
+    def kernel(u, v):
+        return (u @ v / len(u) + 1) ** 3
+
+    def within(rows):
+        return np.mean([kernel(u, v) for u, v in itertools.permutations(rows, 2)])
+
+    return within(x) + within(y) - 2 * np.mean([kernel(u, v) for u in x for v in y])
+
+
+def jackknife_by_loops(x, y):
+    """Delete one row at a time, from either set, and compute all again."""
+    variance = 0.0
+    for rows, distance in ((x, lambda rest: kernel_by_loops(rest, y)), (y, lambda rest: kernel_by_loops(x, rest))):
+        values = np.array([distance(np.delete(rows, i, 0)) for i in range(len(rows))])
+        variance += (len(rows) - 1) / len(rows) * np.square(values - values.mean()).sum()
+    return math.sqrt(variance)
+
+
+@pytest.fixture(params=["as they are", "tiny"])
+def blocks(request, monkeypatch):
+    if request.param == "tiny":
+        monkeypatch.setattr(metrics, "BLOCK", 30)
+
+
+@pytest.mark.parametrize(("n", "m", "width"), [(2, 2, 1), (2, 9, 3), (8, 5, 4), (13, 12, 20)])
+def test_kernel_distance_is_the_mean_over_all_pairs(blocks, n, m, width):
+    x, y = draw(n, width, 1), draw(m, width, 2)
+    assert kernel_distance(x, y).value == pytest.approx(kernel_by_loops(x, y), rel=1e-10)
+
+
+def test_kernel_distance_of_one_feature_has_a_closed_form():
+    # Two rows each: one pair within each set, four pairs across.
+    expected = (0 * 1 + 1) ** 3 + (2 * 3 + 1) ** 3 - 2 * np.mean([1, 1, (1 * 2 + 1) ** 3, (1 * 3 + 1) ** 3])
+    assert kernel_distance([[0.0], [1.0]], [[2.0], [3.0]]).value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("n", "m"), [(3, 3), (7, 4), (9, 12)])
+def test_standard_error_is_the_jackknife(blocks, n, m):
+    x, y = draw(n, 5, 1), draw(m, 5, 2)
+    assert kernel_distance(x, y).standard_error == pytest.approx(jackknife_by_loops(x, y), rel=1e-9)
+
+
+def test_standard_error_is_the_spread_over_redrawn_sets():
+    random = np.random.default_rng(0)
+    found = [kernel_distance(random.normal(size=(150, 4)), random.normal(0.5, 1, (200, 4))) for _ in range(300)]
+    spread = np.std([distance.value for distance in found])
+    assert np.mean([distance.standard_error for distance in found]) == pytest.approx(spread, rel=0.12)
+
+
+def test_two_rows_have_no_standard_error():
+    assert math.isnan(kernel_distance(draw(2, 3, 1), draw(9, 3, 2)).standard_error)
+    assert math.isnan(kernel_distance(draw(9, 3, 1), draw(2, 3, 2)).standard_error)
+
+
+def test_kernel_distance_is_equal_to_torch_fidelity():
+    x, y = draw(120, 30, 1), draw(120, 30, 2)
+    options = {"kid_subsets": 1, "kid_subset_size": 120, "rng_seed": 0, "verbose": False}
+    polynomial = {"kid_kernel": "poly", "kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None}
+    expected = kid_features_to_metric(
+        torch.from_numpy(x), torch.from_numpy(y), **options, **polynomial, kid_kernel_poly_coef0=1.0
+    )[KEY_METRIC_KID_MEAN]
+    assert kernel_distance(x, y).value == pytest.approx(expected, rel=1e-10)
+
+
+def test_kernel_distance_is_unbiased():
+    random = np.random.default_rng(1)
+    values = [kernel_distance(*random.normal(size=(2, 12, 3))).value for _ in range(3000)]
+    assert abs(np.mean(values)) < 3 * np.std(values) / math.sqrt(len(values))
+    assert min(values) < 0 < max(values)
+
+
+def test_kernel_distance_forgets_the_order_of_sets_and_rows(blocks):
+    x, y = draw(40, 6, 1), draw(30, 6, 2)
+    found = kernel_distance(x, y)
+    for other in (kernel_distance(y, x), kernel_distance(x[::-1], np.random.default_rng(0).permutation(y))):
+        assert other.value == pytest.approx(found.value, rel=1e-10)
+        assert other.standard_error == pytest.approx(found.standard_error, rel=1e-10)
+
+
+def test_kernel_distance_of_constant_features_is_exact():
+    found = kernel_distance(np.zeros((5, 4)), np.ones((7, 4)))
+    assert found.value == pytest.approx(1 + 8 - 2, rel=1e-12)
+    assert found.standard_error == pytest.approx(0, abs=1e-12)
+
+
+def test_one_block_of_kernel_values_is_held_at_a_time(monkeypatch):
+    monkeypatch.setattr(metrics, "BLOCK", 2000)
+    sizes, kernel = [], metrics._kernel
+
+    def watched(x, y):
+        sizes.append(len(x) * len(y))
+        return kernel(x, y)
+
+    monkeypatch.setattr(metrics, "_kernel", watched)
+    kernel_distance(draw(300, 2, 1), draw(400, 2, 2))
+    assert max(sizes) <= 2000
+    assert sum(sizes) < 1.1 * (300**2 / 2 + 400**2 / 2 + 300 * 400)  # each pair once
+
+
+@pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("side", [0, 1])
-def test_values_that_are_not_finite_are_refused(bad, side):
+@pytest.mark.parametrize(("side", "name"), [(0, "generated"), (1, "real")])
+def test_values_that_are_not_finite_are_refused(distance, bad, side, name):
     sets = [draw(10, 3, 1), draw(10, 3, 2)]
     sets[side][4, 1] = bad
-    with pytest.raises(ValueError, match="not finite") as error:
-        frechet_distance(*sets)
+    with pytest.raises(ValueError, match=f"the {name} features hold values that are not finite") as error:
+        distance(*sets)
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])
 @pytest.mark.parametrize(
-    "shapes", [((5, 3), (5, 4)), ((1, 3), (5, 3)), ((5, 3), (0, 3)), ((5,), (5,)), ((2, 3, 4), (5, 3))]
+    ("generated", "real", "words"),
+    [
+        ((5, 3), (5, 4), r"\[3, 4\] wide"),
+        ((1, 3), (5, 3), "1 rows of generated features"),
+        ((5, 3), (0, 3), "0 rows of real features"),
+        ((5,), (5,), r"generated features have shape \[5\]"),
+        ((5, 3), (2, 3, 4), r"real features have shape \[2, 3, 4\]"),
+        ((5, 0), (5, 0), r"shape \[5, 0\]"),
+    ],
 )
-def test_sets_that_do_not_fit_are_refused(shapes):
-    with pytest.raises(ValueError, match="two sets") as error:
-        frechet_distance(*map(np.zeros, shapes))
+def test_sets_that_do_not_fit_are_refused(distance, generated, real, words):
+    with pytest.raises(ValueError, match=words) as error:
+        distance(np.zeros(generated), np.zeros(real))
     assert "\n" not in str(error.value)
+
+
+def test_only_inception_features_make_an_fid_or_a_kid():
+    assert score_name("frechet", "inception", 10_000) == "fid_10k"
+    assert score_name("kernel", "inception", 1000) == "kid_1k"
+    assert score_name("frechet", "classifier", 10_000) == "frechet_10k (classifier)"
+    assert score_name("f8", "inception", 1500) == "f8_1500 (inception)"
+    assert title("frechet", "inception") == "FID"
+    assert title("kernel", "inception") == "KID"
+    assert title("frechet", "classifier") == "Fréchet distance (classifier)"
+    assert title("f1_8", "inception") == "F1/8 (inception)"
+
+
+def test_names_tell_scores_extractors_and_counts_apart():
+    cases = list(itertools.product(METRICS, ("inception", "classifier"), (360, 1000, 1360, 10_000)))
+    assert len({score_name(*case) for case in cases}) == len(cases)
+    assert len({title(*case[:2]) for case in cases}) == 2 * len(METRICS)
+
+
+@pytest.mark.parametrize("name", [lambda key: score_name(key, "inception", 10), lambda key: title(key, "inception")])
+def test_an_unknown_metric_is_refused(name):
+    with pytest.raises(ValueError, match="unknown metric 'fid': choose one of frechet, kernel"):
+        name("fid")
+
+
+def test_scores_lie_within_their_bounds_and_point_the_way_they_say():
+    near, far, real = draw(200, 5, 1), 3 + draw(200, 5, 1), draw(200, 5, 1)[::-1] + 0.01
+    for key, score in (("frechet", frechet_distance), ("kernel", lambda a, b: kernel_distance(a, b).value)):
+        assert METRICS[key].better == "lower"
+        assert METRICS[key].low <= score(near, real) < score(far, real) <= METRICS[key].high
+    assert {metric.better for metric in METRICS.values()} == {"lower", "higher"}
+    assert all(metric.low < metric.high for metric in METRICS.values())
 
 
 def test_label_agreement_counts_neighbours_of_the_same_label():

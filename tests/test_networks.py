@@ -128,6 +128,31 @@ def test_the_mapping_has_two_hidden_layers_and_a_free_output():
     assert z.shape == (50, 16) and z.norm(dim=1).std() > 0.1  # not put on the sphere
 
 
+@pytest.mark.parametrize("normalisation", VARIANTS)
+def test_off_the_sphere_latents_are_taken_as_they_are(normalisation):
+    torch.manual_seed(0)
+    free = InfoGANGenerator(28, 1, 16, normalisation, on_sphere=False).eval()
+    bound = InfoGANGenerator(28, 1, 16, normalisation).eval()
+    assert bound.on_sphere and not free.on_sphere
+    bound.load_state_dict(free.state_dict())  # the same layers
+    z = draw(5, 16)
+    with torch.no_grad():
+        images = free(z)
+        assert torch.equal(images, free.layers(z))
+        assert torch.equal(bound(z), free(z / z.norm(dim=1, keepdim=True)))
+        assert (free(2 * z) - images).abs().max() > 0.1 * (images[0] - images[1]).abs().max()
+
+
+def test_off_the_sphere_the_latents_length_has_a_gradient():
+    """On the sphere it counts as a constant, which shortens the gradient by the norm; here it is the layers' own."""
+    generator = InfoGANGenerator(28, 1, 16, "none", on_sphere=False)
+    z = draw(5, 16).requires_grad_()
+    weights = draw(5, 1, 28, 28, seed=1)
+    (gradient,) = torch.autograd.grad((weights * generator(z)).sum(), z)
+    (own,) = torch.autograd.grad((weights * generator.layers(z)).sum(), z)
+    assert torch.equal(gradient, own)
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

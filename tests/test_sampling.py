@@ -38,6 +38,41 @@ def test_noises_are_standard_normal_and_differ_by_seed():
     assert len(noise.unique(dim=0)) == 20_000
 
 
+@pytest.mark.parametrize("noise_dim", [1, 5, 32, 100])
+def test_uniform_noises_of_a_seed_do_not_depend_on_how_many_are_drawn(noise_dim):
+    many = draw_noise(1000, noise_dim, seed=4, prior="uniform")
+    assert many.shape == (1000, noise_dim) and many.dtype == torch.float32
+    for count in (1, 2, 3, 15, 16, 17, 63, 64, 65, 333, 999):
+        assert torch.equal(draw_noise(count, noise_dim, seed=4, prior="uniform"), many[:count]), count
+
+
+def test_uniform_noises_fill_minus_1_to_1_evenly_and_differ_by_seed():
+    noise = draw_noise(20_000, 4, seed=0, prior="uniform")
+    assert noise.min() >= -1 and noise.max() <= 1
+    shares = torch.histc(noise, bins=10, min=-1, max=1) / noise.numel()
+    assert (shares - 0.1).abs().max() < 0.005
+    assert (torch.cov(noise.T) - torch.eye(4) / 3).abs().max() < 0.02
+    assert not torch.equal(noise, draw_noise(20_000, 4, seed=1, prior="uniform"))
+
+
+def test_the_normal_prior_is_the_one_without_being_asked():
+    assert sampling.PRIORS == ("normal", "uniform")
+    assert torch.equal(draw_noise(9, 5, seed=2), draw_noise(9, 5, seed=2, prior="normal"))
+    assert not torch.equal(draw_noise(9, 5, seed=2), draw_noise(9, 5, seed=2, prior="uniform"))
+
+
+def test_an_unknown_prior_is_a_one_line_error():
+    with pytest.raises(ValueError, match="unknown prior 'gauss': choose one of normal, uniform") as error:
+        draw_noise(3, 4, seed=0, prior="gauss")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("prior", sampling.PRIORS)
+def test_no_noises_are_a_one_line_error_under_any_prior(prior):
+    with pytest.raises(ValueError, match="0 images"):
+        draw_noise(0, 4, seed=0, prior=prior)
+
+
 @pytest.mark.parametrize("count", [0, -3])
 def test_no_images_are_a_one_line_error(networks, count):
     with pytest.raises(ValueError, match=f"{count} images") as error:

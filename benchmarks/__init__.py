@@ -1,0 +1,1 @@
+"""How fast the library's costly parts are against their textbook forms: `python -m benchmarks`."""

@@ -1,0 +1,110 @@
+"""The contest of the paper's tables: every model trained on the same images, each scored in the same way.
+
+Models are trained one after the other and scored at once; what a ScoreBook holds already is neither trained nor scored
+again, so that a contest that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glann_lib import rivals
+from glann_lib.config import Config
+from glann_lib.evaluate import ScoreBook
+from glann_lib.metrics import title
+from glann_lib.rivals import CONTENDERS, Trained
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What all models of one contest share.
+
+    Attributes:
+        images: uint8 [N, C, S, S], the training images.
+        config: GLANN's settings; their seed is the first one.
+        book: where the scores go.
+        samples: images drawn from each model.
+        device: where to train.
+        folder: the run's folder, with the first seed's stages; other models go below it.
+    """
+
+    images: Tensor
+    config: Config
+    book: ScoreBook
+    samples: int
+    device: torch.device
+    folder: Path
+
+    def score_images(self, model: str, label: str, images: Tensor) -> dict[str, Any]:
+        """Score real images or reconstructions, uint8 [n, C, S, S]: a floor for every model."""
+        facts = {"model": model, "label": label, "kind": "floor", "budget": "none", "seed": self.config.glo.seed}
+        return _told(self.book.add(facts, len(images), lambda: (images, {})))
+
+    def score_glann(self, seed: int) -> list[dict[str, Any]]:
+        """Train GLANN with one seed, where its folder does not hold it, and score it and its GLO with the Gaussian."""
+        config = rivals.with_seed(self.config, seed)
+        first = seed == self.config.glo.seed
+        folder = self.folder if first else self.folder / "seeds" / f"seed{seed}"
+        settings = {"glo": dataclasses.asdict(config.glo), "imle": dataclasses.asdict(config.imle)}
+        return [
+            self._score(key, seed, "own", settings, lambda key=key: self._fit_glann(config, folder)[key])
+            for key in ("glo", "glann")
+        ]
+
+    def score_rivals(self, keys: Iterable[str], budgets: Mapping[str, int], seed: int) -> list[dict[str, Any]]:
+        """Train rivals with one seed and score them.
+
+        Args:
+            keys: names in rivals.RIVALS.
+            budgets: name -> generator steps, see rivals.budgets.
+            seed: of all of them.
+
+        Raises:
+            ValueError: unknown key.
+        """
+        config = rivals.with_seed(self.config, seed)
+        return [
+            self._score_rival(key, config, budget, steps) for budget, steps in budgets.items() for key in list(keys)
+        ]
+
+    def _score_rival(self, key: str, config: Config, budget: str, steps: int) -> dict[str, Any]:
+        settings = dataclasses.asdict(rivals.rival_settings(key, config, steps, len(self.images)))
+        place = (self.device, self.folder / "rivals")
+        return self._score(
+            key,
+            config.glo.seed,
+            budget,
+            settings,
+            lambda: rivals.fit_rival(key, self.images, config, budget, steps, *place),
+        )
+
+    def _fit_glann(self, config: Config, folder: Path) -> dict[str, Trained]:
+        return rivals.fit_glann(self.images, config, self.device, folder)
+
+    def _score(
+        self, key: str, seed: int, budget: str, settings: dict[str, Any], fit: Callable[[], Trained]
+    ) -> dict[str, Any]:
+        contender = CONTENDERS[key]
+        facts = {"model": key, "label": contender.label, "kind": contender.kind, "budget": budget, "seed": seed}
+
+        def make() -> tuple[Tensor, dict[str, Any]]:
+            trained = fit()
+            return trained.sample(self.samples, seed), trained.facts
+
+        return _told(self.book.add(facts, [settings, self.samples, self.book.provenance["data"]["sha256"]], make))
+
+
+def _told(record: dict[str, Any]) -> dict[str, Any]:
+    """A line for each record, so that a reader sees how far the contest is."""
+    row = next(row for row in record["scores"] if row["metric"] == "frechet")
+    steps = f", {record['generator_steps']:,} generator steps" if "generator_steps" in record else ""
+    name = title("frechet", row["extractor"])
+    print(f"{record['label']}, seed {record['seed']}{steps}: {name} {row['value']:.3g}", flush=True)
+    return record

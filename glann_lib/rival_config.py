@@ -1,0 +1,114 @@
+"""Settings of the rivals, by the protocol of Lucic et al. (2018), which the paper compares with.
+
+That protocol searches 100 settings a model and reports the best one. Here each has one setting: the best of a small
+search on 5,000 images of MNIST (100 to 400 steps, seed 0, by the classifier's Frechet distance) over the learning rate
+(2e-4, 5e-4, 1e-3), BatchNorm in the critic (on, off) and, for the two WGANs, critic steps (1, 5). `make_gan_config` and
+`make_vae_config` are the only place that knows them. A budget is counted in generator steps.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from glann_lib.reported import PROTOCOL_EPOCHS
+
+GAMES = ("mm-gan", "ns-gan", "lsgan", "wgan", "wgan-gp", "dragan", "began")
+LIKELIHOODS = ("bernoulli", "l1", "perceptual")
+OTHER_EPOCHS = 20  # for data sets that the protocol does not have
+PROTOCOL_BATCH = 64  # images a step (Lucic et al.)
+
+
+@dataclass(frozen=True)
+class GANConfig:
+    """One adversarial rival.
+
+    Raises:
+        ValueError: a field out of its range.
+    """
+
+    game: str  # a name in GAMES
+    steps: int  # of the generator
+    critic_steps: int = 1  # before each step of the generator
+    batch_size: int = PROTOCOL_BATCH  # real images, and as many generated ones
+    latent_dim: int = 64  # dimensions of the noise, uniform in [-1, 1] (protocol)
+    lr: float = 1.0e-3  # Adam step of both networks (search)
+    beta1: float = 0.5  # Adam's first moment (Radford et al. 2016)
+    beta2: float = 0.999  # Adam's second moment
+    batch_norm: bool = False  # in the critic (search)
+    clip: float = math.inf  # the critic's weights are kept in [-clip, clip]
+    penalty: float = 0.0  # weight of the gradient penalty
+    seed: int = 0
+    precision: str = "auto"  # as in GLOConfig
+
+    def __post_init__(self) -> None:
+        if self.game not in GAMES:
+            raise ValueError(f"unknown game {self.game!r}: choose one of {', '.join(GAMES)}")
+        _require_counts(self, "steps", "critic_steps", "batch_size", "latent_dim")
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """A variational autoencoder (Kingma and Welling 2014).
+
+    Raises:
+        ValueError: a field out of its range.
+    """
+
+    likelihood: str  # a name in LIKELIHOODS
+    steps: int
+    loss: str = "vgg16"  # of the likelihood "perceptual": a name in config.LOSSES
+    batch_size: int = PROTOCOL_BATCH  # images
+    latent_dim: int = 64  # dimensions of the code, N(0, I) a priori (protocol)
+    lr: float = 1.0e-3  # Adam step (Kingma and Ba 2015; Kingma and Welling use Adagrad)
+    beta1: float = 0.9  # Adam's first moment
+    kl_weight: float = 1.0  # 1: the bound on the likelihood as it stands
+    seed: int = 0
+    precision: str = "auto"  # as in GLOConfig
+
+    def __post_init__(self) -> None:
+        if self.likelihood not in LIKELIHOODS:
+            raise ValueError(f"unknown likelihood {self.likelihood!r}: choose one of {', '.join(LIKELIHOODS)}")
+        _require_counts(self, "steps", "batch_size", "latent_dim")
+
+
+# What a game sets otherwise than GANConfig's defaults: its own paper's penalty or clipping, and what the search found.
+_OWN: dict[str, dict[str, Any]] = {
+    "wgan": {"batch_norm": True, "clip": 0.01},  # Arjovsky et al. 2017
+    "wgan-gp": {"beta2": 0.9, "penalty": 10.0},  # Gulrajani et al. 2017
+    "dragan": {"penalty": 10.0},  # Kodali et al. 2017
+    "began": {"lr": 2.0e-4},  # at 5e-4 and more its autoencoder dies
+}
+
+
+def make_gan_config(game: str, steps: int, seed: int = 0, **overrides: Any) -> GANConfig:
+    """The settings of one game.
+
+    Args:
+        game: a name in GAMES.
+        steps: of the generator.
+        seed: of weights, order and noise.
+        **overrides: fields of GANConfig.
+
+    Raises:
+        ValueError: unknown game; a field out of its range.
+    """
+    return GANConfig(**({"game": game, "steps": steps, "seed": seed} | _OWN.get(game, {}) | overrides))
+
+
+def make_vae_config(likelihood: str, steps: int, seed: int = 0, **overrides: Any) -> VAEConfig:
+    """The settings of a VAE; as `make_gan_config`, with a likelihood of LIKELIHOODS."""
+    return VAEConfig(**({"likelihood": likelihood, "steps": steps, "seed": seed} | overrides))
+
+
+def protocol_steps(dataset: str, images: int) -> int:
+    """Generator steps that the protocol gives a rival on so many images of a data set."""
+    return PROTOCOL_EPOCHS.get(dataset, OTHER_EPOCHS) * max(1, images // PROTOCOL_BATCH)
+
+
+def _require_counts(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is {value!r}: give a whole number above 0")

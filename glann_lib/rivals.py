@@ -1,0 +1,232 @@
+"""Every model of the paper's tables, trained on the same images and asked for samples in the same way.
+
+`CONTENDERS` names them in the paper's order. `fit_rival` trains one under a budget of generator steps, `fit_glann` the
+paper's own two stages; both give `Trained`: a function that draws samples, and what the training took.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glann_lib import sampling
+from glann_lib.config import Config, GLOConfig, IMLEConfig
+from glann_lib.gan import fit_gan
+from glann_lib.glo import Embedding, fit_glo
+from glann_lib.imle import fit_imle
+from glann_lib.pixel_imle import fit_pixel_imle
+from glann_lib.rival_config import (
+    GAMES,
+    GANConfig,
+    VAEConfig,
+    make_gan_config,
+    make_vae_config,
+    protocol_steps,
+)
+from glann_lib.vae import fit_vae
+
+Settings = GLOConfig | IMLEConfig | GANConfig | VAEConfig
+SHORT_STEPS = 80  # generator steps of a rival on the digits under the quick profile: minutes are short there
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model of the tables: its key, its name as printed, "adversarial" or "non-adversarial"."""
+
+    key: str
+    label: str
+    kind: str
+
+
+CONTENDERS = {
+    contender.key: contender
+    for contender in (
+        Contender("mm-gan", "MM-GAN", "adversarial"),
+        Contender("ns-gan", "NS-GAN", "adversarial"),
+        Contender("lsgan", "LSGAN", "adversarial"),
+        Contender("wgan", "WGAN", "adversarial"),
+        Contender("wgan-gp", "WGAN-GP", "adversarial"),
+        Contender("dragan", "DRAGAN", "adversarial"),
+        Contender("began", "BEGAN", "adversarial"),
+        Contender("vae", "VAE, Bernoulli", "non-adversarial"),
+        Contender("vae-l1", "VAE, L1", "non-adversarial"),
+        Contender("vae-perceptual", "VAE, perceptual", "non-adversarial"),
+        Contender("imle-pixel", "IMLE on pixels", "non-adversarial"),
+        Contender("glo-laplacian", "GLO, Laplacian", "non-adversarial"),
+        Contender("glo", "GLO, perceptual", "non-adversarial"),
+        Contender("glann", "GLANN", "non-adversarial"),
+    )
+}
+LIKELIHOOD = {"vae": "bernoulli", "vae-l1": "l1", "vae-perceptual": "perceptual"}
+RIVALS = tuple(key for key in CONTENDERS if key not in ("glo", "glann"))  # those two share GLANN's first stage
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained contender.
+
+    Attributes:
+        contender: which.
+        sample: (count, seed) -> uint8 [count, C, S, S]; image i of a seed is the same whatever the count.
+        budget: "own" (GLO and GLANN), or a name that `budgets` gives: "equal", "protocol", "short" or "long".
+        facts: generator_steps of Adam on G, batch_size, train_images, epochs (passes over the images that these steps
+            make), seconds of the whole training (the second stage included), and config, the settings.
+    """
+
+    contender: Contender
+    sample: Callable[[int, int], Tensor]
+    budget: str
+    facts: dict[str, Any]
+
+
+def budgets(config: Config, images: int, steps: int | None = None) -> dict[str, int]:
+    """The budgets that rivals are trained under, in generator steps by name.
+
+    The quick profile gives every rival as many steps as GLANN's generator takes ("equal"), on the digits fewer
+    ("short"); the paper profile that and the protocol's epochs ("protocol").
+
+    Args:
+        config: GLANN's settings.
+        images: training images.
+        steps: replaces them all.
+    """
+    equal = glo_steps(config, images)
+    if steps is not None:
+        return {"equal" if steps == equal else "short" if steps < equal else "long": steps}
+    if config.profile == "paper":
+        return {"equal": equal, "protocol": protocol_steps(config.data.dataset, images)}
+    if config.data.dataset == "digits" and equal > SHORT_STEPS:
+        return {"short": SHORT_STEPS}
+    return {"equal": equal}
+
+
+def with_seed(config: Config, seed: int) -> Config:
+    """The same settings with another seed in both stages."""
+    stages = {name: dataclasses.replace(getattr(config, name), seed=seed) for name in ("glo", "imle")}
+    return dataclasses.replace(config, **stages)
+
+
+def glo_steps(config: Config, images: int) -> int:
+    """Generator steps of stage 1 on so many images."""
+    return config.glo.epochs * (images // config.glo.batch_size)
+
+
+def fit_glann(images: Tensor, config: Config, device: torch.device, folder: Path) -> dict[str, Trained]:
+    """GLANN ("glann"), and GLO with the Gaussian on GLANN's own first stage ("glo").
+
+    Args:
+        images: uint8 [N, C, S, S].
+        config: the settings of both stages.
+        device: where to train.
+        folder: holds glo.safetensors and imle.safetensors, or gets them.
+
+    Raises:
+        ValueError, FloatingPointError: as `fit_glo` and `fit_imle`.
+    """
+    embedding = fit_glo(images, config.glo, device, folder / "glo.safetensors")
+    mapping = fit_imle(embedding.latents, config.imle, device, folder / "imle.safetensors")
+    facts = _facts(config.glo, glo_steps(config, len(images)), images, embedding.history)
+    glo = Trained(CONTENDERS["glo"], _gaussian(embedding), "own", facts)
+
+    def sample(count: int, seed: int) -> Tensor:
+        return sampling.sample(embedding.generator, mapping.mapper, count, seed)
+
+    facts = facts | {"seconds": facts["seconds"] + _seconds(mapping.history)}
+    facts["config"] = {"glo": facts["config"], "imle": dataclasses.asdict(config.imle)}
+    return {"glo": glo, "glann": Trained(CONTENDERS["glann"], sample, "own", facts)}
+
+
+def rival_settings(key: str, config: Config, steps: int, images: int) -> Settings:
+    """The settings of one rival; its type decides how it is trained.
+
+    Args:
+        key: a name in RIVALS.
+        config: GLANN's settings; seed, loss and generator variant are taken from there where they apply.
+        steps: of the generator; stages that train by whole epochs take the nearest number.
+        images: training images.
+
+    Raises:
+        ValueError: unknown key.
+    """
+    if key not in RIVALS:
+        raise ValueError(f"unknown rival {key!r}: choose one of {', '.join(RIVALS)}")
+    glo, seed, precision = config.glo, config.glo.seed, config.glo.precision
+    if key in GAMES:
+        return make_gan_config(key, steps, seed, precision=precision)
+    if key in LIKELIHOOD:
+        return make_vae_config(LIKELIHOOD[key], steps, seed, loss=glo.loss, precision=precision)
+    if key == "imle-pixel":
+        epochs = max(1, round(steps / max(1, images // config.imle.batch_size)))
+        return dataclasses.replace(config.imle, epochs=epochs, noise_dim=glo.latent_dim)
+    epochs = max(1, round(steps / max(1, images // glo.batch_size)))
+    # The same number of halvings within the epochs there are.
+    every = max(1, round(glo.decay_every * epochs / glo.epochs))
+    return dataclasses.replace(glo, loss="laplacian", epochs=epochs, decay_every=every)
+
+
+def fit_rival(
+    key: str, images: Tensor, config: Config, budget: str, steps: int, device: torch.device, folder: Path
+) -> Trained:
+    """Train one rival.
+
+    Args:
+        key, config, steps: as for `rival_settings`.
+        images: uint8 [N, C, S, S], GLANN's own training images.
+        budget: its name, see `budgets`.
+        device: where to train.
+        folder: for checkpoints and the trained generator; what is finished there is not trained again.
+
+    Raises:
+        ValueError: unknown key, or fewer images than a batch.
+        FloatingPointError: a loss is not finite.
+    """
+    settings = rival_settings(key, config, steps, len(images))
+    path = folder / f"{key}-{budget}-seed{config.glo.seed}.safetensors"
+    if isinstance(settings, GLOConfig):
+        embedding = fit_glo(images, settings, device, path)
+        sample, history = _gaussian(embedding), embedding.history
+    else:
+        if isinstance(settings, GANConfig):
+            prior, (generator, history) = "uniform", fit_gan(images, settings, device, path)
+        elif isinstance(settings, VAEConfig):
+            prior, (generator, history) = "normal", fit_vae(images, settings, device, path)
+        else:
+            trained = fit_pixel_imle(images, settings, config.glo.normalisation, device, path)
+            prior, (generator, history) = "normal", trained
+        sample = _from_prior(generator, prior)
+    if isinstance(settings, GLOConfig | IMLEConfig):  # they train by whole epochs
+        steps = settings.epochs * (len(images) // settings.batch_size)
+    return Trained(CONTENDERS[key], sample, budget, _facts(settings, steps, images, history))
+
+
+def _from_prior(generator: nn.Module, prior: str) -> Callable[[int, int], Tensor]:
+    def sample(count: int, seed: int) -> Tensor:
+        return sampling.decode(generator, sampling.draw_noise(count, generator.latent_dim, seed, prior))
+
+    return sample
+
+
+def _gaussian(embedding: Embedding) -> Callable[[int, int], Tensor]:
+    sampler = sampling.GaussianSampler(embedding.latents)
+    return lambda count, seed: sampling.decode(embedding.generator, sampler.sample(count, seed))
+
+
+def _facts(settings: Settings, steps: int, images: Tensor, history: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "generator_steps": steps,
+        "batch_size": settings.batch_size,
+        "train_images": len(images),
+        "epochs": steps * settings.batch_size / len(images),
+        "seconds": _seconds(history),
+        "config": dataclasses.asdict(settings),
+    }
+
+
+def _seconds(history: Sequence[Any]) -> float:
+    return sum(epoch.seconds for epoch in history)

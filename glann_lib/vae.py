@@ -1,0 +1,168 @@
+"""The variational autoencoder, the non-adversarial rival of Lucic et al. (2018), with three likelihoods.
+
+    min over encoder and G of  sum_i  E_{z ~ q(z|x_i)} [ -log p(x_i | G(z)) ] + KL(q(z|x_i) || N(0, I))
+
+The negative logarithm of the likelihood is summed over the pixels: the Bernoulli's cross entropy (the protocol; the
+paper's VAE column), |G(z) - x| (what the paper says that column used), or the paper's perceptual loss, a mean, times
+the number of pixels (the "additional VAE experiments" of Sec. 4.1).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import update_bn
+
+from glann_lib import devices, storage, training
+from glann_lib.losses import make_loss
+from glann_lib.networks import InfoGANGenerator, load_weights
+from glann_lib.rival_config import VAEConfig
+from glann_lib.rival_networks import InfoGANEncoder
+
+
+@dataclass(frozen=True)
+class VAEEpoch:
+    """One pass over the images: number from 1, mean bound and its part KL, in nats an image, and seconds."""
+
+    epoch: int
+    loss: float
+    divergence: float
+    seconds: float
+
+
+class VAE:
+    """A VAE as a stage for `training.train`.
+
+    Args:
+        images: uint8 [N, C, S, S].
+        config: settings.
+        device: where to train.
+
+    Raises:
+        ValueError: fewer images than a batch, or a size without generator.
+    """
+
+    record_type = VAEEpoch
+
+    def __init__(self, images: Tensor, config: VAEConfig, device: torch.device):
+        if len(images) < config.batch_size:
+            raise ValueError(f"{len(images)} images are fewer than a batch of {config.batch_size}: add images")
+        self.config, self.device, self.name = config, device, f"vae-{config.likelihood}"
+        self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(images))
+        self.images = devices.place(images, device)
+        self.dtype = devices.resolve_precision(config.precision, device)
+        self.epoch_steps = len(images) // config.batch_size
+        self.epochs = math.ceil(config.steps / self.epoch_steps)
+        size, channels = images.shape[-1], images.shape[1]
+        with devices.scoped_seed(config.seed, f"{self.name} weights"):
+            self.generator = InfoGANGenerator(size, channels, config.latent_dim, "lucic", on_sphere=False).to(device)
+            self.encoder = InfoGANEncoder(size, channels, 2 * config.latent_dim, batch_norm=True).to(device)
+        self.optimiser = torch.optim.Adam(
+            [*self.generator.parameters(), *self.encoder.parameters()],
+            lr=config.lr,
+            betas=(config.beta1, 0.999),
+            fused=device.type != "mps",
+        )
+        self.misfit: Callable[[Tensor, Tensor], Tensor] | None = None  # made when an epoch needs it
+
+    def run_epoch(self, epoch: int) -> VAEEpoch:
+        """One pass over the images in a new order; the last, incomplete batch is left out."""
+        start, config = time.monotonic(), self.config
+        self.misfit = self.misfit or self._make_misfit()
+        random = devices.seeded(config.seed, f"{self.name} epoch {epoch}")
+        noise_seed = devices.seeded(config.seed, f"{self.name} noise {epoch}").initial_seed()
+        self.random = torch.Generator(self.device).manual_seed(noise_seed)
+        self.generator.train(), self.encoder.train()
+        steps = min(self.epoch_steps, config.steps - (epoch - 1) * self.epoch_steps)
+        order = torch.randperm(len(self.images), generator=random)
+        losses = torch.stack([self._step(rows) for rows in order.split(config.batch_size)[:steps]])
+        advice = f"try a smaller lr (now {config.lr:g})"
+        training.check_finite(losses.sum(1), self.name, epoch, advice)
+        training.check_weights(self.generator.parameters(), self.name, epoch, advice)
+        if epoch == self.epochs:
+            # Samples come from the prior, in eval mode: BatchNorm's averages must be the prior's, not the encoder's.
+            update_bn([self._normal(1024) for _ in range(2)], self.generator)
+        bound, divergence = losses.mean(0).tolist()
+        return VAEEpoch(epoch, bound, divergence, time.monotonic() - start)
+
+    def _make_misfit(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """-log p(x | G(z)) up to a constant, [N] nats, from generated and real images."""
+        if self.config.likelihood == "bernoulli":
+            return bernoulli_misfit
+        name = "l1" if self.config.likelihood == "l1" else self.config.loss
+        loss = make_loss(name, self.images.shape[-1], self.dtype).to(self.device)
+        return lambda generated, images: loss(generated, images) * images[0].numel()
+
+    def _step(self, rows: Tensor) -> Tensor:
+        """One step of Adam on both networks; returns the batch's mean bound and KL [2]."""
+        images = self.images[rows].to(self.device).float() / 255
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
+            codes = mean + (0.5 * log_variance).exp() * self._normal(len(rows))
+            generated = self.generator(codes)
+        misfit = self.misfit(generated.float(), images).mean()
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
+        loss = misfit + self.config.kl_weight * divergence
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return torch.stack([loss.detach(), divergence.detach()])
+
+    def _normal(self, count: int) -> Tensor:
+        return torch.randn(count, self.config.latent_dim, generator=self.random, device=self.device)
+
+    def state(self) -> dict[str, Tensor]:
+        """The generator's weights; to go on, the encoder's and the optimiser's state."""
+        state = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
+        state |= {f"{training.RESUME}encoder.{name}": value for name, value in self.encoder.state_dict().items()}
+        return state | training.optimiser_state(self.optimiser)
+
+    def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take back `state`, and the number format that the training began with."""
+        self.dtype = getattr(torch, facts["precision"])
+        load_weights(self.generator, state, "generator.")
+        if any(name.startswith(training.RESUME) for name in state):  # else it is finished: G alone was kept
+            load_weights(self.encoder, state, f"{training.RESUME}encoder.")
+            training.restore_optimiser(self.optimiser, state)
+
+    def facts(self) -> dict[str, Any]:
+        """Settings and number format."""
+        return {"config": dataclasses.asdict(self.config), "precision": str(self.dtype).removeprefix("torch.")}
+
+
+def bernoulli_misfit(generated: Tensor, images: Tensor) -> Tensor:
+    """Cross entropy, [N] nats, of images [N, C, S, S] in [0, 1]; NaN passes (torch's own function does not take it)."""
+    tiny = torch.finfo(torch.float32).tiny
+    white, black = generated.clamp(min=tiny).log(), (1 - generated).clamp(min=tiny).log()
+    return -(images * white + (1 - images) * black).sum((1, 2, 3))
+
+
+def fit_vae(
+    images: Tensor, config: VAEConfig, device: torch.device | str = "cpu", path: Path | None = None
+) -> tuple[InfoGANGenerator, list[VAEEpoch]]:
+    """Train one VAE, with progress shown.
+
+    Args:
+        images: uint8 [N, C, S, S].
+        config: settings, from rival_config.make_vae_config.
+        device: where to train.
+        path: *.safetensors for checkpoints and the generator; what is finished there is not trained again.
+
+    Returns:
+        The generator in eval mode, for codes from N(0, I), and a record an epoch.
+
+    Raises:
+        ValueError: fewer images than a batch; a damaged checkpoint.
+        FloatingPointError: a loss is not finite; names epoch and batch.
+    """
+    stage = VAE(images, config, torch.device(device))
+    history = training.run(stage, path)
+    return stage.generator.eval(), history
