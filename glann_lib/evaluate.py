@@ -63,8 +63,9 @@ def score(images: Tensor, reference: Reference, seed: int = 0) -> dict[str, Any]
         seed: of the clusters of PRD.
 
     Returns:
-        "scores": a list of {extractor, metric, value, standard_error}; "prd": extractor -> {precision, recall};
-        "by_count": extractor -> {counts, frechet}; "generated" and "real": how many images.
+        "scores": a list of {extractor, metric, value, standard_error}, for the support size with lower_bound, too;
+        "prd": extractor -> {precision, recall}; "by_count": extractor -> {counts, frechet}; "generated", "real" and
+        "prd_images": how many images.
     """
     record: dict[str, Any] = {"scores": [], "prd": {}, "by_count": {}}
     for extractor, real in zip(reference.extractors, reference.features, strict=True):
@@ -96,8 +97,10 @@ def _all_metrics(features: np.ndarray, real: np.ndarray, curve: PRDCurve) -> lis
         "coverage": density.coverage,
         "support": duplicates.estimate,
     }
-    errors = {"kernel": kernel.standard_error}
-    return [{"metric": name, "value": value, "standard_error": errors.get(name)} for name, value in values.items()]
+    rows = {name: {"metric": name, "value": value, "standard_error": None} for name, value in values.items()}
+    rows["kernel"]["standard_error"] = kernel.standard_error
+    rows["support"]["lower_bound"] = duplicates.lower_bound
+    return list(rows.values())
 
 
 @dataclass(frozen=True)
