@@ -7,7 +7,7 @@ again, so that a contest that was stopped goes on where it was.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glann_lib import rivals
+from glann_lib import rivals, storage
 from glann_lib.config import Config
 from glann_lib.evaluate import ScoreBook
 from glann_lib.metrics import title
@@ -45,7 +45,7 @@ class Contest:
     def score_images(self, model: str, label: str, images: Tensor) -> dict[str, Any]:
         """Score real images or reconstructions, uint8 [n, C, S, S]: a floor for every model."""
         facts = {"model": model, "label": label, "kind": "floor", "budget": "none", "seed": self.config.glo.seed}
-        return _told(self.book.add(facts, len(images), lambda: (images, {})))
+        return _told(self.book.add(facts, storage.tensor_digest(images), lambda: (images, {})))
 
     def score_glann(self, seed: int) -> list[dict[str, Any]]:
         """Train GLANN with one seed, where its folder does not hold it, and score it and its GLO with the Gaussian."""
@@ -58,7 +58,7 @@ class Contest:
             for key in ("glo", "glann")
         ]
 
-    def score_rivals(self, keys: Iterable[str], budgets: Mapping[str, int], seed: int) -> list[dict[str, Any]]:
+    def score_rivals(self, keys: Sequence[str], budgets: Mapping[str, int], seed: int) -> list[dict[str, Any]]:
         """Train rivals with one seed and score them.
 
         Args:
@@ -69,21 +69,19 @@ class Contest:
         Raises:
             ValueError: unknown key.
         """
-        config = rivals.with_seed(self.config, seed)
-        return [
-            self._score_rival(key, config, budget, steps) for budget, steps in budgets.items() for key in list(keys)
+        config, count = rivals.with_seed(self.config, seed), len(self.images)
+        plan = [  # made whole before anything is trained, so that a wrong name costs no time
+            (key, budget, steps, rivals.rival_settings(key, config, steps, count))
+            for budget, steps in budgets.items()
+            for key in keys
         ]
+        return [self._score_rival(config, *planned) for planned in plan]
 
-    def _score_rival(self, key: str, config: Config, budget: str, steps: int) -> dict[str, Any]:
-        settings = dataclasses.asdict(rivals.rival_settings(key, config, steps, len(self.images)))
-        place = (self.device, self.folder / "rivals")
-        return self._score(
-            key,
-            config.glo.seed,
-            budget,
-            settings,
-            lambda: rivals.fit_rival(key, self.images, config, budget, steps, *place),
-        )
+    def _score_rival(self, config: Config, key: str, budget: str, steps: int, settings: Any) -> dict[str, Any]:
+        def fit() -> Trained:
+            return rivals.fit_rival(key, self.images, config, budget, steps, self.device, self.folder / "rivals")
+
+        return self._score(key, config.glo.seed, budget, dataclasses.asdict(settings), fit)
 
     def _fit_glann(self, config: Config, folder: Path) -> dict[str, Trained]:
         return rivals.fit_glann(self.images, config, self.device, folder)

@@ -60,7 +60,7 @@ def score(images: Tensor, reference: Reference, seed: int = 0) -> dict[str, Any]
     Args:
         images: uint8 [N, C, S, S], generated; or real ones, for a floor.
         reference: what they are compared with.
-        seed: of the clusters of PRD.
+        seed: of the clusters of PRD, and of the subsets by count.
 
     Returns:
         "scores": a list of {extractor, metric, value, standard_error}, for the support size with lower_bound, too;
@@ -77,7 +77,8 @@ def score(images: Tensor, reference: Reference, seed: int = 0) -> dict[str, Any]
             side: getattr(curve, side)[::CURVE_STEP].round(5).tolist() for side in ("precision", "recall")
         }
         counts = sorted({*(count for count in COUNTS if count < len(features)), len(features)})
-        distances = [frechet_distance(features[:count], real) for count in counts]
+        mixed = np.random.default_rng(seed).permutation(features)  # real images may come in an order
+        distances = [frechet_distance(mixed[:count], real) for count in counts]
         record["by_count"][extractor.name] = {"counts": counts, "frechet": distances}
         record |= {"generated": len(features), "real": len(real), "prd_images": pairs}
     return record

@@ -106,7 +106,7 @@ def run_tests() -> int:
         The worst of the three exit codes.
     """
     python = [sys.executable, "-m"]
-    sources = [name for name in ("glann_lib", "tests", "notebooks") if (ROOT / name).is_dir()]
+    sources = [name for name in ("glann_lib", "benchmarks", "tests", "notebooks") if (ROOT / name).is_dir()]
     pytest = ["pytest", "tests", "notebooks", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=1200"]
     pytest += ["-p", "no:cacheprovider", "-rfE", "--durations=10", "--durations-min=5"]
     codes = []

@@ -36,12 +36,13 @@ class Row:
 
     def values(self, extractor: str, metric: str) -> list[float]:
         """A score of each seed for which it is stored."""
-        return [
-            score["value"]
-            for record in self.records
-            for score in record["scores"]
-            if (score["extractor"], score["metric"]) == (extractor, metric) and score["value"] is not None
-        ]
+        return [score["value"] for score in self.scores(extractor, metric) if score["value"] is not None]
+
+    def scores(self, extractor: str, metric: str) -> list[dict[str, Any]]:
+        """All that is stored about one score, a dict a seed."""
+        wanted = (extractor, metric)
+        stored = (score for record in self.records for score in record["scores"])
+        return [score for score in stored if (score["extractor"], score["metric"]) == wanted]
 
 
 def group(records: Iterable[Record]) -> list[Row]:

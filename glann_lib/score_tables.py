@@ -77,10 +77,11 @@ def quality_note(records: Sequence[Record], dataset: str) -> str:
     scored = [row for row in group(records) if row.values("inception", "frechet")]
     counts = {(record["generated"], record["real"]) for row in scored for record in row.records}
     if not counts:
-        parts.append(
-            f"FID and difference are empty ({DASH}): the weights of the Inception network were not at hand, and "
-            "distances of other features are no FID: compare them with one another, not with the paper."
-        )
+        if dataset in DATASETS:
+            parts.append(
+                f"FID and difference are empty ({DASH}): the weights of the Inception network were not at hand."
+            )
+        parts.append("Distances of other features are no FID: compare them with one another, not with the paper.")
     for generated, real in sorted(counts - {(PAPER_COUNT, PAPER_COUNT)}):
         parts.append(f"FID from {generated:,} generated and {real:,} real images (the paper: 10,000 each).")
     if any(len(row.records) > 1 for row in group(records)):
@@ -101,7 +102,9 @@ def all_scores_table(records: Sequence[Record], extractor: str) -> pd.DataFrame:
     rows = [row for row in group(records) if any(_metrics_of(record, extractor) for record in row.records)]
     found = set().union(*(_metrics_of(record, extractor) for row in rows for record in row.records))
     columns = {
-        _metric_head(key, extractor): _score_column(rows, extractor, key) for key in metrics.METRICS if key in found
+        _metric_head(key, extractor): (_support_column if key == "support" else _score_column)(rows, extractor, key)
+        for key in metrics.METRICS
+        if key in found
     }
     return _with_names(rows, columns)
 
@@ -217,6 +220,17 @@ def _quoted_text(number: Reported | None, decimals: int = 1) -> str:
 
 def _score_column(rows: list[Row], extractor: str, metric: str) -> list[str]:
     return column_text([row.values(extractor, metric) for row in rows], spread=True)
+
+
+def _support_column(rows: list[Row], extractor: str, metric: str) -> list[str]:
+    """Whole numbers of images; "> " where a seed had no two samples alike, so that only a bound is known."""
+    scores = [[score for score in row.scores(extractor, metric) if score["value"] is not None] for row in rows]
+    return [
+        ("> " * any(score.get("lower_bound") for score in own)) + f"{np.mean([score['value'] for score in own]):,.0f}"
+        if own
+        else DASH
+        for own in scores
+    ]
 
 
 def _field_column(rows: list[Row], name: str) -> list[str]:

@@ -10,6 +10,7 @@ from glann_lib.config import GLOConfig, make_config
 from glann_lib.data import ImageData
 from glann_lib.glo import load_embedding
 from glann_lib.imle import load_mapping
+from glann_lib.metrics import METRICS
 from glann_lib.model import Glann
 
 TINY = {
@@ -256,3 +257,18 @@ def test_files_that_hold_no_model_are_one_line_errors(model, folder, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match="damaged or cut short"):
         Glann.load(path, device="cpu")
+
+
+def test_samples_are_scored_against_real_images(model):
+    scores = model.score(blobs(40, seed=5), count=50, seed=2)
+    assert scores.keys() == METRICS.keys()
+    assert scores == model.score(blobs(40, seed=5), count=50, seed=2) != model.score(blobs(40, seed=5), count=50)
+    real = model.score(model.sample(40, seed=9).numpy(), seed=2)  # more of the same
+    assert real["frechet"] < scores["frechet"] and real["coverage"] > 0.5
+
+
+def test_scores_refuse_what_does_not_fit(model):
+    with pytest.raises(ValueError, match=r"images are \(3, 28, 28\), the model's are \(1, 28, 28\)"):
+        model.score(blobs(10, channels=3))
+    with pytest.raises(ValueError, match="vgg99"):
+        model.score(blobs(10), extractor="vgg99")

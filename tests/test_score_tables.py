@@ -238,3 +238,12 @@ def test_saved_tables_set_quoted_cells_apart(records, tmp_path):
     assert "*8.6 ± 0.1*†" in markdown and " 3.50 ± 0.71 |" in markdown and "*3.50" not in markdown
     assert r"\textit{8.6 $\pm$ 0.1}\dag{} & -- & -- & 3.50 $\pm$ 0.71 & -- & 2 & 15 & 1170" in latex
     assert "Fréchet distance (random-VGG16)" in latex and {sign for sign in latex if not sign.isascii()} == {"é"}
+
+
+def test_a_support_size_that_is_only_bounded_says_so(records):
+    records[3]["scores"] += [score("classifier", "support", 166_500.4) | {"lower_bound": True}]
+    records[1]["scores"] += [score("classifier", "support", 10_000.0) | {"lower_bound": False}]
+    records[2]["scores"] += [score("classifier", "support", 11_000.0) | {"lower_bound": False}]
+    table = score_tables.all_scores_table(records, "classifier")
+    sizes = table.set_index("model")["Support size ↑"]
+    assert (sizes["DRAGAN"], sizes["GLANN"], sizes["NS-GAN"].tolist()) == ("> 166,500", "10,500", [DASH, DASH])
