@@ -29,6 +29,7 @@ from glann_lib.score_features import ScoreExtractor
 
 SHOWN = 100  # samples that are kept beside the scores, to be looked at
 COUNTS = (100, 200, 500, 1000, 2000, 5000, 10_000)  # sizes at which the dependence on the number of samples is shown
+FEWEST = 10  # held-out images; fewer have no five neighbours and no twenty clusters
 CURVE_STEP = 10  # every so many of a PRD curve's 1001 points are kept
 
 
@@ -48,7 +49,13 @@ class Reference:
 
     @classmethod
     def of(cls, images: Tensor, extractors: Sequence[ScoreExtractor]) -> Reference:
-        """The reference that uint8 images [N, C, S, S] make."""
+        """The reference that uint8 images [N, C, S, S] make.
+
+        Raises:
+            ValueError: fewer than 10 images.
+        """
+        if len(images) < FEWEST:
+            raise ValueError(f"{len(images)} held-out images are too few to score against: give {FEWEST} or more")
         features = tuple(extractor.features(images) for extractor in extractors)
         digest = storage.digest(storage.tensor_digest(images), [extractor.digest for extractor in extractors])
         return cls(tuple(extractors), features, digest)

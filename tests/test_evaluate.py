@@ -135,3 +135,9 @@ def test_a_model_that_fails_leaves_nothing_behind(tmp_path, reference):
 
 def fail():
     raise FloatingPointError("ns-gan: not finite in epoch 1")
+
+
+def test_too_few_held_out_images_are_refused(extractors):
+    with pytest.raises(ValueError, match="9 held-out images are too few to score against: give 10 or more"):
+        Reference.of(pictures(9, 0), extractors)
+    assert evaluate.score(pictures(10, 1), Reference.of(pictures(10, 0), extractors))["prd_images"] == 10

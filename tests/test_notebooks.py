@@ -22,6 +22,8 @@ SETTINGS = {
     "samples": 40,
     "inverted": 2,
     "inversion_steps": 10,
+    "rival_names": "wgan,vae-perceptual,imle-pixel,glo-laplacian",
+    "rival_steps": 5,
     "check_quality": False,
 }
 
@@ -46,8 +48,11 @@ def test_the_story_is_told_on_colour_images_without_labels(discs, tmp_path, caps
     arguments = ["--dataset", f"folder:{discs}", "--results", str(tmp_path)]
     assert pipeline.main([*arguments, *options]) == 0, capsys.readouterr()
     (run,) = tmp_path.iterdir()
-    assert len(list((run / "notebooks").glob("*.ipynb"))) == 5
+    assert len(list((run / "notebooks").glob("*.ipynb"))) == 6
     assert not (run / "tables/01_label_agreement.csv").exists()  # there are no labels to agree
+    table = (run / "tables/05_quality.csv").read_text()
+    assert "random-VGG16" in table and "classifier" not in table  # for the same reason
+    assert all(f"\n{name}," in table or f'\n"{name}"' in table for name in ("WGAN", "GLANN", "VAE, perceptual"))
     record = json.loads((run / "figures/03_glann_samples.json").read_text())
     assert record["data"]["count"] == 90 and record["data"]["channels"] == 3
     assert record["config"]["glo"]["epochs"] == 10 and record["precision"] in ("float32", "bfloat16")
