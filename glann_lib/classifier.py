@@ -1,8 +1,7 @@
 """A small convolutional classifier trained on the data set itself: its features compare sets of images by their class.
 
 Inception has seen photographs only. On digits and clothes the last hidden layer of a network that knows these very
-classes tells more; Lucic et al. (2018) and Sajjadi et al. (2018) do likewise for MNIST. The same network judges
-translated images by the class it sees in them.
+classes tells more. The same network judges translated images by the class it sees in them.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from glann_lib import devices, storage, training
+from glann_lib.classifier_network import Classifier
 from glann_lib.image_data import tensors_sha256
 from glann_lib.networks import load_weights
 
-FEATURES = 128  # values an image
 BLOCK = 512  # images at once when nothing is trained
 WARM_UP = 0.2  # part of the training in which the step grows; then it shrinks to 0
 
@@ -61,47 +60,6 @@ class ClassifierEpoch:
     loss: float
     accuracy: float
     seconds: float
-
-
-class Classifier(nn.Module):
-    """Four 3x3 convolutions (32, 64, 128, 128 channels), the mean over space, a hidden layer of 128, the classes.
-
-    Works at any size from 4 px; 258,538 parameters for grey images and ten classes.
-
-    Args:
-        channels: 1 (grey) or 3 (colour).
-        classes: how many there are.
-    """
-
-    def __init__(self, channels: int, classes: int):
-        super().__init__()
-        self.body = nn.Sequential(
-            *_convolution(channels, 32),
-            nn.MaxPool2d(2),
-            *_convolution(32, 64),
-            nn.MaxPool2d(2),
-            *_convolution(64, 128),
-            *_convolution(128, 128),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(128, FEATURES, bias=False),
-            nn.BatchNorm1d(FEATURES),
-        )
-        self.head = nn.Sequential(nn.ReLU(), nn.Linear(FEATURES, classes))
-        self.channels, self.classes = channels, classes
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits [N, classes] of images [N, C, H, W] in [0, 1]."""
-        return self.head(self.features(images))
-
-    def features(self, images: Tensor) -> Tensor:
-        """The hidden layer [N, 128] of images [N, C, H, W] in [0, 1], after its BatchNorm and before its ReLU.
-
-        There each value has about mean 0 and variance 1 over the training images (scaled and moved by what BatchNorm
-        learns), and is nearer to a Gaussian, as the Frechet distance wants, than after the ReLU.
-        """
-        return self.body(2 * images - 1)
 
 
 @dataclass(frozen=True)
@@ -317,10 +275,6 @@ def random_shift(images: Tensor, pixels: int, random: torch.Generator) -> Tensor
     row = down + torch.arange(height, device=images.device).view(-1, 1)
     column = right + torch.arange(width, device=images.device)
     return padded[image, channel, row, column]
-
-
-def _convolution(channels: int, width: int) -> list[nn.Module]:
-    return [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
 
 
 def _predict(network: Classifier, images: Tensor) -> Tensor:

@@ -192,17 +192,21 @@ def fit_rival(
         embedding = fit_glo(images, settings, device, path)
         sample, history = _gaussian(embedding), embedding.history
     else:
-        if isinstance(settings, GANConfig):
-            prior, (generator, history) = "uniform", fit_gan(images, settings, device, path)
-        elif isinstance(settings, VAEConfig):
-            prior, (generator, history) = "normal", fit_vae(images, settings, device, path)
-        else:
-            trained = fit_pixel_imle(images, settings, config.glo.normalisation, device, path)
-            prior, (generator, history) = "normal", trained
-        sample = _from_prior(generator, prior)
+        generator, history = _fit_generator(settings, images, config, device, path)
+        sample = _from_prior(generator, "uniform" if isinstance(settings, GANConfig) else "normal")
     if isinstance(settings, GLOConfig | IMLEConfig):  # they train by whole epochs
         steps = settings.epochs * (len(images) // settings.batch_size)
     return Trained(CONTENDERS[key], sample, budget, _facts(settings, steps, images, history))
+
+
+def _fit_generator(
+    settings: Settings, images: Tensor, config: Config, device: torch.device, path: Path
+) -> tuple[nn.Module, Sequence[Any]]:
+    if isinstance(settings, GANConfig):
+        return fit_gan(images, settings, device, path)
+    if isinstance(settings, VAEConfig):
+        return fit_vae(images, settings, device, path)
+    return fit_pixel_imle(images, settings, config.glo.normalisation, device, path)
 
 
 def _from_prior(generator: nn.Module, prior: str) -> Callable[[int, int], Tensor]:

@@ -157,7 +157,8 @@ def budgets_table(records: Sequence[Record], dataset: str = "") -> pd.DataFrame:
 def styled(table: pd.DataFrame) -> Styler:
     """A table for a notebook's page: quoted columns in grey italics with a dagger, and a line that explains it."""
     quoted = [head for head in table if report_tables.is_quoted(head)]
-    view = table.style.hide(axis="index").format(escape="html")
+    names = [head for head in ("model", "budget") if head in table]
+    view = table.style.hide(axis="index").format(escape="html").set_properties(subset=names, **{"text-align": "left"})
     if quoted:
         view = view.format(lambda cell: report_tables.mark_quoted(cell, "", report_tables.DAGGER), subset=quoted)
         view = view.set_properties(subset=quoted, **{"color": "#777777", "font-style": "italic"})

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "glann_lib"
 FLOORS = (
     {"config", "storage", "devices", "networks", "features", "neighbours", "metrics", "plots", "image_files"}
-    | {"catalogue", "report_style", "report_tables", "reported", "inception"},
+    | {"catalogue", "report_style", "report_tables", "reported", "inception", "classifier_network"},
     {"runs", "image_data", "losses", "training", "precision_recall", "score_plots"}
     | {"rival_networks", "rival_config", "score_rows"},
     {"data", "sampling", "glo", "imle", "gan", "vae", "classifier", "report", "execution", "arguments"},
