@@ -84,6 +84,8 @@ def quality_note(records: Sequence[Record], dataset: str) -> str:
         parts.append("Distances of other features are no FID: compare them with one another, not with the paper.")
     for generated, real in sorted(counts - {(PAPER_COUNT, PAPER_COUNT)}):
         parts.append(f"FID from {generated:,} generated and {real:,} real images (the paper: 10,000 each).")
+    if any(row.budget == "short" for row in group(records)):
+        parts.append("Budget short: fewer generator steps than GLANN's, so that the page is done in minutes.")
     if any(len(row.records) > 1 for row in group(records)):
         parts.append("± is the standard deviation over seeds (ddof=1).")
     return " ".join(parts)

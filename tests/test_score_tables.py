@@ -240,6 +240,12 @@ def test_saved_tables_set_quoted_cells_apart(records, tmp_path):
     assert "Fréchet distance (random-VGG16)" in latex and {sign for sign in latex if not sign.isascii()} == {"é"}
 
 
+def test_short_budgets_are_told(records):
+    assert "Budget short" not in score_tables.quality_note(records, "digits")
+    records.append(record("lsgan", "LSGAN", budget="short"))
+    assert "Budget short: fewer generator steps than GLANN's" in score_tables.quality_note(records, "digits")
+
+
 def test_a_support_size_that_is_only_bounded_says_so(records):
     records[3]["scores"] += [score("classifier", "support", 166_500.4) | {"lower_bound": True}]
     records[1]["scores"] += [score("classifier", "support", 10_000.0) | {"lower_bound": False}]
