@@ -75,6 +75,7 @@ class VAEConfig:
 
 # What a game sets otherwise than GANConfig's defaults: its own paper's penalty or clipping, and what the search found.
 _OWN: dict[str, dict[str, Any]] = {
+    "lsgan": {"lr": 5.0e-4},  # at 1e-3 it diverges within a thousand steps
     "wgan": {"batch_norm": True, "clip": 0.01},  # Arjovsky et al. 2017
     "wgan-gp": {"beta2": 0.9, "penalty": 10.0},  # Gulrajani et al. 2017
     "dragan": {"penalty": 10.0},  # Kodali et al. 2017
