@@ -1,0 +1,36 @@
+"""What is published agrees with itself: tables are those that the stored scores give."""
+
+from pathlib import Path
+
+import pytest
+
+from glann_lib import score_tables
+from glann_lib.evaluate import read_records
+
+PUBLISHED = Path(__file__).resolve().parents[1] / "results" / "published"
+RUNS = sorted(path.parent for path in PUBLISHED.glob("*/scores"))
+
+
+def test_some_scores_are_published():
+    assert "mnist" in {run.name for run in RUNS}
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_published_tables_are_drawn_from_published_scores(run):
+    records = read_records(run / "scores")
+    tables = {
+        "05_quality": score_tables.quality_table(records, run.name),
+        "05_prd": score_tables.prd_table(records, run.name),
+        "05_budgets": score_tables.budgets_table(records, run.name),
+    }
+    for extractor in {score["extractor"] for record in records for score in record["scores"]}:
+        tables[f"05_all_{extractor.replace('-', '_')}"] = score_tables.all_scores_table(records, extractor)
+    for name, table in tables.items():
+        assert table.to_csv(index=False) == (run / "tables" / f"{name}.csv").read_text(encoding="utf-8"), name
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_published_scores_name_their_origin(run):
+    for record in read_records(run / "scores"):
+        origin = record["provenance"]
+        assert origin["commit"] and origin["device"] and origin["data"]["sha256"] and origin["config"]
