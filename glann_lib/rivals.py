@@ -32,7 +32,7 @@ from glann_lib.rival_config import (
 from glann_lib.vae import fit_vae
 
 Settings = GLOConfig | IMLEConfig | GANConfig | VAEConfig
-SHORT_STEPS = 80  # generator steps of a rival on the digits under the quick profile: minutes are short there
+SHORT_STEPS = 64  # generator steps of a rival on the digits under the quick profile: minutes are short there
 
 
 @dataclass(frozen=True)

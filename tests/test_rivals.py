@@ -182,7 +182,7 @@ def test_budgets_of_the_quick_profile_are_glanns_steps_on_the_digits_fewer():
     assert glo_steps(digits, 85) == 32 * 10
     assert budgets(digits, 85) == {"short": rivals.SHORT_STEPS}
     assert budgets(mnist, 85) == {"equal": 320}
-    assert budgets(small_config(glo_epochs=8), 85) == {"equal": 80}  # not more than there are
+    assert budgets(small_config(glo_epochs=6), 85) == {"equal": 60}  # not more than there are
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10", "digits"])
