@@ -7,6 +7,7 @@ again, so that a contest that was stopped goes on where it was.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +54,9 @@ class Contest:
         first = seed == self.config.glo.seed
         folder = self.folder if first else self.folder / "seeds" / f"seed{seed}"
         settings = {"glo": dataclasses.asdict(config.glo), "imle": dataclasses.asdict(config.imle)}
-        return [
-            self._score(key, seed, "own", settings, lambda key=key: self._fit_glann(config, folder)[key])
-            for key in ("glo", "glann")
-        ]
+        # Both share the first stage: trained, or read from the folder, once, and only where a score is missing.
+        fit = functools.cache(lambda: rivals.fit_glann(self.images, config, self.device, folder))
+        return [self._score(key, seed, "own", settings, lambda key=key: fit()[key]) for key in ("glo", "glann")]
 
     def score_rivals(self, keys: Sequence[str], budgets: Mapping[str, int], seed: int) -> list[dict[str, Any]]:
         """Train rivals with one seed and score them.
@@ -82,9 +82,6 @@ class Contest:
             return rivals.fit_rival(key, self.images, config, budget, steps, self.device, self.folder / "rivals")
 
         return self._score(key, config.glo.seed, budget, dataclasses.asdict(settings), fit)
-
-    def _fit_glann(self, config: Config, folder: Path) -> dict[str, Trained]:
-        return rivals.fit_glann(self.images, config, self.device, folder)
 
     def _score(
         self, key: str, seed: int, budget: str, settings: dict[str, Any], fit: Callable[[], Trained]
