@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from glann_lib import devices, storage, training
+from glann_lib.checks import require_count, require_part, require_positive
 from glann_lib.classifier_network import Classifier
 from glann_lib.image_data import tensors_sha256
 from glann_lib.networks import load_weights
@@ -42,14 +43,11 @@ class ClassifierConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("steps", 1), ("batch_size", 2), ("shift", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} is {value!r}: give a whole number, {least} or more")
-        for name in ("lr", "weight_decay"):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf or (name == "lr" and value == 0):
-                raise ValueError(f"{name} is {value!r}: give a number {'above 0' if name == 'lr' else 'of 0 or more'}")
+        require_count(self, "epochs", "steps")
+        require_count(self, "batch_size", least=2)
+        require_count(self, "shift", least=0)
+        require_positive(self, "lr")
+        require_part(self, "weight_decay")
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,18 @@ check its arguments before anything is installed.
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
-DATASETS = ("digits", "mnist", "fashion", "cifar10", "svhn", "celeba")
+from glann_lib.checks import require_choice, require_count, require_part, require_positive
+
+DATASETS = ("digits", "mnist", "fashion", "cifar10", "svhn", "celeba")  # images
+SHAPES = ("made-chairs", "chairs")  # voxels
 PROFILES = ("quick", "paper")
 LOSSES = ("vgg16", "vgg19", "random-vgg16", "laplacian", "l1", "l2")
-FOLDER = "folder:"
-ARRAY = "array"  # images that the caller holds in memory
+FOLDER = "folder:"  # before the path of a person's own images
+MESHES = "meshes:"  # before the path of a person's own meshes
+ARRAY = "array"  # images or voxels that the caller holds in memory
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,31 @@ class DataConfig:
             raise ValueError("folder: needs a path after the colon, for example folder:my_photos or folder:faces.zip")
         if self.image_size not in (28, 32, 64):
             raise ValueError(f"image_size is {self.image_size}: choose 28, 32 or 64 px")
-        for name in ("train_images", "test_images"):
-            if getattr(self, name) is not None:
-                _require_positive(self, name, whole=True)
+        require_count(self, "train_images", "test_images", optional=True)
+
+
+@dataclass(frozen=True)
+class ShapeConfig:
+    """Which shapes to train on, as voxels.
+
+    Raises:
+        ValueError: unknown data set, or a size that no generator has.
+    """
+
+    dataset: str = "made-chairs"  # a name in SHAPES, "meshes:PATH" (a directory, a .zip or an .npz), or "array"
+    size: int = 32  # voxels, each side: 32 or 64
+    poses: int = 1  # turns of each model about its upright axis, 30 degrees apart, 1 to 12
+    train_models: int | None = None  # at most this many, drawn with a fixed seed; None: all
+    test_models: int | None = None  # likewise, for the held-out models; no model is in both
+
+    def __post_init__(self) -> None:
+        if self.dataset not in (*SHAPES, ARRAY) and not self.dataset.startswith(MESHES):
+            raise ValueError(f"unknown shapes {self.dataset!r}: choose one of {', '.join(SHAPES)}, or meshes:PATH")
+        if self.dataset == MESHES:
+            raise ValueError("meshes: needs a path after the colon, for example meshes:my_chairs or meshes:chairs.zip")
+        require_choice(self, "size", (32, 64))
+        require_choice(self, "poses", tuple(range(1, 13)))
+        require_count(self, "train_models", "test_models", optional=True)
 
 
 @dataclass(frozen=True)
@@ -69,17 +94,16 @@ class GLOConfig:
     seed: int = 0
     precision: str = "auto"  # while training: "auto" (the faster one on this machine), "float32" or "bfloat16"
     cache_mib: int = 1536  # MiB; what the loss network sees of all images is kept in memory where it takes no more
+    voxel_channels: int = 512  # of the first of VoxelGenerator's layers (3D-GAN); images have another generator
 
     def __post_init__(self) -> None:
-        for name in ("latent_dim", "epochs", "batch_size", "decay_every"):
-            _require_positive(self, name, whole=True)
-        for name in ("latent_lr", "generator_lr_ratio", "decay", "latent_init_std"):
-            _require_positive(self, name)
-        _require_part(self, "beta1")
-        _require_choice(self, "loss", LOSSES)
-        _require_choice(self, "normalisation", ("batch", "none", "lucic"))
-        _require_choice(self, "optimiser", ("official", "persistent"))
-        _require_choice(self, "precision", ("auto", "float32", "bfloat16"))
+        require_count(self, "latent_dim", "epochs", "batch_size", "decay_every", "voxel_channels")
+        require_positive(self, "latent_lr", "generator_lr_ratio", "decay", "latent_init_std")
+        require_part(self, "beta1")
+        require_choice(self, "loss", LOSSES)
+        require_choice(self, "normalisation", ("batch", "none", "lucic"))
+        require_choice(self, "optimiser", ("official", "persistent"))
+        require_choice(self, "precision", ("auto", "float32", "bfloat16"))
 
 
 @dataclass(frozen=True)
@@ -101,11 +125,9 @@ class IMLEConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("noise_dim", "hidden_dim", "epochs", "batch_size", "noise_per_latent"):
-            _require_positive(self, name, whole=True)
-        _require_positive(self, "lr")
-        _require_part(self, "beta1")
-        _require_part(self, "weight_decay")
+        require_count(self, "noise_dim", "hidden_dim", "epochs", "batch_size", "noise_per_latent")
+        require_positive(self, "lr")
+        require_part(self, "beta1", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -114,20 +136,23 @@ class Config:
     number format ("auto" chooses it by timing; the result records which)."""
 
     profile: str
-    data: DataConfig
+    data: DataConfig | ShapeConfig
     glo: GLOConfig
     imle: IMLEConfig
 
     def require_images(self, count: int) -> None:
         """Refuse a training set that is smaller than a batch of either stage, before anything is trained.
 
+        Args:
+            count: of training images or shapes.
+
         Raises:
             ValueError: says which settings to lower.
         """
         if count < max(self.glo.batch_size, self.imle.batch_size):
             raise ValueError(
-                f"{count} training images are fewer than a batch ({self.glo.batch_size} in stage 1, "
-                f"{self.imle.batch_size} in stage 2): add images, or lower glo_batch_size and imle_batch_size"
+                f"{count} training {kind_of(self.data.dataset)} are fewer than a batch ({self.glo.batch_size} in stage "
+                f"1, {self.imle.batch_size} in stage 2): add some, or lower glo_batch_size and imle_batch_size"
             )
 
     def as_dict(self) -> dict[str, Any]:
@@ -139,17 +164,22 @@ class Config:
         """The inverse of `as_dict`."""
         return cls(
             values["profile"],
-            DataConfig(**values["data"]),
+            (ShapeConfig if "poses" in values["data"] else DataConfig)(**values["data"]),
             GLOConfig(**values["glo"]),
             IMLEConfig(**values["imle"]),
         )
+
+
+def kind_of(dataset: str) -> str:
+    """What a data set's name stands for: "images" or "shapes"."""
+    return "shapes" if dataset in SHAPES or dataset.startswith(MESHES) else "images"
 
 
 def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, **overrides: Any) -> Config:
     """The settings of one data set under one profile.
 
     Args:
-        dataset: a name in DATASETS, or "folder:PATH".
+        dataset: a name in DATASETS or SHAPES, "folder:PATH" or "meshes:PATH".
         profile: "quick" (minutes on a laptop) or "paper" (the paper's epochs and loss, all images).
         seed: seed of both stages.
         **overrides: "data_X", "glo_X" or "imle_X" replaces field X of that stage; None leaves it as it is.
@@ -159,7 +189,7 @@ def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, 
     """
     if profile not in PROFILES:
         raise ValueError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
-    base = (_quick if profile == "quick" else _paper)(dataset, overrides.get("data_image_size"))
+    base = _PROFILES[profile, kind_of(dataset)](dataset, overrides.get("data_image_size"))
     stages = {"data": base.data, "glo": base.glo, "imle": base.imle}
     for stage in ("glo", "imle"):
         stages[stage] = dataclasses.replace(stages[stage], seed=seed)
@@ -202,19 +232,25 @@ def _quick(dataset: str, image_size: int | None) -> Config:
     )
 
 
-def _require_positive(config: Any, name: str, whole: bool = False) -> None:
-    value = getattr(config, name)
-    if not isinstance(value, int if whole else (int, float)) or not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value!r}: give a {'whole ' * whole}number above 0")
+def _paper_shapes(dataset: str, _: int | None) -> Config:
+    # Sec. 4.4 names the generator (3D-GAN), Adam and L1; the epochs are those of Sec. 4.1.
+    data = ShapeConfig(dataset, size=64, poses=12)
+    return Config("paper", data, GLOConfig(loss="l1"), IMLEConfig())
 
 
-def _require_part(config: Any, name: str) -> None:
-    value = getattr(config, name)
-    if not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ValueError(f"{name} is {value!r}: give a number from 0 to below 1")
+def _quick_shapes(dataset: str, _: int | None) -> Config:
+    paper = _paper_shapes(dataset, None)
+    small = dataset == "made-chairs"
+    data = ShapeConfig(dataset, train_models=400 if small else None, test_models=200)
+    # A larger step and smaller batches: L1 holds nearly empty space for a good answer until the latents have moved.
+    glo = dataclasses.replace(paper.glo, latent_lr=0.03, batch_size=32, voxel_channels=64 if small else 128)
+    glo = dataclasses.replace(glo, epochs=30 if small else 80)
+    return Config("quick", data, glo, dataclasses.replace(paper.imle, epochs=400))
 
 
-def _require_choice(config: Any, name: str, choices: tuple[str, ...]) -> None:
-    value = getattr(config, name)
-    if value not in choices:
-        raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
+_PROFILES = {
+    ("quick", "images"): _quick,
+    ("paper", "images"): _paper,
+    ("quick", "shapes"): _quick_shapes,
+    ("paper", "shapes"): _paper_shapes,
+}

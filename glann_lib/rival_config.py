@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from glann_lib.checks import require_choice, require_count
 from glann_lib.reported import PROTOCOL_EPOCHS
 
 GAMES = ("mm-gan", "ns-gan", "lsgan", "wgan", "wgan-gp", "dragan", "began")
@@ -43,9 +44,8 @@ class GANConfig:
     precision: str = "auto"  # as in GLOConfig
 
     def __post_init__(self) -> None:
-        if self.game not in GAMES:
-            raise ValueError(f"unknown game {self.game!r}: choose one of {', '.join(GAMES)}")
-        _require_counts(self, "steps", "critic_steps", "batch_size", "latent_dim")
+        require_choice(self, "game", GAMES)
+        require_count(self, "steps", "critic_steps", "batch_size", "latent_dim")
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class VAEConfig:
     lr: float = 1.0e-3  # Adam step (Kingma and Ba 2015; Kingma and Welling use Adagrad)
     beta1: float = 0.9  # Adam's first moment
     kl_weight: float = 1.0  # 1: the bound on the likelihood as it stands
+    voxel_channels: int = 512  # of the networks for voxels, as in GLOConfig
     seed: int = 0
     precision: str = "auto"  # as in GLOConfig
 
     def __post_init__(self) -> None:
-        if self.likelihood not in LIKELIHOODS:
-            raise ValueError(f"unknown likelihood {self.likelihood!r}: choose one of {', '.join(LIKELIHOODS)}")
-        _require_counts(self, "steps", "batch_size", "latent_dim")
+        require_choice(self, "likelihood", LIKELIHOODS)
+        require_count(self, "steps", "batch_size", "latent_dim", "voxel_channels")
 
 
 # What a game sets otherwise than GANConfig's defaults: its own paper's penalty or clipping, and what the search found.
@@ -106,10 +106,3 @@ def make_vae_config(likelihood: str, steps: int, seed: int = 0, **overrides: Any
 def protocol_steps(dataset: str, images: int) -> int:
     """Generator steps that the protocol gives a rival on so many images of a data set."""
     return PROTOCOL_EPOCHS.get(dataset, OTHER_EPOCHS) * max(1, images // PROTOCOL_BATCH)
-
-
-def _require_counts(config: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is {value!r}: give a whole number above 0")

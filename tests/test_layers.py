@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "glann_lib"
 FLOORS = (
+    {"checks"},
     {"config", "storage", "devices", "networks", "features", "neighbours", "metrics", "plots", "image_files"}
     | {"catalogue", "report_style", "report_tables", "reported", "inception", "classifier_network"},
     {"runs", "image_data", "losses", "training", "precision_recall", "score_plots"}
