@@ -14,7 +14,7 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,28 @@ ROOT = runs.ROOT
 NOTEBOOKS = ROOT / "notebooks"
 DEVICES = ("auto", "cuda", "mps", "cpu")  # as in devices.py, which needs torch
 GO_ON, WRONG = 10, 2  # exit codes
+# Every kind of data that a notebook may work on; the first name is taken where the person names none.
+DATASETS = {"images": (*config.DATASETS, "folder:PATH"), "shapes": (*config.SHAPES, "meshes:PATH")}
+# A person's own files: the suffixes beside a folder, and what to name.
+OWN_FILES = {
+    config.FOLDER: ((".zip",), "a folder of images or a .zip of them"),
+    config.MESHES: ((".zip", ".npz"), "a folder of meshes, a .zip of them, or an .npz of voxels"),
+}
 
 DESCRIPTION = """\
 Makes every figure, table and model of this companion again: runs the notebooks in order, on the data set you name,
 and gathers what they made in results/<data set>-<profile>/, with one page that shows it all: report.html.
+Some notebooks work on images, others on shapes (voxels): those that the data set does not suit are left out. Without
+--dataset all of them run, on digits and on made-chairs.
 The first start also installs what is needed into .venv (about 2 minutes and 6 GB)."""
 
 EXAMPLES = """\
 examples:
-  ./run_all.sh                                   the whole story on small handwritten digits; no download
+  ./run_all.sh                                   the whole story on handwritten digits and made chairs; no download
   ./run_all.sh --dataset mnist                   the same on 5,000 images of MNIST
   ./run_all.sh --dataset folder:holiday.zip      on your own images: a folder or a .zip of png, jpg, webp or bmp
+  ./run_all.sh --dataset made-chairs             shapes alone: chairs made of voxels; no download
+  ./run_all.sh --dataset meshes:chairs.zip       on your own shapes: a folder or a .zip of meshes, or an .npz of voxels
   ./run_all.sh --dataset mnist --profile paper   the paper's own epochs and loss, on all images: hours, better a GPU
   ./run_all.sh --only 03 04                      two notebooks again, with what the earlier ones made
   ./run_all.sh --set glo_epochs=60 --dry-run     says what would run with more epochs, and runs nothing
@@ -49,10 +60,11 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True)
 class Step:
-    """One notebook and the parameters that it will be given."""
+    """One notebook, its data set and the parameters that it will be given."""
 
     notebook: catalogue.Notebook
-    parameters: dict[str, Any]
+    dataset: str
+    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,12 +73,18 @@ class Plan:
 
     text: str = ""  # not empty: print it, no more is to be done
     test: bool = False
-    dataset: str = "digits"
     profile: str = "quick"
     seed: int = 0
     device: str = "auto"
     results_dir: str = "results"  # relative to the repository
     steps: tuple[Step, ...] = ()
+    left_out: tuple[str, ...] = ()  # a line on the notebooks that the data set does not suit, or none
+
+    def folders(self) -> dict[str, Path]:
+        """The run folder of every data set among the steps, in their order."""
+        datasets = dict.fromkeys(step.dataset for step in self.steps)
+        folders = {name: runs.run_directory(name, self.profile, self.results_dir) for name in datasets}
+        return {name: Path(os.path.normpath(folder)) for name, folder in folders.items()}
 
 
 def make_plan(argv: Sequence[str], notebooks: Path = NOTEBOOKS) -> Plan:
@@ -83,13 +101,13 @@ def make_plan(argv: Sequence[str], notebooks: Path = NOTEBOOKS) -> Plan:
         raise UsageError(_unknown_argument(parser, unknown))
     if options.test:
         if len(argv) > 1:
-            raise UsageError("--test takes no other option: it always tests everything, on the digits")
+            raise UsageError("--test takes no other option: it always tests everything, on digits and made-chairs")
         return Plan(test=True)
     try:
-        chosen = _chosen(catalogue.find_notebooks(notebooks), options)
+        plan = _plan(options, _chosen(catalogue.find_notebooks(notebooks), options))
         if options.list:
-            return Plan(text="\n\n".join(catalogue.describe(notebook) for notebook in chosen))
-        plan = _plan(options, chosen)
+            return Plan(text=_list(plan))
+        plan = _with_parameters(plan, dict(options.settings))
     except ValueError as error:
         raise UsageError(str(error)) from None
     return Plan(text=_dry_run(plan)) if options.dry_run else plan
@@ -129,8 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser("run_all.sh", "./run_all.sh [options]", DESCRIPTION, EXAMPLES, allow_abbrev=False, add_help=False)
     parser.formatter_class = lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=110)
     add = parser.add_argument
-    names = ", ".join(config.DATASETS)
-    add("--dataset", type=_dataset, default="digits", metavar="NAME", help=f"{names}, or folder:PATH (default digits)")
+    named = "; ".join(f"{kind}: {_joined(names, 'or')} (default {names[0]})" for kind, names in DATASETS.items())
+    add("--dataset", type=_dataset, metavar="NAME", help=named)
     add("--profile", type=_one_of(config.PROFILES), default="quick", help="quick (minutes; default) or paper (hours)")
     selection = parser.add_mutually_exclusive_group()
     selection.add_argument("--only", nargs="+", metavar="NN", help="run only these notebooks, by number or name")
@@ -148,16 +166,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _dataset(text: str) -> str:
-    if text.startswith(config.FOLDER):
-        path = Path(text.removeprefix(config.FOLDER)).expanduser()
-        if text == config.FOLDER or not path.exists():
-            raise argparse.ArgumentTypeError(f"{text} does not exist: name a folder of images or a .zip of them")
-        if not path.is_dir() and path.suffix.lower() != ".zip":
-            raise argparse.ArgumentTypeError(f"{text} is neither a folder nor a .zip")
-        return config.FOLDER + _from_root(str(path))
-    if text in config.DATASETS:
+    for prefix, (suffixes, wanted) in OWN_FILES.items():
+        if text.startswith(prefix):
+            path = Path(text.removeprefix(prefix)).expanduser()
+            if text == prefix or not path.exists():
+                raise argparse.ArgumentTypeError(f"{text} does not exist: name {wanted}")
+            if not path.is_dir() and path.suffix.lower() not in suffixes:
+                raise argparse.ArgumentTypeError(f"{text} is neither a folder nor a {' or '.join(suffixes)}")
+            return prefix + _from_root(str(path))
+    if text in (*config.DATASETS, *config.SHAPES):
         return text
-    hint = catalogue.suggestion(text, (*config.DATASETS, "folder:PATH"))
+    hint = catalogue.suggestion(text, [name for names in DATASETS.values() for name in names])
     raise argparse.ArgumentTypeError(f"unknown data set {text!r}: {hint}")
 
 
@@ -210,17 +229,48 @@ def _chosen(notebooks: list[catalogue.Notebook], options: argparse.Namespace) ->
 
 
 def _plan(options: argparse.Namespace, notebooks: list[catalogue.Notebook]) -> Plan:
-    common = {name: getattr(options, name) for name in ("dataset", "profile", "seed", "device")}
-    common["results_dir"] = options.results or "results"
-    settings = dict(options.settings)
-    declared = {notebook.name: _declared(notebook) for notebook in notebooks}
-    known = sorted(set().union(*declared.values()) - set(common))
+    """The plan but for the parameters: the notebooks that the data set suits, all of them where none is named."""
+    kind = config.kind_of(options.dataset) if options.dataset else None
+    suited = [notebook for notebook in notebooks if kind in (None, notebook.kind)]
+    left_out = [notebook for notebook in notebooks if notebook not in suited]
+    if not suited:
+        raise UsageError("{}: {}".format(*_unsuited(left_out)))
+    return Plan(
+        profile=options.profile,
+        seed=options.seed,
+        device=options.device,
+        results_dir=options.results or "results",
+        steps=tuple(Step(notebook, options.dataset or DATASETS[notebook.kind][0]) for notebook in suited),
+        left_out=("left out: {} ({})".format(*_unsuited(left_out)),) if left_out else (),
+    )
+
+
+def _unsuited(notebooks: list[catalogue.Notebook]) -> tuple[str, str]:
+    """What notebooks of one kind work on, and the option that suits them."""
+    kind = notebooks[0].kind
+    numbers = _joined([notebook.number for notebook in notebooks], "and")
+    who = f"notebooks {numbers} work" if len(notebooks) > 1 else f"{notebooks[0].name} works"
+    return f"{who} on {kind}", f"--dataset {_joined(DATASETS[kind], 'or')}"
+
+
+def _joined(words: Sequence[str], conjunction: str) -> str:
+    *most, last = words
+    return f"{', '.join(most)} {conjunction} {last}" if most else last
+
+
+def _with_parameters(plan: Plan, settings: dict[str, Any]) -> Plan:
+    """The plan with the parameters that each notebook declares, `settings` among them."""
+    common = {name: getattr(plan, name) for name in ("profile", "seed", "device", "results_dir")}
+    declared = [_declared(step.notebook) for step in plan.steps]
+    known = sorted(set().union(*declared) - {"dataset", *common})
     for name in settings.keys() - set(known):
         hint = catalogue.suggestion(name, known)
         raise UsageError(f"--set: no notebook that would run has a parameter {name!r}: {hint}")
-    values = (common | settings).items()
-    steps = [Step(book, {name: value for name, value in values if name in declared[book.name]}) for book in notebooks]
-    return Plan(steps=tuple(steps), **common)
+    steps = []
+    for step, names in zip(plan.steps, declared, strict=True):
+        values = {"dataset": step.dataset} | common | settings
+        steps.append(replace(step, parameters={name: value for name, value in values.items() if name in names}))
+    return replace(plan, steps=tuple(steps))
 
 
 def _declared(notebook: catalogue.Notebook) -> set[str]:
@@ -229,12 +279,21 @@ def _declared(notebook: catalogue.Notebook) -> set[str]:
     return {parameter.name for parameter in notebook.parameters}
 
 
+def _list(plan: Plan) -> str:
+    notebooks = [catalogue.describe(step.notebook) for step in plan.steps]
+    return "\n\n".join([*notebooks, _ending(plan)])
+
+
 def _dry_run(plan: Plan) -> str:
     lines = ["would run, in this order:"]
     for step in plan.steps:
         lines += [f"  {step.notebook.name}", *(f"      {name} = {value!r}" for name, value in step.parameters.items())]
-    folder = runs.run_directory(plan.dataset, plan.profile, plan.results_dir)
-    return "\n".join([*lines, f"results would go to {shown(folder, Path.cwd())}"])
+    return "\n".join([*lines, _ending(plan)])
+
+
+def _ending(plan: Plan) -> str:
+    folders = [shown(folder, Path.cwd()) for folder in plan.folders().values()]
+    return "\n".join([*plan.left_out, f"results would go to {_joined(folders, 'and')}"])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glann_lib import config
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -45,6 +47,12 @@ class Notebook:
     def number(self) -> str:
         """The two digits in front, "03"."""
         return self.path.stem[:2]
+
+    @property
+    def kind(self) -> str:
+        """What it works on, "images" or "shapes": the kind of its own data set; images where it names none."""
+        own = [_text(parameter.default) for parameter in self.parameters or () if parameter.name == "dataset"]
+        return config.kind_of(own[0]) if own else "images"
 
 
 def find_notebooks(folder: Path) -> list[Notebook]:
@@ -86,11 +94,12 @@ def choose(notebooks: list[Notebook], words: Iterable[str]) -> list[Notebook]:
 
 
 def describe(notebook: Notebook) -> str:
-    """A notebook's name, title and parameters with their defaults and comments, as lines of text."""
+    """A notebook's name, title and kind, and its parameters with their defaults and comments, as lines of text."""
     assignments = [(f"{p.name} = {p.default}", p.comment) for p in notebook.parameters or ()]
     width = max((len(text) for text, _ in assignments), default=0)
     lines = [f"    {text:<{width}}  # {comment}" if comment else f"    {text}" for text, comment in assignments]
-    return "\n".join([f"{notebook.name}: {notebook.title}", *(lines or ["    (no parameters)"])])
+    heading = f"{notebook.name}: {notebook.title} (works on {notebook.kind})"
+    return "\n".join([heading, *(lines or ["    (no parameters)"])])
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -122,6 +131,15 @@ def _find(notebooks: list[Notebook], word: str) -> Notebook:
 
 def _source(cell: dict[str, Any]) -> str:
     return "".join(cell["source"])
+
+
+def _text(source: str) -> str:
+    """The string that a piece of Python stands for; "" where it is anything else."""
+    try:
+        value = ast.literal_eval(source)
+    except (ValueError, TypeError, SyntaxError):
+        return ""
+    return value if isinstance(value, str) else ""
 
 
 def _parameters(source: str) -> tuple[Parameter, ...]:

@@ -195,11 +195,6 @@ class ClassifierTraining:
         """Take back `state`, and the accuracy where the training was finished."""
         load_weights(self.network, state, "network.")
         training.restore_optimiser(self.optimiser, state)
-        for weights, moments in self.optimiser.state.items():
-            for name, value in moments.items():
-                if value.shape == weights.shape:
-                    # Files hold no memory layout, and the fused step goes wrong unless it is that of the weights.
-                    moments[name] = torch.empty_like(weights).copy_(value)
         self.test_accuracy = facts["test_accuracy"]
 
     def facts(self) -> dict[str, Any]:

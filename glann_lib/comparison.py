@@ -19,7 +19,7 @@ from torch import Tensor
 from glann_lib import rivals, storage
 from glann_lib.config import Config
 from glann_lib.evaluate import ScoreBook
-from glann_lib.metrics import title
+from glann_lib.measures import title
 from glann_lib.rivals import CONTENDERS, Trained
 
 
@@ -28,7 +28,7 @@ class Contest:
     """What all models of one contest share.
 
     Attributes:
-        images: uint8 [N, C, S, S], the training images.
+        images: uint8 [N, C, S, S], the training images; or shapes, bool [N, S, S, S].
         config: GLANN's settings; their seed is the first one.
         book: where the scores go.
         samples: images drawn from each model.
@@ -44,7 +44,7 @@ class Contest:
     folder: Path
 
     def score_images(self, model: str, label: str, images: Tensor) -> dict[str, Any]:
-        """Score real images or reconstructions, uint8 [n, C, S, S]: a floor for every model."""
+        """Score real images or reconstructions, as `images` or as G draws them: a floor for every model."""
         facts = {"model": model, "label": label, "kind": "floor", "budget": "none", "seed": self.config.glo.seed}
         return _told(self.book.add(facts, storage.tensor_digest(images), lambda: (images, {})))
 
@@ -86,8 +86,8 @@ class Contest:
     def _score(
         self, key: str, seed: int, budget: str, settings: dict[str, Any], fit: Callable[[], Trained]
     ) -> dict[str, Any]:
-        contender = CONTENDERS[key]
-        facts = {"model": key, "label": contender.label, "kind": contender.kind, "budget": budget, "seed": seed}
+        name, kind = rivals.label(key, self.config), CONTENDERS[key].kind
+        facts = {"model": key, "label": name, "kind": kind, "budget": budget, "seed": seed}
 
         def make() -> tuple[Tensor, dict[str, Any]]:
             trained = fit()
@@ -98,8 +98,8 @@ class Contest:
 
 def _told(record: dict[str, Any]) -> dict[str, Any]:
     """A line for each record, so that a reader sees how far the contest is."""
-    row = next(row for row in record["scores"] if row["metric"] == "frechet")
+    row = record["scores"][0]
     steps = f", {record['generator_steps']:,} generator steps" if "generator_steps" in record else ""
-    name = title("frechet", row["extractor"])
+    name = title(row["metric"], row["extractor"])
     print(f"{record['label']}, seed {record['seed']}{steps}: {name} {row['value']:.3g}", flush=True)
     return record

@@ -1,16 +1,14 @@
 """Every data set -> `ImageData`: images as uint8 [N, C, H, W], labels where there are any, and where they came from.
 
 `load_images` reads scikit-learn's digits, the data sets of the paper's Sec. 4 through torchvision, or a person's own
-folder or .zip. Data lie in data/, or in the folder that the environment variable GLANN_DATA names; that folder is left
-as it is where it cannot be written. The same settings give the same images, bit for bit: see `ImageData.sha256`.
+folder or .zip; `places` says where they lie. The same settings give the same images, bit for bit: see
+`ImageData.sha256`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import gzip
-import os
 import textwrap
 import warnings
 import zlib
@@ -21,12 +19,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from glann_lib import config, storage
-from glann_lib.image_data import SPLITS, ImageData, check_split, random_order, tensors_sha256
+from glann_lib import config, places, storage
+from glann_lib.image_data import SPLITS, ImageData, check_split, random_order
 from glann_lib.image_files import ImageFiles, list_images, read_images, resize
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT / "data"  # unpacked and decoded files go here where GLANN_DATA cannot be written
 CACHE_FORMAT = 1  # raise it when the same files would be decoded to other pixels
 CELEBA_CROP = 160 / 178  # the centre 160 of 178 px of an aligned face (protocol of Lucic et al. 2018)
 # What each data set's files are called, in data/ or GLANN_DATA: an error names them.
@@ -58,18 +54,6 @@ def load_images(settings: config.DataConfig, split: str) -> ImageData:
     return LOADERS[settings.dataset](settings, split)
 
 
-def data_place() -> Path:
-    """The folder that holds the data sets: GLANN_DATA, or data/ in the repository.
-
-    Raises:
-        ValueError: GLANN_DATA names a folder that does not exist.
-    """
-    place = _locate(os.environ.get("GLANN_DATA") or DATA)
-    if place != DATA and not place.is_dir():
-        raise ValueError(f"GLANN_DATA names {place.name}, which does not exist: make it, or name another folder")
-    return place
-
-
 def _digits(settings: config.DataConfig, split: str) -> ImageData:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -97,8 +81,8 @@ def _svhn(settings: config.DataConfig, split: str) -> ImageData:
 
 
 def _cifar10(settings: config.DataConfig, split: str) -> ImageData:
-    archive = _find(f"cifar10/{split}.zip")
-    if archive is not None and _find("cifar-10-batches-py") is None:
+    archive = places.find(f"cifar10/{split}.zip")
+    if archive is not None and places.find("cifar-10-batches-py") is None:
         source, lossy = f"cifar10/{split}.zip, lossless WebP by class", archive.with_name("lossy.txt")
         if lossy.is_file():
             source += f"; {len(lossy.read_text().split())} of the 60,000 images come from JPEG (lossy.txt)"
@@ -110,8 +94,8 @@ def _cifar10(settings: config.DataConfig, split: str) -> ImageData:
 
 def _celeba(settings: config.DataConfig, split: str) -> ImageData:
     crop = "centre square of 160/178 of the width (Lucic et al.)"
-    archive = _find("celeba10k/images.zip")
-    if archive is not None and _find("celeba/img_align_celeba") is None:
+    archive = places.find("celeba10k/images.zip")
+    if archive is not None and places.find("celeba/img_align_celeba") is None:
         source = f"celeba10k/images.zip: first 10,000 aligned CelebA faces, half size JPEG; {crop}"
         return _from_files(settings, split, list_images(archive), source, CELEBA_CROP, divide=True)
     data = _torchvision("celeba", "CelebA", split=split, target_type=[])
@@ -121,7 +105,7 @@ def _celeba(settings: config.DataConfig, split: str) -> ImageData:
 
 
 def _folder(settings: config.DataConfig, split: str) -> ImageData:
-    files = list_images(_locate(settings.dataset.removeprefix(config.FOLDER)))
+    files = list_images(places.locate(settings.dataset.removeprefix(config.FOLDER)))
     source = f"{files.path.resolve().name}: {len(files.names):,} image files, centre squares"
     return _from_files(settings, split, files, source, divide=True)
 
@@ -174,13 +158,7 @@ def _decoded(files: ImageFiles, chosen: torch.Tensor, size: int, crop: float) ->
     """
     names = [files.names[index] for index in chosen.tolist()]
     key = storage.digest(CACHE_FORMAT, str(files.path.resolve()), files.stamp, names, size, crop)
-    path = DATA / "cache" / f"{key}.safetensors"
-    tensors = _cached(path)
-    if tensors is None:
-        pictures = read_images(files, names, size, crop)
-        tensors = {"images": torch.from_numpy(pictures.images), "readable": torch.from_numpy(pictures.readable)}
-        with contextlib.suppress(OSError):  # where it cannot be written, the files are decoded again next time
-            storage.save_tensors(path, tensors, {"sha256": tensors_sha256(*tensors.values())})
+    tensors = places.cached(key, lambda: _read(files, names, size, crop))
     skipped = [name for name, readable in zip(names, tensors["readable"].tolist(), strict=True) if not readable]
     remark = ""
     if skipped:
@@ -190,21 +168,17 @@ def _decoded(files: ImageFiles, chosen: torch.Tensor, size: int, crop: float) ->
     return tensors["images"], tensors["readable"], remark
 
 
-def _cached(path: Path) -> dict[str, torch.Tensor] | None:
-    """What `_decoded` saved, or None where it is missing or damaged."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        tensors, record = storage.load_tensors(path)
-        if record["sha256"] == tensors_sha256(tensors["images"], tensors["readable"]):
-            return tensors
-    return None
+def _read(files: ImageFiles, names: list[str], size: int, crop: float) -> dict[str, torch.Tensor]:
+    pictures = read_images(files, names, size, crop)
+    return {"images": torch.from_numpy(pictures.images), "readable": torch.from_numpy(pictures.readable)}
 
 
 def _torchvision(dataset: str, kind: str, folder: str = "", **options: Any) -> Any:
     """torchvision's data set `kind` from the first place that holds it, else downloaded."""
     from torchvision import datasets
 
-    load, place = getattr(datasets, kind), data_place()
-    for root in dict.fromkeys((place, DATA)):
+    load, place = getattr(datasets, kind), places.data_place()
+    for root in dict.fromkeys((place, places.DATA)):
         try:
             return load(root=str(root / folder), download=False, **options)
         except ImportError:
@@ -214,7 +188,7 @@ def _torchvision(dataset: str, kind: str, folder: str = "", **options: Any) -> A
                 files = f"{dataset} in {root}, {LAYOUTS[dataset]}"
                 raise ValueError(f"{files}, is damaged ({_reason(error)}): remove it and run again") from None
     try:
-        return load(root=str((place if _writable(place) else DATA) / folder), download=True, **options)
+        return load(root=str((place if places.writable(place) else places.DATA) / folder), download=True, **options)
     except Exception as error:
         raise ConnectionError(
             f"cannot download {dataset} ({_reason(error)}): connect to the network, or place {LAYOUTS[dataset]} in "
@@ -224,9 +198,9 @@ def _torchvision(dataset: str, kind: str, folder: str = "", **options: Any) -> A
 
 def _unpack(folder: str) -> None:
     """Unpack the gzipped IDX files of `folder`, once, beside them or else into the same folder of data/."""
-    for root in dict.fromkeys((data_place(), DATA)):
+    for root in dict.fromkeys((places.data_place(), places.DATA)):
         for archive in sorted((root / folder).glob("*-ubyte.gz")):
-            target = (root if _writable(root / folder) else DATA) / folder / archive.stem
+            target = (root if places.writable(root / folder) else places.DATA) / folder / archive.stem
             if target.exists() or archive.with_suffix("").exists():
                 continue
             try:
@@ -234,23 +208,6 @@ def _unpack(folder: str) -> None:
             except (OSError, EOFError, zlib.error) as error:
                 raise ValueError(f"{archive} is damaged ({_reason(error)}): remove it and run again") from None
             storage.write_bytes(target, content)
-
-
-def _locate(path: str | Path) -> Path:
-    """A path as given or, where nothing lies there, counted from the repository: notebooks run in other folders."""
-    path = Path(path).expanduser()
-    return path if path.exists() else ROOT / path
-
-
-def _find(relative: str) -> Path | None:
-    return next((root / relative for root in (data_place(), DATA) if (root / relative).exists()), None)
-
-
-def _writable(folder: Path) -> bool:
-    """Whether files may be put there; a folder without any write permission is left alone even by root."""
-    while not folder.exists():
-        folder = folder.parent
-    return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
 
 
 def _limit(settings: config.DataConfig, split: str) -> int | None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -59,6 +59,19 @@ class Reference:
         features = tuple(extractor.features(images) for extractor in extractors)
         digest = storage.digest(storage.tensor_digest(images), [extractor.digest for extractor in extractors])
         return cls(tuple(extractors), features, digest)
+
+    def score(self, images: Tensor, seed: int = 0) -> dict[str, Any]:
+        """Every metric of a set of images against these, as `score` gives them."""
+        return score(images, self, seed)
+
+
+class Judge(Protocol):
+    """What a ScoreBook compares samples with: `Reference` for images, `shape_scores.ShapeReference` for shapes."""
+
+    digest: str
+
+    def score(self, images: Tensor, seed: int = 0) -> dict[str, Any]:
+        """Plain values, among them "scores": a list of {extractor, metric, value, ...}, the main one first."""
 
 
 def score(images: Tensor, reference: Reference, seed: int = 0) -> dict[str, Any]:
@@ -122,7 +135,7 @@ class ScoreBook:
     """
 
     folder: Path
-    reference: Reference
+    reference: Judge
     provenance: dict[str, Any]
 
     def add(self, facts: dict[str, Any], settings: Any, make: Callable[[], tuple[Tensor, dict[str, Any]]]) -> dict:
@@ -142,7 +155,7 @@ class ScoreBook:
         if stored and stored["fingerprint"] == fingerprint:
             return stored
         images, more = make()
-        record = {**facts, **more, **score(images, self.reference, facts["seed"])}
+        record = {**facts, **more, **self.reference.score(images, facts["seed"])}
         record |= {"fingerprint": fingerprint, "reference": self.reference.digest, "provenance": self.provenance}
         storage.save_tensors(path.with_suffix(".safetensors"), {"samples": images[:SHOWN]}, facts)
         storage.write_json(path, record)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from torch import Tensor
 
 from glann_lib import devices, storage, training
 from glann_lib.config import GLOConfig
-from glann_lib.losses import ReconstructionLoss, TargetCache, make_loss
-from glann_lib.networks import InfoGANGenerator, load_weights
+from glann_lib.losses import ReconstructionLoss, TargetCache, make_loss, unit
+from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator
 
 WATCHED = 10  # images whose reconstructions are kept at epochs 1, 2, 4, 8, ...
 
@@ -43,13 +44,13 @@ class Embedding:
         generator: G, in eval mode.
         latents: [N, latent_dim] on the unit sphere, one row a training image.
         history: a record an epoch.
-        snapshots: epoch -> uint8 [WATCHED, C, H, W], reconstructions of the first training images.
+        snapshots: epoch -> uint8 [WATCHED, *shape], reconstructions of the first training images (or shapes).
         config: the settings.
         images_sha256: of the images that it was trained on, by storage.tensor_digest.
         precision: the number format of the training, "float32" or "bfloat16".
     """
 
-    generator: InfoGANGenerator
+    generator: InfoGANGenerator | VoxelGenerator
     latents: Tensor
     history: list[GLOEpoch]
     snapshots: dict[int, Tensor]
@@ -62,7 +63,7 @@ class GLO:
     """Stage 1 as a stage for `training.train`.
 
     Args:
-        images: uint8 [N, C, S, S].
+        images: uint8 [N, C, S, S], or voxels bool [N, S, S, S].
         config: settings.
         device: where to train.
 
@@ -78,8 +79,7 @@ class GLO:
             raise ValueError(
                 f"batch_size {config.batch_size} is larger than the data, {len(images)} images: lower glo_batch_size"
             )
-        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[2] != images.shape[3]:
-            raise ValueError(f"images are {images.dtype} {list(images.shape)}: give uint8 [N, C, S, S], square")
+        require_kind(images)
         self.config, self.epochs, self.device = config, config.epochs, device
         self.images_sha256 = storage.tensor_digest(images)
         self.fingerprint = storage.digest(dataclasses.asdict(config), self.images_sha256)
@@ -88,9 +88,7 @@ class GLO:
         self.loss: ReconstructionLoss | None = None  # made when an epoch needs it: a finished training does not
 
         with devices.scoped_seed(config.seed, "glo weights"):
-            self.generator = InfoGANGenerator(
-                images.shape[-1], images.shape[1], config.latent_dim, config.normalisation
-            ).to(device)
+            self.generator = _generator(images.shape[1:], config).to(device)
             start = torch.randn(len(images), config.latent_dim) * config.latent_init_std
         self.latents = start.to(device).requires_grad_()
         self.optimiser = self._new_optimiser()
@@ -141,7 +139,7 @@ class GLO:
         if self.cache is not None:
             return self.cache[batch]
         images = self.images[batch.to(self.images.device)].to(self.device)
-        return self.loss.targets(images.float() / 255)
+        return self.loss.targets(unit(images))
 
     def _new_optimiser(self) -> torch.optim.Adam:
         """Adam over all latents and G: rows that are not in the batch go on by their momentum (released code)."""
@@ -188,13 +186,26 @@ class GLO:
         }
 
 
+def require_kind(images: Tensor) -> None:
+    """Nothing, if `images` are images or voxels as this library trains on.
+
+    Raises:
+        ValueError: another type or shape.
+    """
+    wanted = {torch.uint8: "uint8 [N, C, S, S], square", torch.bool: "bool [N, S, S, S]"}
+    square = images.dim() == 4 and images.shape[2] == images.shape[3]
+    if images.dtype not in wanted or not square or (images.dtype == torch.bool) != (images.shape[1] == images.shape[2]):
+        given = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+        raise ValueError(f"images are {given}: give {wanted[torch.uint8]}, or voxels, {wanted[torch.bool]}")
+
+
 def fit_glo(
     images: Tensor, config: GLOConfig, device: torch.device | str = "cpu", path: Path | None = None
 ) -> Embedding:
     """Embed `images` and train the generator (Eq. 3), with progress shown.
 
     Args:
-        images: uint8 [N, C, S, S], S one of 28, 32, 64.
+        images: uint8 [N, C, S, S], S one of 28, 32, 64; or voxels bool [N, S, S, S], S 32 or 64.
         config: settings.
         device: where to train.
         path: *.safetensors for checkpoints and the result; what is finished there is not trained again.
@@ -221,10 +232,14 @@ def load_embedding(path: Path, device: torch.device | str = "cpu") -> Embedding:
     state, record = storage.load_tensors(path)
     if record.get("stage") != GLO.name:
         raise ValueError(f"{path} does not hold a GLO embedding: name the file that fit_glo wrote")
-    config, (channels, size, _) = GLOConfig(**record["config"]), record["image_shape"]
-    generator = InfoGANGenerator(size, channels, config.latent_dim, config.normalisation)
+    config = GLOConfig(**record["config"])
+    generator = _generator(record["image_shape"], config)
     load_weights(generator, state, "generator.")
     history = [GLOEpoch(**row) for row in record["history"]]
     generator, latents = generator.to(device).eval(), state["latents"].to(device)
     origin = record["images_sha256"], record["precision"]
     return Embedding(generator, latents, history, training.snapshots(state), config, *origin)
+
+
+def _generator(shape: Sequence[int], config: GLOConfig) -> InfoGANGenerator | VoxelGenerator:
+    return make_generator(shape, config.latent_dim, config.normalisation, config.voxel_channels)

@@ -81,19 +81,24 @@ class MeanAbsoluteDifference(torch.autograd.Function):
         return difference.sign().mul_(scale), None
 
 
+def unit(values: Tensor) -> Tensor:
+    """Images uint8, 0 to 255, or voxels bool -> float32 in [0, 1], of the same shape."""
+    return values.float() if values.dtype == torch.bool else values.float() / 255
+
+
 class TargetCache:
     """phi of a whole data set, computed once: training images never change, so neither does what the network sees.
 
     Args:
         loss: whose phi.
-        images: uint8 [N, C, H, W].
+        images: uint8 [N, C, H, W], or voxels bool [N, S, S, S].
         device: where the maps are kept, and `loss` is.
     """
 
     def __init__(self, loss: ReconstructionLoss, images: Tensor, device: torch.device):
         self.levels: list[Tensor] = []
         for start in range(0, len(images), 128):
-            batch = images[start : start + 128].to(device).float() / 255
+            batch = unit(images[start : start + 128].to(device))
             parts = [_channels_last(level) for level in loss.targets(batch)]
             # Filled in place: joining the parts at the end would take twice the memory.
             self.levels = self.levels or [part.new_empty(len(images), *part.shape[1:]) for part in parts]
@@ -107,7 +112,7 @@ class TargetCache:
     @staticmethod
     def size(loss: ReconstructionLoss, images: Tensor, device: torch.device) -> int:
         """Bytes that a cache of these images would take."""
-        one = loss.targets(images[:1].to(device).float() / 255)
+        one = loss.targets(unit(images[:1].to(device)))
         return len(images) * sum(level.nbytes for level in one)
 
 

@@ -1,7 +1,7 @@
 """Scores of sets of images, from arrays of their features; no model or path comes in here.
 
-`METRICS` says of each score its unit, which way is better, its bounds, its protocol and its paper. The Frechet and the
-kernel distance are here; what is built on clusters and neighbours is in `precision_recall`.
+`measures.METRICS` says of each score its unit, which way is better, its bounds, its protocol and its paper. The Frechet
+and the kernel distance are here; what is built on clusters and neighbours is in `precision_recall`.
 """
 
 from __future__ import annotations
@@ -14,98 +14,9 @@ from numpy.typing import ArrayLike
 from scipy import linalg
 from scipy.linalg import lapack
 
-INCEPTION = "inception"  # the extractor whose distances bear the names FID and KID
 BLOCK = 4_000_000  # kernel values held at once: 32 MB
 TOLERANCE = 1e-6  # part of a Frechet distance by which rounding may move it
 TINY = np.finfo(np.float64).tiny
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What a reader has to know of a score before reading its number."""
-
-    name: str  # for axes and heads of tables
-    unit: str
-    better: str  # "lower" or "higher"
-    low: float  # no value lies below
-    high: float  # nor above
-    protocol: str
-    source: str  # paper
-
-
-METRICS: dict[str, Metric] = {
-    "frechet": Metric(
-        "Fréchet distance", "squared feature units", "lower", 0.0, math.inf,
-        "squared distance of Gaussians fitted to N generated and N real images; biased upwards at small N: "
-        "compare at equal N only", "Heusel et al., NeurIPS 2017",
-    ),
-    "kernel": Metric(
-        "Kernel distance", "none", "lower", -math.inf, math.inf,
-        "unbiased squared MMD with the kernel (x.y / D + 1)^3 over all pairs; near 0 for equal distributions, also "
-        "just below", "Binkowski et al., ICLR 2018",
-    ),
-    "f8": Metric(
-        "F8", "part of 1", "higher", 0.0, 1.0,
-        "weighs recall; 20 clusters, 1001 angles, mean curve of 10 runs, equal counts", "Sajjadi et al., NeurIPS 2018",
-    ),
-    "f1_8": Metric(
-        "F1/8", "part of 1", "higher", 0.0, 1.0,
-        "weighs precision; 20 clusters, 1001 angles, mean curve of 10 runs, equal counts",
-        "Sajjadi et al., NeurIPS 2018",
-    ),
-    "precision": Metric(
-        "Precision", "part of 1", "higher", 0.0, 1.0,
-        "generated images within the 3-neighbour sphere of any real one", "Kynkäänniemi et al., NeurIPS 2019",
-    ),
-    "recall": Metric(
-        "Recall", "part of 1", "higher", 0.0, 1.0,
-        "real images within the 3-neighbour sphere of any generated one", "Kynkäänniemi et al., NeurIPS 2019",
-    ),
-    "density": Metric(
-        "Density", "none", "higher", 0.0, math.inf,
-        "how many 5-neighbour spheres of real images hold a generated one, by 5", "Naeem et al., ICML 2020",
-    ),
-    "coverage": Metric(
-        "Coverage", "part of 1", "higher", 0.0, 1.0,
-        "real images whose 5-neighbour sphere holds a generated one", "Naeem et al., ICML 2020",
-    ),
-    "support": Metric(
-        "Support size", "images", "higher", 0.0, math.inf,
-        "birthday paradox: N (N - 1) / 2 over the number of pairs closer than half of the median distance of real "
-        "neighbours", "Arora, Risteski and Zhang, ICLR 2018",
-    ),
-}  # fmt: skip
-
-
-def score_name(metric: str, extractor: str, count: int) -> str:
-    """A score's name with its protocol in it: "fid_10k", or "frechet_10k (classifier)" with any other features.
-
-    Args:
-        metric: a key of `METRICS`.
-        extractor: what the features come from; only "inception" makes a Frechet distance an FID.
-        count: generated images, as many as real ones.
-
-    Raises:
-        ValueError: unknown metric.
-    """
-    short = _inception_name(metric, extractor)
-    number = f"{count // 1000}k" if count and count % 1000 == 0 else str(count)
-    return f"{short.lower()}_{number}" if short else f"{metric}_{number} ({extractor})"
-
-
-def title(metric: str, extractor: str) -> str:
-    """Words for axes and heads of tables: "FID", "Fréchet distance (classifier)".
-
-    Raises:
-        ValueError: unknown metric.
-    """
-    return _inception_name(metric, extractor) or f"{METRICS[metric].name} ({extractor})"
-
-
-def _inception_name(metric: str, extractor: str) -> str | None:
-    if metric not in METRICS:
-        raise ValueError(f"unknown metric {metric!r}: choose one of {', '.join(METRICS)}")
-    return {"frechet": "FID", "kernel": "KID"}.get(metric) if extractor == INCEPTION else None
 
 
 def checked_features(generated: ArrayLike, real: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,8 @@
-"""GLANN as one object: fit it to images, sample, reconstruct, interpolate, invert, save, load."""
+"""GLANN as one object: fit it to images or shapes, sample, reconstruct, interpolate, invert, score, save, load.
+
+Of a model for shapes every method gives fields, uint8 [N, S, S, S], where that of one for images gives images;
+`sampling.solid` makes voxels of them, `meshes.surface` a surface.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,17 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from glann_lib import evaluate, sampling, storage
-from glann_lib.config import ARRAY, Config, make_config
-from glann_lib.data import ImageData, load_images
+from glann_lib import evaluate, sampling, shape_metrics, storage
+from glann_lib.config import Config
 from glann_lib.devices import resolve_precision, select_device
 from glann_lib.glo import Embedding, fit_glo
+from glann_lib.image_data import ImageData
 from glann_lib.imle import Mapping, fit_imle
 from glann_lib.losses import make_loss
-from glann_lib.networks import InfoGANGenerator, LatentMapper, load_weights
+from glann_lib.networks import InfoGANGenerator, LatentMapper, VoxelGenerator, load_weights, make_generator
 from glann_lib.score_features import make_score_extractor
+from glann_lib.shape_data import ShapeData
+from glann_lib.training_data import from_array, prepare
 
 FORMAT = "glann-1"
 
@@ -35,7 +41,12 @@ class Glann:
     """
 
     def __init__(
-        self, generator: InfoGANGenerator, mapper: LatentMapper, latents: Tensor, config: Config, record: dict
+        self,
+        generator: InfoGANGenerator | VoxelGenerator,
+        mapper: LatentMapper,
+        latents: Tensor,
+        config: Config,
+        record: dict[str, Any],
     ):
         self.generator, self.mapper = generator.eval(), mapper.eval()
         self.latents, self.config, self.record = latents, config, record
@@ -43,7 +54,7 @@ class Glann:
     @classmethod
     def fit(
         cls,
-        images: str | ImageData | ArrayLike,
+        images: str | ImageData | ShapeData | ArrayLike,
         profile: str = "quick",
         *,
         seed: int = 0,
@@ -54,8 +65,9 @@ class Glann:
         """Train both stages.
 
         Args:
-            images: a data set's name ("mnist", "folder:my_photos"), an ImageData, or an array of images: uint8 or
-                floats in [0, 1], [N, S, S], [N, S, S, C] or [N, C, S, S].
+            images: a data set's name ("mnist", "folder:my_photos", "made-chairs"), an ImageData or ShapeData; or an
+                array of images, uint8 or floats in [0, 1], [N, S, S], [N, S, S, C] or [N, C, S, S]; or one of voxels,
+                bool [N, S, S, S].
             profile: "quick" or "paper".
             seed: of both stages.
             device: "auto", "cuda", "mps" or "cpu".
@@ -66,27 +78,12 @@ class Glann:
             ValueError: bad images, settings or names; says what to do.
             FloatingPointError: training met a number that is not finite; says where.
         """
-        if isinstance(images, str):
-            config = make_config(images, profile, seed, **settings)
-            images = load_images(config.data, "train")
-        else:
-            images = images if isinstance(images, ImageData) else ImageData.from_array(images)
-            channels, size = images.images.shape[1], images.images.shape[-1]
-            own = {"data_image_size": size}
-            if profile == "paper":
-                own["glo_normalisation"] = "batch" if channels == 1 else "none"
-            config = make_config(ARRAY, profile, seed, **{**own, **settings})
-            if config.data.image_size != size:
-                asked = config.data.image_size
-                raise ValueError(f"images are {size} px, data_image_size is {asked}: resize them first")
-            count = settings.get("data_train_images") or len(images)
-            images = images.take(count, seed) if count < len(images) else images
-            config = dataclasses.replace(config, data=dataclasses.replace(config.data, train_images=count))
+        data = prepare(images, profile, seed, settings)
         torch_device = select_device(device)
         path = Path(folder) if folder else None
-        embedding = fit_glo(images.images, config.glo, torch_device, path and path / "glo.safetensors")
-        mapping = fit_imle(embedding.latents, config.imle, torch_device, path and path / "imle.safetensors")
-        return cls.join(embedding, mapping, config, {"data": images.describe()})
+        embedding = fit_glo(data.tensor, data.config.glo, torch_device, path and path / "glo.safetensors")
+        mapping = fit_imle(embedding.latents, data.config.imle, torch_device, path and path / "imle.safetensors")
+        return cls.join(embedding, mapping, data.config, {"data": data.description})
 
     @classmethod
     def join(cls, embedding: Embedding, mapping: Mapping, config: Config, record: dict[str, Any]) -> Glann:
@@ -101,6 +98,8 @@ class Glann:
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """New images G(T(e)), uint8 [count, C, S, S]; image i of a seed is the same whatever `count` is.
+
+        (Fields [count, S, S, S] where the model is one for shapes; so everywhere below.)
 
         Raises:
             ValueError: count below 1.
@@ -145,7 +144,7 @@ class Glann:
         """The noises (Eq. 6) or latents whose images come nearest to given ones by the training's loss.
 
         Args:
-            images: uint8, or floats in [0, 1], of the training images' size; as for `fit`.
+            images: of the training images' size; as for `fit`.
             space: "noise": e through G(T(e)); "latent": z through G(z), free of T.
             restarts: starting codes an image; the best result is kept.
             steps: of Adam.
@@ -154,8 +153,7 @@ class Glann:
         Raises:
             ValueError: images of another size or number of channels; unknown space.
         """
-        wanted = ImageData.from_array(images).images
-        self._require_shape(wanted)
+        wanted = self._checked(images)
         noise = sampling.draw_noise(1024, self.mapper.noise_dim, seed)
         if space == "noise":
             candidates, render = noise, lambda e: self.generator(self.mapper(e))
@@ -164,7 +162,7 @@ class Glann:
         else:
             raise ValueError(f"unknown space {space!r}: choose noise or latent")
         dtype = resolve_precision(self.config.glo.precision, self.device)
-        loss = make_loss(self.config.glo.loss, self.generator.image_size, dtype).to(self.device)
+        loss = make_loss(self.config.glo.loss, self.generator.shape[-1], dtype).to(self.device)
         return sampling.invert(render, candidates.to(self.device), wanted, loss, restarts, steps)
 
     def score(
@@ -179,17 +177,20 @@ class Glann:
             seed: of the samples.
 
         Returns:
-            Metric -> value; metrics.METRICS says what each is. "frechet" is FID where the extractor is "inception".
+            Metric -> value; measures.METRICS says what each is. "frechet" is FID where the extractor is "inception". Of
+            shapes, whatever the extractor: measures.SHAPE_METRICS says what each is.
 
         Raises:
             ValueError: images of another size or number of channels; unknown extractor.
             FileNotFoundError: the Inception weights are not here; says where to put them.
         """
-        real = ImageData.from_array(images)
-        self._require_shape(real.images)
-        scorer = make_score_extractor(extractor, real, real, self.device, None)
-        reference = evaluate.Reference.of(real.images, [scorer])
-        scores = evaluate.score(self.sample(count or len(real), seed), reference, seed)["scores"]
+        real = self._checked(images)
+        generated = self.sample(count or len(real), seed)
+        if real.dtype == torch.bool:
+            return shape_metrics.score_shapes(sampling.solid(generated), real)
+        data = ImageData.from_array(real)
+        reference = evaluate.Reference.of(real, [make_score_extractor(extractor, data, data, self.device, None)])
+        scores = evaluate.score(generated, reference, seed)["scores"]
         return {row["metric"]: row["value"] for row in scores}
 
     def save(self, path: str | Path) -> Path:
@@ -201,8 +202,7 @@ class Glann:
         tensors = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
         tensors |= {f"mapper.{name}": value for name, value in self.mapper.state_dict().items()}
         tensors["latents"] = self.latents
-        channels, size = self.generator.channels, self.generator.image_size
-        record = {"format": FORMAT, "config": self.config.as_dict(), "image_shape": [channels, size, size]}
+        record = {"format": FORMAT, "config": self.config.as_dict(), "image_shape": list(self.generator.shape)}
         return storage.save_tensors(Path(path), tensors, record | {"record": self.record})
 
     @classmethod
@@ -217,21 +217,26 @@ class Glann:
         if record.get("format") != FORMAT:
             raise ValueError(f"{path} is not a GLANN model: name a file that Glann.save wrote")
         try:
-            config, (channels, size, _) = Config.from_dict(record["config"]), record["image_shape"]
+            config, shape = Config.from_dict(record["config"]), record["image_shape"]
             latents = tensors["latents"]
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} was saved by another version of this library ({error}): fit it again") from None
-        generator = InfoGANGenerator(size, channels, config.glo.latent_dim, config.glo.normalisation)
+        glo = config.glo
+        generator = make_generator(shape, glo.latent_dim, glo.normalisation, glo.voxel_channels)
         mapper = LatentMapper(config.imle.noise_dim, config.glo.latent_dim, config.imle.hidden_dim)
         load_weights(generator, tensors, "generator.")
         load_weights(mapper, tensors, "mapper.")
         device = select_device(device)
         return cls(generator.to(device), mapper.to(device), latents.to(device), config, record["record"])
 
-    def _require_shape(self, images: Tensor) -> None:
-        shape = (self.generator.channels, self.generator.image_size, self.generator.image_size)
-        if tuple(images.shape[1:]) != shape:
-            raise ValueError(f"images are {tuple(images.shape[1:])}, the model's are {shape}: resize them first")
+    def _checked(self, images: ArrayLike) -> Tensor:
+        """Images or voxels of the training's shape, as `fit` takes them."""
+        data = from_array(images)
+        tensor = data.voxels if isinstance(data, ShapeData) else data.images
+        if tuple(tensor.shape[1:]) != self.generator.shape:
+            own = self.generator.shape
+            raise ValueError(f"images are {tuple(tensor.shape[1:])}, the model's are {own}: resize them first")
+        return tensor
 
     def _noise(self, end: int | Tensor) -> Tensor:
         return sampling.draw_noise(1, self.mapper.noise_dim, int(end))[0] if not isinstance(end, Tensor) else end

@@ -1,17 +1,20 @@
-"""The networks of the paper: the generator G: z -> image (Sec. 4.1) and the mapping T: e -> z (Sec. 3.4.2).
+"""The networks of the paper: the generator G: z -> image or shape (Sec. 4.1, 4.4), the mapping T: e -> z (Sec. 3.4.2).
 
-G is the generator of InfoGAN as Lucic et al. (2018) fixed it for all their models, in the variants that the authors'
-released code and that protocol use. T has two hidden layers of 128 with BatchNorm and ReLU.
+For images G is the generator of InfoGAN as Lucic et al. (2018) fixed it for all their models, in the variants that the
+authors' released code and that protocol use; for voxels it is 3D-GAN's. T has two hidden layers of 128 with BatchNorm
+and ReLU.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 IMAGE_SIZES = (28, 32, 64)
+VOXEL_SIZES = (32, 64)
 
 
 class InfoGANGenerator(nn.Module):
@@ -48,8 +51,7 @@ class InfoGANGenerator(nn.Module):
             raise ValueError(f"images have {channels} channels: give grey (1) or colour (3)")
         if normalisation not in ("batch", "none", "lucic"):
             raise ValueError(f"unknown normalisation {normalisation!r}: choose batch, none or lucic")
-        self.image_size, self.channels, self.latent_dim = image_size, channels, latent_dim
-        self.on_sphere = on_sphere
+        self.shape, self.latent_dim, self.on_sphere = (channels, image_size, image_size), latent_dim, on_sphere
         side, lucic, normalise = image_size // 4, normalisation == "lucic", normalisation != "none"
 
         self.layers = nn.Sequential(
@@ -72,11 +74,84 @@ class InfoGANGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Images in [0, 1], [N, C, S, S], of latents [N, latent_dim]; on the sphere their norms do not matter."""
-        if not self.on_sphere:
-            return self.layers(z)
-        # The norm counts as a constant (released code): the gradient is not projected on the sphere's tangent.
-        # T(e) is 0 where all of T's hidden units are off: rare for noise, but inversion can wander there.
-        return self.layers(z / z.norm(dim=1, keepdim=True).detach().clamp(min=1e-12))
+        return self.layers(unit_length(z) if self.on_sphere else z)
+
+
+class VoxelGenerator(nn.Module):
+    """G for shapes: 3D-GAN's generator (Wu et al. 2016, which Sec. 4.4 names), transposed convolutions only.
+
+    From one point to 4^3 voxels, then doubled until the size is reached, while the channels halve:
+    512 at 4^3, 256 at 8^3, 128 at 16^3, 64 at 32^3, 1 at 64^3. BatchNorm and ReLU between them, a sigmoid at the end.
+
+    Args:
+        size: voxels, each side: 32 (one layer less) or 64.
+        latent_dim: dimensions of z (3D-GAN: 200).
+        channels: of the first layer (3D-GAN: 512).
+        on_sphere: as for `InfoGANGenerator`.
+
+    Raises:
+        ValueError: a size that there is not, or channels that cannot be halved often enough.
+    """
+
+    def __init__(self, size: int, latent_dim: int = 64, channels: int = 512, on_sphere: bool = True):
+        super().__init__()
+        if size not in VOXEL_SIZES:
+            raise ValueError(f"no generator for {size} voxels a side: resample the shapes to 32 or 64")
+        doublings = int(math.log2(size // 4))
+        if channels % 2 ** (doublings - 1):
+            least = 2 ** (doublings - 1)
+            raise ValueError(
+                f"voxel_channels {channels} cannot be halved {doublings - 1} times: give a multiple of {least}"
+            )
+        self.shape, self.latent_dim, self.on_sphere = (size, size, size), latent_dim, on_sphere
+        widths = [channels // 2**level for level in range(doublings)]
+        layers: list[nn.Module] = [nn.Unflatten(1, (latent_dim, 1, 1, 1))]
+        layers += [nn.ConvTranspose3d(latent_dim, channels, kernel_size=4, bias=False)]
+        for wide, narrow in zip(widths, [*widths[1:], 1], strict=True):
+            layers += [nn.BatchNorm3d(wide), nn.ReLU()]
+            layers += [nn.ConvTranspose3d(wide, narrow, kernel_size=4, stride=2, padding=1, bias=narrow == 1)]
+        self.layers = nn.Sequential(*layers, nn.Sigmoid())
+        for layer in self.layers:
+            if isinstance(layer, nn.ConvTranspose3d):
+                initialise(layer)
+        self.to(memory_format=torch.channels_last_3d)  # a third faster on processors
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Occupancy in [0, 1], [N, S, S, S], of latents [N, latent_dim]; on the sphere their norms do not matter."""
+        return self.layers(unit_length(z) if self.on_sphere else z).squeeze(1)
+
+
+def unit_length(z: Tensor) -> Tensor:
+    """Latents [N, D] on the unit sphere, as every G takes them.
+
+    The norm counts as a constant (released code): the gradient is not projected on the sphere's tangent.
+    """
+    # T(e) is 0 where all of T's hidden units are off: rare for noise, but inversion can wander there.
+    return z / z.norm(dim=1, keepdim=True).detach().clamp(min=1e-12)
+
+
+def make_generator(
+    shape: Sequence[int],
+    latent_dim: int = 64,
+    normalisation: str = "batch",
+    voxel_channels: int = 512,
+    on_sphere: bool = True,
+) -> InfoGANGenerator | VoxelGenerator:
+    """The generator for one kind of data: `InfoGANGenerator` for images, `VoxelGenerator` for shapes.
+
+    Args:
+        shape: of one image [C, S, S], C 1 or 3, or of one shape [S, S, S].
+        latent_dim, on_sphere: of either.
+        normalisation: of the generator for images.
+        voxel_channels: of the generator for shapes.
+
+    Raises:
+        ValueError: there is no generator for this shape.
+    """
+    if len(set(shape)) == 1:
+        return VoxelGenerator(shape[0], latent_dim, voxel_channels, on_sphere)
+    channels, size, _ = shape
+    return InfoGANGenerator(size, channels, latent_dim, normalisation, on_sphere)
 
 
 class LatentMapper(nn.Module):

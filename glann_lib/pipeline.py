@@ -1,7 +1,8 @@
 """Behind run_all.sh: runs the notebooks in order, each with the parameters that it declares, then writes the report.
 
-One failing notebook stops the run; what earlier ones made stays. The run's folder is locked meanwhile. At the top only
-the standard library is imported: `python -m glann_lib.pipeline --help` needs nothing else.
+Notebooks on images and on shapes have a run folder each, and a report in it. One failing notebook stops the run; what
+earlier ones made stays. The folders are locked meanwhile. At the top only the standard library is imported:
+`python -m glann_lib.pipeline --help` needs nothing else.
 """
 
 from __future__ import annotations
@@ -73,29 +74,31 @@ def main(argv: Sequence[str] | None = None, notebooks: Path = arguments.NOTEBOOK
 
 
 def run(plan: Plan) -> int:
-    """Run the plan's notebooks and write the report; holds the run's folder, so that no second run can write into it.
+    """Run the plan's notebooks and write the reports; holds their folders, so that no second run can write into them.
 
     Raises:
         UsageError: this machine lacks the device that was asked for.
-        PipelineError: the folder is in use, or a notebook failed.
-        OSError: the folder cannot be written.
+        PipelineError: a folder is in use, or a notebook failed.
+        OSError: a folder cannot be written.
     """
-    from glann_lib import execution, report, runs
+    from glann_lib import execution, report
 
-    device, started, folder_of_person = _device(plan.device), time.monotonic(), Path.cwd()
-    with contextlib.chdir(ROOT), _sigterm_as_interrupt():
-        folder = Path(os.path.normpath(runs.run_directory(plan.dataset, plan.profile, plan.results_dir)))
-        shown = arguments.shown(folder, folder_of_person)
-        with _held(folder):
-            print(f"GLANN on {plan.dataset}, profile {plan.profile}, seed {plan.seed}, on {device}")
-            print(f"results go to {shown}", flush=True)
-            try:
-                _run_notebooks(plan, folder, shown)
-            finally:  # a report of what there is, also after a notebook that failed: it says so
+    device, started, folders = _device(plan.device), time.monotonic(), plan.folders()
+    shown = {dataset: arguments.shown(folder, Path.cwd()) for dataset, folder in folders.items()}
+    with contextlib.chdir(ROOT), _sigterm_as_interrupt(), contextlib.ExitStack() as stack:
+        for folder in folders.values():
+            stack.enter_context(_held(folder))
+        print(f"GLANN on {' and '.join(folders)}, profile {plan.profile}, seed {plan.seed}, on {device}")
+        print("\n".join([f"results go to {' and '.join(shown.values())}", *plan.left_out]), flush=True)
+        try:
+            _run_notebooks(plan, folders, shown)
+        finally:  # a report of what there is, also after a notebook that failed: it says so
+            for folder in folders.values():
                 with contextlib.suppress(OSError):
                     report.write_report(folder)
     print(f"\nall done in {execution.duration(time.monotonic() - started)}")
-    print(f"look at {shown}/report.html (figures, tables and executed notebooks lie beside it)")
+    for place in shown.values():
+        print(f"look at {place}/report.html (figures, tables and executed notebooks lie beside it)")
     return 0
 
 
@@ -118,18 +121,19 @@ def run_tests() -> int:
     return max(abs(code) for code in codes)
 
 
-def _run_notebooks(plan: Plan, folder: Path, shown: str) -> None:
+def _run_notebooks(plan: Plan, folders: dict[str, Path], shown: dict[str, str]) -> None:
+    """Run each step into the folder of its data set, which the person sees as `shown`."""
     from glann_lib import execution
 
     for position, step in enumerate(plan.steps, 1):
-        book = step.notebook
+        book, folder = step.notebook, folders[step.dataset]
         print(f"\n[{position}/{len(plan.steps)}] {book.name}  {book.title}", flush=True)
         try:
             copies = folder / "notebooks"
             seconds = execution.run_notebook(book.path, step.parameters, copies, CELL_TIMEOUT[plan.profile])
         except execution.NotebookError as error:
             failed = f"notebooks/{book.name}.failed.ipynb"
-            kept = f"\n  all of it: {shown}/{failed}" if (folder / failed).is_file() else ""
+            kept = f"\n  all of it: {shown[step.dataset]}/{failed}" if (folder / failed).is_file() else ""
             raise PipelineError(f"{book.name} {error}{kept}") from None
         print(f"      done in {execution.duration(seconds)}", flush=True)
 

@@ -55,7 +55,9 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 @styled
-def plot_images(images: ArrayLike, columns: int = 10, title: str = "", ax: Axes | None = None) -> Figure:
+def plot_images(
+    images: ArrayLike, columns: int = 10, title: str = "", ax: Axes | None = None, cell: float = CELL
+) -> Figure:
     """A grid of images, row by row.
 
     Args:
@@ -63,28 +65,30 @@ def plot_images(images: ArrayLike, columns: int = 10, title: str = "", ax: Axes 
         columns: images a row.
         title: above the grid.
         ax: where to draw; None: a new figure.
+        cell: inches that an image takes.
     """
     images = np.asarray(images)
     rows = math.ceil(len(images) / columns)
-    figure, ax = _axes(ax, (columns * CELL, rows * CELL + 0.3 * bool(title)))
+    figure, ax = _axes(ax, (columns * cell, rows * cell + 0.3 * bool(title)))
     _show(ax, _tile([images[r * columns : (r + 1) * columns] for r in range(rows)], columns))
     ax.set_title(title)
     return figure
 
 
 @styled
-def plot_strips(strips: Mapping[str, ArrayLike], title: str = "", ax: Axes | None = None) -> Figure:
+def plot_strips(strips: Mapping[str, ArrayLike], title: str = "", ax: Axes | None = None, cell: float = CELL) -> Figure:
     """Rows of images one below the other, each with its name on the left.
 
     Args:
         strips: name -> uint8 [N, C, H, W].
         title: above the rows.
         ax: where to draw; None: a new figure.
+        cell: inches that an image takes.
     """
     rows = [np.asarray(images) for images in strips.values()]
     columns = max(len(row) for row in rows)
     label_width = 0.09 * max(len(name) for name in strips)
-    figure, ax = _axes(ax, (columns * CELL + label_width, len(rows) * CELL + 0.3 * bool(title)))
+    figure, ax = _axes(ax, (columns * cell + label_width, len(rows) * cell + 0.3 * bool(title)))
     height = rows[0].shape[2]
     _show(ax, _tile(rows, columns))
     ax.set_yticks([(height + GAP) * r + height / 2 for r in range(len(rows))], list(strips))

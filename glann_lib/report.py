@@ -20,7 +20,8 @@ from glann_lib.report_style import PAGE, STYLE
 from glann_lib.report_tables import table_html
 
 NAMES = {"digits": "Handwritten digits", "mnist": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10"}
-NAMES |= {"svhn": "SVHN", "celeba": "CelebA"}
+NAMES |= {"svhn": "SVHN", "celeba": "CelebA", "made-chairs": "Made chairs", "chairs": "ModelNet chairs"}
+PICTURES = (".png", ".gif")
 UNNUMBERED = "··"  # in place of a notebook's number, for files that carry none
 
 
@@ -75,7 +76,8 @@ def write_report(run_dir: Path) -> Path:
 
 def _shown_files(run_dir: Path) -> list[Path]:
     """Figures, then tables, in the order of their names."""
-    files = [*sorted((run_dir / "figures").glob("*.png")), *sorted((run_dir / "tables").glob("*.csv"))]
+    figures = [path for path in sorted((run_dir / "figures").glob("*")) if path.suffix in PICTURES]
+    files = [*figures, *sorted((run_dir / "tables").glob("*.csv"))]
     return [path for path in files if not path.name.startswith(".")]
 
 
@@ -126,7 +128,7 @@ def _run(run_dir: Path, items: list[Item]) -> tuple[str, str]:
     for key, fallback in (("dataset", name or last), ("profile", last if name else "")):
         values = [value for item in items for value in [_find(item.record, key)] if isinstance(value, str)]
         found[key] = (values or [fallback])[0]
-    dataset = found["dataset"].removeprefix(config.FOLDER).rpartition("/")[2]
+    dataset = found["dataset"].removeprefix(config.FOLDER).removeprefix(config.MESHES).rpartition("/")[2]
     return NAMES.get(dataset, dataset), found["profile"]
 
 
@@ -198,14 +200,14 @@ def _section(number: str, title: str, notebook: Path | None, copy: dict[str, Any
                 '<p class="note">This notebook failed in its last run: what stands here may be older or incomplete.</p>'
             )
     for item in items:
-        parts.append(_figure(item) if item.path.suffix == ".png" else _table(item))
+        parts.append(_figure(item) if item.path.suffix in PICTURES else _table(item))
     return "\n".join([*parts, "</section>"])
 
 
 def _figure(item: Item) -> str:
-    image = base64.b64encode(item.path.read_bytes()).decode()
-    picture = f'<img src="data:image/png;base64,{image}" alt="{_escape(item.caption)}">'
-    return _with_caption(f'<div class="frame">{picture}</div>', item, (".png", ".pdf"))
+    kind, image = item.path.suffix[1:], base64.b64encode(item.path.read_bytes()).decode()
+    picture = f'<img src="data:image/{kind};base64,{image}" alt="{_escape(item.caption)}">'
+    return _with_caption(f'<div class="frame">{picture}</div>', item, (*PICTURES, ".pdf"))
 
 
 def _table(item: Item) -> str:

@@ -1,10 +1,14 @@
 """The rivals' second networks under the protocol of Lucic et al. (2018): critics and the VAE's encoder.
 
-Their generator is GLANN's own, `networks.InfoGANGenerator`. All networks here share one convolutional trunk, that of
-InfoGAN's discriminator. A critic gives one number an image; what the number means is the game's business.
+Their generator is GLANN's own, `networks.InfoGANGenerator`. All networks for images share one convolutional trunk, that
+of InfoGAN's discriminator. A critic gives one number an image; what the number means is the game's business. For
+shapes there is an encoder only: the rival there is a VAE.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -42,6 +46,41 @@ class InfoGANEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Numbers [N, outputs] of images [N, C, S, S] in [0, 1]."""
         return self.layers(2 * images - 1)
+
+
+class VoxelEncoder(nn.Module):
+    """Shapes to numbers: 3D-GAN's discriminator (Wu et al. 2016), the mirror of `networks.VoxelGenerator`.
+
+    Args:
+        size: voxels, each side: 32 or 64.
+        outputs: numbers a shape.
+        channels: of the last convolution; they double from layer to layer.
+    """
+
+    def __init__(self, size: int, outputs: int, channels: int):
+        super().__init__()
+        halvings = int(math.log2(size // 4))
+        widths = [channels // 2**level for level in reversed(range(halvings))]
+        layers: list[nn.Module] = [nn.Unflatten(1, (1, size))]
+        for narrow, wide in zip([1, *widths[:-1]], widths, strict=True):
+            layers += [nn.Conv3d(narrow, wide, kernel_size=4, stride=2, padding=1)]
+            layers += [nn.BatchNorm3d(wide) if narrow > 1 else nn.Identity(), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * 4**3, outputs))
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv3d | nn.Linear):
+                initialise(layer, std=0.02)
+
+    def forward(self, shapes: Tensor) -> Tensor:
+        """Numbers [N, outputs] of occupancies [N, S, S, S] in [0, 1]."""
+        return self.layers(shapes)
+
+
+def make_encoder(shape: Sequence[int], outputs: int, voxel_channels: int = 512) -> InfoGANEncoder | VoxelEncoder:
+    """The VAE's encoder for one kind of data: images [C, S, S], C 1 or 3, or shapes [S, S, S]."""
+    if len(set(shape)) == 1:
+        return VoxelEncoder(shape[0], outputs, voxel_channels)
+    channels, size, _ = shape
+    return InfoGANEncoder(size, channels, outputs, batch_norm=True)
 
 
 class Critic(nn.Module):

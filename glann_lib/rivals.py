@@ -16,13 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from glann_lib import sampling
-from glann_lib.config import Config, GLOConfig, IMLEConfig
+from glann_lib.config import Config, GLOConfig, IMLEConfig, ShapeConfig
 from glann_lib.gan import fit_gan
 from glann_lib.glo import Embedding, fit_glo
 from glann_lib.imle import fit_imle
 from glann_lib.pixel_imle import fit_pixel_imle
 from glann_lib.rival_config import (
     GAMES,
+    VAE_ON_SHAPES,
     GANConfig,
     VAEConfig,
     make_gan_config,
@@ -32,7 +33,8 @@ from glann_lib.rival_config import (
 from glann_lib.vae import fit_vae
 
 Settings = GLOConfig | IMLEConfig | GANConfig | VAEConfig
-SHORT_STEPS = 64  # generator steps of a rival on the digits under the quick profile: minutes are short there
+# Generator steps of a rival under the quick profile on the data sets that need no download: minutes are short there.
+SHORT_STEPS = {"digits": 44, "made-chairs": 280}
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,17 @@ class Trained:
     facts: dict[str, Any]
 
 
+def label(key: str, config: Config) -> str:
+    """A contender's name as printed; GLO's tells its loss where that is not the perceptual one."""
+    own = {"l1": "GLO, L1", "l2": "GLO, L2", "laplacian": "GLO, Laplacian"}
+    return own.get(config.glo.loss, CONTENDERS[key].label) if key == "glo" else CONTENDERS[key].label
+
+
 def budgets(config: Config, images: int, steps: int | None = None) -> dict[str, int]:
     """The budgets that rivals are trained under, in generator steps by name.
 
-    The quick profile gives every rival as many steps as GLANN's generator takes ("equal"), on the digits fewer
-    ("short"); the paper profile that and the protocol's epochs ("protocol").
+    The quick profile gives every rival as many steps as GLANN's generator takes ("equal"), on the data sets that need
+    no download fewer ("short"); the paper profile that and the protocol's epochs ("protocol").
 
     Args:
         config: GLANN's settings.
@@ -101,9 +109,8 @@ def budgets(config: Config, images: int, steps: int | None = None) -> dict[str, 
         return {"equal" if steps == equal else "short" if steps < equal else "long": steps}
     if config.profile == "paper":
         return {"equal": equal, "protocol": protocol_steps(config.data.dataset, images)}
-    if config.data.dataset == "digits" and equal > SHORT_STEPS:
-        return {"short": SHORT_STEPS}
-    return {"equal": equal}
+    short = SHORT_STEPS.get(config.data.dataset, equal)
+    return {"short": short} if short < equal else {"equal": equal}
 
 
 def with_seed(config: Config, seed: int) -> Config:
@@ -160,7 +167,10 @@ def rival_settings(key: str, config: Config, steps: int, images: int) -> Setting
     if key in GAMES:
         return make_gan_config(key, steps, seed, precision=precision)
     if key in LIKELIHOOD:
-        return make_vae_config(LIKELIHOOD[key], steps, seed, loss=glo.loss, precision=precision)
+        own = {"loss": glo.loss, "precision": precision}
+        if isinstance(config.data, ShapeConfig):
+            own |= VAE_ON_SHAPES | {"voxel_channels": glo.voxel_channels, "batch_size": glo.batch_size}
+        return make_vae_config(LIKELIHOOD[key], steps, seed, **own)
     if key == "imle-pixel":
         epochs = max(1, round(steps / max(1, images // config.imle.batch_size)))
         return dataclasses.replace(config.imle, epochs=epochs, noise_dim=glo.latent_dim)

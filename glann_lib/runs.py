@@ -1,7 +1,7 @@
 """Where a run's results lie and what is recorded beside them.
 
 A run is one data set under one profile. Everything it writes lies under results/<dataset>-<profile>/: figures/ (PNG,
-PDF, provenance), tables/ (CSV, Markdown, LaTeX, provenance), notebooks/ (executed copies), *.safetensors (trained
+PDF, GIF, provenance), tables/ (CSV, Markdown, LaTeX, provenance), notebooks/ (executed copies), *.safetensors (trained
 stages), report.html. Every path that is recorded is relative to the repository.
 """
 
@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 from glann_lib import config, report_tables, storage
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import torch
     from matplotlib.figure import Figure
+    from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "pandas")
@@ -39,11 +41,12 @@ def results_root(results_dir: str | Path = "results") -> Path:
 
 
 def run_name(dataset: str, profile: str) -> str:
-    """The run's folder name, "mnist-quick"; for "folder:PATH" the last two parts of the path stand in it."""
-    if dataset.startswith(config.FOLDER):
+    """The run's folder name, "mnist-quick"; for "folder:PATH" and "meshes:PATH" with the path's last two parts."""
+    if dataset.startswith((config.FOLDER, config.MESHES)):
+        kind, _, written = dataset.partition(":")
         # The path as written, not resolved: the name must not depend on the working folder.
-        path = Path(dataset.removeprefix(config.FOLDER))
-        words = "-".join(["folder", *path.parts[-2:-1], path.name.removesuffix(".zip")])
+        path = Path(written)
+        words = "-".join([kind, *path.parts[-2:-1], path.name.removesuffix(".zip").removesuffix(".npz")])
         dataset = re.sub(r"[\W_]+", "-", words.lower()).strip("-")  # letters of any script stay
     return f"{dataset}-{profile}"
 
@@ -104,9 +107,8 @@ def provenance(device: torch.device | str, **facts: Any) -> dict[str, Any]:
 def describe(record: dict[str, Any]) -> str:
     """The heart of a provenance record as one line to print."""
     data, commit = record["data"], (record["commit"] or "none")[:7] + "+changes" * record["uncommitted_changes"]
-    count, size = f"{data['count']:,}", "x".join(str(n) for n in [data["channels"], *data["size"]])
     return (
-        f"{data['name']}: {count} images {size} · profile {record['config']['profile']} · seed {record['seed']} · "
+        f"{data['name']}: {_amount(data)} · profile {record['config']['profile']} · seed {record['seed']} · "
         f"{record['device']} · torch {record['versions']['torch']} · commit {commit}"
     )
 
@@ -136,6 +138,35 @@ def save_figure(figure: Figure, path: Path, record: dict[str, Any]) -> Path:
     return _beside(path, ".png")
 
 
+def save_animation(frames: Any, path: Path, record: dict[str, Any], seconds_per_frame: float = 0.06) -> Path:
+    """Write `frames` as `path`.gif, which plays without end, with `record` (see `provenance`) as `path`.json beside it.
+
+    Args:
+        frames: array or tensor, uint8 [N, C, H, W] with C = 1 (grey) or 3; equal ones in a row become one longer frame.
+        path: without a suffix.
+        record: what is known of the frames.
+        seconds_per_frame: s; a GIF counts in hundredths.
+
+    Returns:
+        The GIF's path.
+
+    Raises:
+        ValueError: the frames have another shape or type.
+    """
+    import torch
+
+    path, frames = Path(path), torch.as_tensor(frames).cpu()
+    if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] not in (1, 3) or not len(frames):
+        raise ValueError(f"frames are {frames.dtype} {list(frames.shape)}: give uint8 [N, 1, H, W] or [N, 3, H, W]")
+    first, *others = _with_one_palette(frames.permute(0, 2, 3, 1).numpy())
+    buffer = io.BytesIO()
+    milliseconds = 10 * round(100 * seconds_per_frame)
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=True)
+    storage.write_bytes(_beside(path, ".gif"), buffer.getvalue())
+    storage.write_json(_beside(path, ".json"), record)
+    return _beside(path, ".gif")
+
+
 def save_table(table: pd.DataFrame, path: Path, record: dict[str, Any]) -> Path:
     """Write `table` as `path`.csv, .md and .tex, with `record` (see `provenance`) as `path`.json beside them.
 
@@ -150,6 +181,28 @@ def save_table(table: pd.DataFrame, path: Path, record: dict[str, Any]) -> Path:
     storage.write_text(_beside(path, ".tex"), report_tables.latex(table))
     storage.write_json(_beside(path, ".json"), record)
     return _beside(path, ".csv")
+
+
+def _amount(data: dict[str, Any]) -> str:
+    """How many there are and how large each is: images by channels and pixels, shapes by voxels."""
+    count, size = f"{data['count']:,}", "x".join(str(n) for n in data["size"])
+    if "channels" in data:
+        return f"{count} images {data['channels']}x{size}"
+    turned = f" of {data['models']:,} models in {data['poses']} poses" if data["poses"] > 1 else ""
+    return f"{count} shapes {size}{turned}"
+
+
+def _with_one_palette(frames: np.ndarray) -> list[Image.Image]:
+    """Frames [N, H, W, C] as a GIF takes them, all in the same colours and none dithered: nothing flickers."""
+    from PIL import Image
+
+    height = frames.shape[1]
+    whole = frames.reshape(-1, *frames.shape[2:])  # below each other
+    if whole.shape[2] == 1:
+        strip = Image.fromarray(whole[..., 0])
+    else:
+        strip = Image.fromarray(whole).quantize(dither=Image.Dither.NONE)
+    return [strip.crop((0, top, strip.width, top + height)) for top in range(0, strip.height, height)]
 
 
 def _beside(path: Path, suffix: str) -> Path:

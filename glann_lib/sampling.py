@@ -1,5 +1,7 @@
 """New images from trained networks: e -> T -> G (Sec. 3.4.3), interpolation, inversion (Eq. 6), the GLO Gaussian.
 
+Where G draws shapes, everything here gives their fields [N, S, S, S] in place of images.
+
 Networks run in eval mode on blocks of a fixed number of rows, the last one filled up: memory is bounded, and image i of
 a seed is the same bits however many images are asked for.
 """
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from glann_lib.devices import seeded
-from glann_lib.losses import ReconstructionLoss
+from glann_lib.losses import ReconstructionLoss, unit
 from glann_lib.neighbours import nearest_neighbours
 
 BLOCK = 64  # rows that a network sees at once
@@ -57,9 +59,17 @@ def run_blocks(network: nn.Module, rows: Tensor) -> Tensor:
 
 
 def decode(generator: nn.Module, latents: Tensor) -> Tensor:
-    """Images G(z), uint8 [N, C, S, S] on the CPU, of latents [N, latent_dim] of any norm."""
+    """Images G(z), uint8 [N, C, S, S] on the CPU, of latents [N, latent_dim] of any norm; or fields [N, S, S, S].
+
+    A shape's field is its occupancy, 0 to 255; from 128 on a voxel is taken to be solid.
+    """
     images = [run_blocks(generator, rows).mul(255).round().to(torch.uint8) for rows in latents.split(1024)]
     return torch.cat(images)
+
+
+def solid(fields: Tensor) -> Tensor:
+    """Voxels bool [N, S, S, S] of fields uint8 [N, S, S, S], 0 to 255: those whose occupancy is one half or more."""
+    return fields >= 128
 
 
 def sample(generator: nn.Module, mapper: nn.Module, count: int, seed: int) -> Tensor:
@@ -141,7 +151,7 @@ def invert(
     Args:
         render: codes [n, D] -> images [n, C, S, S] in [0, 1], with gradients; on the device of `loss`.
         candidates: [M, D] codes to start from, M at least `restarts`; noises, or training latents.
-        images: uint8 [N, C, S, S].
+        images: uint8 [N, C, S, S], or voxels bool [N, S, S, S].
         loss: the loss to minimise.
         restarts: starting codes an image.
         steps: of Adam.
@@ -150,7 +160,7 @@ def invert(
     device = candidates.device
     with torch.no_grad():
         pixels = torch.cat([render(rows).flatten(1) for rows in candidates.split(BLOCK)])
-    wanted = images.to(device).float() / 255
+    wanted = unit(images.to(device))
     start = nearest_neighbours(wanted.flatten(1), pixels, k=restarts).index
     found = [
         _descend(render, candidates[rows.flatten()], target.repeat_interleave(restarts, 0), loss, steps, lr)

@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from glann_lib import metrics, report_tables
+from glann_lib import measures, report_tables
 from glann_lib.reported import DATASETS, GLO_EPOCHS, PROTOCOL_EPOCHS, Reported, reported, reported_epochs
 from glann_lib.score_rows import DASH, Record, Row, extractors, group, with_reported
 
 MINUS = report_tables.MINUS
 SIDES = {"f8": " (recall)", "f1_8": " (precision)"}  # what their names do not say
-ARROWS = {"lower": "↓", "higher": "↑"}
+ARROWS = {"lower": "↓", "higher": "↑", "0.5": "→ 0.5"}
 DIGITS = 3  # of a column's largest number; the smallest shows at least 2
 MOST_DECIMALS = 5
 PAPER_COUNT = 10_000  # images, generated and real, in the paper's FID
@@ -96,7 +96,7 @@ def all_scores_table(records: Sequence[Record], extractor: str) -> pd.DataFrame:
 
     Args:
         records: as read from the stored scores.
-        extractor: "inception", "classifier" or "random-vgg16"; models without its scores are left out.
+        extractor: "inception", "classifier", "random-vgg16" or "voxels"; models without its scores are left out.
 
     Raises:
         ValueError: two records of one model, budget and seed.
@@ -105,7 +105,7 @@ def all_scores_table(records: Sequence[Record], extractor: str) -> pd.DataFrame:
     found = set().union(*(_metrics_of(record, extractor) for row in rows for record in row.records))
     columns = {
         _metric_head(key, extractor): (_support_column if key == "support" else _score_column)(rows, extractor, key)
-        for key in metrics.METRICS
+        for key in measures.METRICS | measures.SHAPE_METRICS
         if key in found
     }
     return _with_names(rows, columns)
@@ -246,8 +246,8 @@ def _metrics_of(record: Record, extractor: str) -> set[str]:
 
 
 def _metric_head(key: str, extractor: str) -> str:
-    known = metrics.METRICS[key]
-    name = metrics.title(key, extractor) if extractor == metrics.INCEPTION else known.name
+    known = (measures.METRICS | measures.SHAPE_METRICS)[key]
+    name = measures.title(key, extractor) if extractor == measures.INCEPTION else known.name
     return f"{name.removesuffix(f' ({extractor})')}{SIDES.get(key, '')} {ARROWS[known.better]}"
 
 

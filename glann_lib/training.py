@@ -138,13 +138,20 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
-    """Give an optimiser the state that `optimiser_state` took from one like it."""
+    """Give an optimiser the state that `optimiser_state` took from one like it.
+
+    Files hold no memory layout, and a fused step goes wrong unless its moments have that of the weights.
+    """
     values: dict[int, dict[str, Tensor]] = {}
     for key, value in state.items():
         if key.startswith(f"{RESUME}optimiser."):
             index, name = key.removeprefix(f"{RESUME}optimiser.").split(".")
             values.setdefault(int(index), {})[name] = value
     optimiser.load_state_dict({"state": values, "param_groups": optimiser.state_dict()["param_groups"]})
+    for weights, moments in optimiser.state.items():
+        for name, value in moments.items():
+            if value.shape == weights.shape:
+                moments[name] = torch.empty_like(weights).copy_(value)
 
 
 def snapshots(state: dict[str, Tensor]) -> dict[int, Tensor]:

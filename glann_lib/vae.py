@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 from glann_lib import devices, storage, training
-from glann_lib.losses import make_loss
-from glann_lib.networks import InfoGANGenerator, load_weights
+from glann_lib.losses import make_loss, unit
+from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator
 from glann_lib.rival_config import VAEConfig
-from glann_lib.rival_networks import InfoGANEncoder
+from glann_lib.rival_networks import make_encoder
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class VAE:
     """A VAE as a stage for `training.train`.
 
     Args:
-        images: uint8 [N, C, S, S].
+        images: uint8 [N, C, S, S], or voxels bool [N, S, S, S].
         config: settings.
         device: where to train.
 
@@ -61,10 +61,10 @@ class VAE:
         self.dtype = devices.resolve_precision(config.precision, device)
         self.epoch_steps = len(images) // config.batch_size
         self.epochs = math.ceil(config.steps / self.epoch_steps)
-        size, channels = images.shape[-1], images.shape[1]
+        shape, width = images.shape[1:], config.voxel_channels
         with devices.scoped_seed(config.seed, f"{self.name} weights"):
-            self.generator = InfoGANGenerator(size, channels, config.latent_dim, "lucic", on_sphere=False).to(device)
-            self.encoder = InfoGANEncoder(size, channels, 2 * config.latent_dim, batch_norm=True).to(device)
+            self.generator = make_generator(shape, config.latent_dim, "lucic", width, on_sphere=False).to(device)
+            self.encoder = make_encoder(shape, 2 * config.latent_dim, width).to(device)
         self.optimiser = torch.optim.Adam(
             [*self.generator.parameters(), *self.encoder.parameters()],
             lr=config.lr,
@@ -103,7 +103,7 @@ class VAE:
 
     def _step(self, rows: Tensor) -> Tensor:
         """One step of Adam on both networks; returns the batch's mean bound and KL [2]."""
-        images = self.images[rows].to(self.device).float() / 255
+        images = unit(self.images[rows].to(self.device))
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
             codes = mean + (0.5 * log_variance).exp() * self._normal(len(rows))
@@ -139,19 +139,19 @@ class VAE:
 
 
 def bernoulli_misfit(generated: Tensor, images: Tensor) -> Tensor:
-    """Cross entropy, [N] nats, of images [N, C, S, S] in [0, 1]; NaN passes (torch's own function does not take it)."""
+    """Cross entropy, [N] nats, of images or shapes [N, ...] in [0, 1]; unlike torch's own, NaN passes."""
     tiny = torch.finfo(torch.float32).tiny
     white, black = generated.clamp(min=tiny).log(), (1 - generated).clamp(min=tiny).log()
-    return -(images * white + (1 - images) * black).sum((1, 2, 3))
+    return -(images * white + (1 - images) * black).flatten(1).sum(1)
 
 
 def fit_vae(
     images: Tensor, config: VAEConfig, device: torch.device | str = "cpu", path: Path | None = None
-) -> tuple[InfoGANGenerator, list[VAEEpoch]]:
+) -> tuple[InfoGANGenerator | VoxelGenerator, list[VAEEpoch]]:
     """Train one VAE, with progress shown.
 
     Args:
-        images: uint8 [N, C, S, S].
+        images: uint8 [N, C, S, S], or voxels bool [N, S, S, S].
         config: settings, from rival_config.make_vae_config.
         device: where to train.
         path: *.safetensors for checkpoints and the generator; what is finished there is not trained again.

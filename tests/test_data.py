@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from glann_lib import config, data, image_data, image_files
+from glann_lib import config, data, image_data, image_files, places
 from glann_lib.config import DataConfig
 from glann_lib.data import load_images
 from glann_lib.image_data import ImageData
@@ -36,7 +36,7 @@ def real(relative):
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
     """An empty data place, and a stand-in for the repository's data/ that the tests may fill."""
-    monkeypatch.setattr(data, "DATA", tmp_path / "repository_data")
+    monkeypatch.setattr(places, "DATA", tmp_path / "repository_data")
     monkeypatch.setenv("GLANN_DATA", str(tmp_path / "place"))
     (tmp_path / "place").mkdir()
     return tmp_path / "place"
@@ -255,7 +255,7 @@ def test_gzipped_idx_files_are_unpacked_beside_themselves(place, dataset, kind):
         assert np.array_equal(record.labels.numpy(), arrays[f"{part}-labels-idx1-ubyte"])
         assert record.name == dataset and len(record.class_names) == 10
     assert (place / kind / "raw" / "train-images-idx3-ubyte").is_file()
-    assert not data.DATA.exists()
+    assert not places.DATA.exists()
 
 
 def test_a_read_only_place_is_left_alone(place):
@@ -270,7 +270,7 @@ def test_a_read_only_place_is_left_alone(place):
         folder.chmod(0o755)
     assert np.array_equal(record.images[:, 0].numpy(), arrays["train-images-idx3-ubyte"])
     assert again.sha256 == record.sha256 and sorted(place.rglob("*")) == before
-    assert len(list((data.DATA / "MNIST" / "raw").iterdir())) == 4
+    assert len(list((places.DATA / "MNIST" / "raw").iterdir())) == 4
 
 
 def test_limits_and_sizes(place):
@@ -336,7 +336,7 @@ def test_download_goes_where_it_can_be_written(place, monkeypatch):
     with pytest.raises(ConnectionError):
         load_images(DataConfig("svhn", 32), "train")
     place.chmod(0o755)
-    assert seen[-1] == (str(data.DATA / "svhn"), True)
+    assert seen[-1] == (str(places.DATA / "svhn"), True)
 
 
 def test_layouts_stand_in_the_readme():
@@ -588,7 +588,7 @@ def test_relative_path_counts_from_the_working_folder_then_the_repository(tmp_pa
     write_files(tmp_path / "work" / "mine", pictures(3))
     write_files(tmp_path / "repository" / "mine", pictures(5))
     write_files(tmp_path / "repository" / "theirs", pictures(7))
-    monkeypatch.setattr(data, "ROOT", tmp_path / "repository")
+    monkeypatch.setattr(places, "ROOT", tmp_path / "repository")
     monkeypatch.chdir(tmp_path / "work")
     assert len(load_images(folder_config("mine"), "train")) == 2
     assert len(load_images(folder_config("theirs"), "train")) == 6
@@ -600,7 +600,7 @@ def test_relative_path_counts_from_the_working_folder_then_the_repository(tmp_pa
 
 
 def cached_files():
-    return list((data.DATA / "cache").glob("*.safetensors"))
+    return list((places.DATA / "cache").glob("*.safetensors"))
 
 
 def test_second_load_decodes_nothing(tmp_path, monkeypatch):
@@ -638,7 +638,7 @@ def test_damaged_cache_is_built_again(tmp_path, damage):
 
 def test_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
     write_files(tmp_path, {"a_file": b""} | {f"p/{name}": content for name, content in pictures(6).items()})
-    monkeypatch.setattr(data, "DATA", tmp_path / "a_file")
+    monkeypatch.setattr(places, "DATA", tmp_path / "a_file")
     assert len(load_images(folder_config(tmp_path / "p"), "train")) == 5
 
 

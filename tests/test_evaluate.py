@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from glann_lib import evaluate, metrics, precision_recall
+from glann_lib import evaluate, measures, metrics, precision_recall
 from glann_lib.evaluate import Reference, ScoreBook, read_records, read_samples
 from glann_lib.score_features import ScoreExtractor
 
@@ -35,7 +35,7 @@ def test_every_metric_of_every_extractor_is_scored(reference):
     images = pictures(90, 1, bright=9)
     record = evaluate.score(images, reference, seed=3)
     assert {(row["extractor"], row["metric"]) for row in record["scores"]} == {
-        (name, metric) for name in ("classifier", "inception") for metric in metrics.METRICS
+        (name, metric) for name in ("classifier", "inception") for metric in measures.METRICS
     }
     value = {(row["extractor"], row["metric"]): row["value"] for row in record["scores"]}
     features, real = columns(images).numpy(), columns(pictures(60, 0)).numpy()

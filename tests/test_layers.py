@@ -10,12 +10,14 @@ PACKAGE = "glann_lib"
 FLOORS = (
     {"checks"},
     {"config", "storage", "devices", "networks", "features", "neighbours", "metrics", "plots", "image_files"}
-    | {"catalogue", "report_style", "report_tables", "reported", "inception", "classifier_network"},
+    | {"report_style", "report_tables", "reported", "inception", "classifier_network"}
+    | {"measures", "shape_metrics", "made_chairs"},
     {"runs", "image_data", "losses", "training", "precision_recall", "score_plots"}
-    | {"rival_networks", "rival_config", "score_rows"},
-    {"data", "sampling", "glo", "imle", "gan", "vae", "classifier", "report", "execution", "arguments"},
-    {"pixel_imle", "score_features", "widgets", "pipeline"},
-    {"rivals", "evaluate", "score_tables"},
+    | {"rival_networks", "rival_config", "score_rows", "places", "meshes", "catalogue"},
+    {"data", "shape_data", "sampling", "glo", "imle", "gan", "vae", "classifier", "report", "execution", "arguments"}
+    | {"shape_plots"},
+    {"shapes", "pixel_imle", "score_features", "shape_scores", "widgets", "pipeline"},
+    {"rivals", "evaluate", "score_tables", "training_data"},
     {"comparison", "model"},
 )
 

@@ -11,7 +11,8 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
 from glann_lib import metrics
-from glann_lib.metrics import METRICS, frechet_distance, kernel_distance, label_agreement, score_name, title
+from glann_lib.measures import METRICS
+from glann_lib.metrics import frechet_distance, kernel_distance, label_agreement
 
 
 def draw(rows, width, seed):
@@ -298,36 +299,11 @@ def test_sets_that_do_not_fit_are_refused(distance, generated, real, words):
     assert "\n" not in str(error.value)
 
 
-def test_only_inception_features_make_an_fid_or_a_kid():
-    assert score_name("frechet", "inception", 10_000) == "fid_10k"
-    assert score_name("kernel", "inception", 1000) == "kid_1k"
-    assert score_name("frechet", "classifier", 10_000) == "frechet_10k (classifier)"
-    assert score_name("f8", "inception", 1500) == "f8_1500 (inception)"
-    assert title("frechet", "inception") == "FID"
-    assert title("kernel", "inception") == "KID"
-    assert title("frechet", "classifier") == "Fréchet distance (classifier)"
-    assert title("f1_8", "inception") == "F1/8 (inception)"
-
-
-def test_names_tell_scores_extractors_and_counts_apart():
-    cases = list(itertools.product(METRICS, ("inception", "classifier"), (360, 1000, 1360, 10_000)))
-    assert len({score_name(*case) for case in cases}) == len(cases)
-    assert len({title(*case[:2]) for case in cases}) == 2 * len(METRICS)
-
-
-@pytest.mark.parametrize("name", [lambda key: score_name(key, "inception", 10), lambda key: title(key, "inception")])
-def test_an_unknown_metric_is_refused(name):
-    with pytest.raises(ValueError, match="unknown metric 'fid': choose one of frechet, kernel"):
-        name("fid")
-
-
 def test_scores_lie_within_their_bounds_and_point_the_way_they_say():
     near, far, real = draw(200, 5, 1), 3 + draw(200, 5, 1), draw(200, 5, 1)[::-1] + 0.01
     for key, score in (("frechet", frechet_distance), ("kernel", lambda a, b: kernel_distance(a, b).value)):
         assert METRICS[key].better == "lower"
         assert METRICS[key].low <= score(near, real) < score(far, real) <= METRICS[key].high
-    assert {metric.better for metric in METRICS.values()} == {"lower", "higher"}
-    assert all(metric.low < metric.high for metric in METRICS.values())
 
 
 def test_label_agreement_counts_neighbours_of_the_same_label():

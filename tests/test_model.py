@@ -10,7 +10,7 @@ from glann_lib.config import GLOConfig, make_config
 from glann_lib.data import ImageData
 from glann_lib.glo import load_embedding
 from glann_lib.imle import load_mapping
-from glann_lib.metrics import METRICS
+from glann_lib.measures import METRICS
 from glann_lib.model import Glann
 
 TINY = {
@@ -60,7 +60,7 @@ def test_the_package_offers_glann():
 def test_fit_trains_both_stages_on_an_array(model, folder):
     assert model.latents.shape == (48, 16)
     assert (model.latents.norm(dim=1) - 1).abs().max() < 1e-6
-    assert (model.generator.image_size, model.generator.channels, model.mapper.noise_dim) == (28, 1, 8)
+    assert (model.generator.shape, model.mapper.noise_dim) == ((1, 28, 28), 8)
     assert not model.generator.training and not model.mapper.training
     assert model.device == torch.device("cpu")
     assert torch.equal(load_embedding(folder / "glo.safetensors").latents, model.latents)

@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from glann_lib.networks import InfoGANGenerator, LatentMapper, count_parameters, load_weights
+from glann_lib.networks import (
+    InfoGANGenerator,
+    LatentMapper,
+    VoxelGenerator,
+    count_parameters,
+    load_weights,
+    make_generator,
+)
 
 VARIANTS = ("batch", "none", "lucic")
 
@@ -205,3 +212,45 @@ def test_weights_of_another_architecture_are_refused_and_change_nothing(change):
 def test_a_latent_of_zero_gives_an_image_not_nan():
     generator = InfoGANGenerator(28, 1).eval()
     assert torch.isfinite(generator(torch.zeros(2, 64))).all()
+
+
+def test_parameters_of_the_voxel_generator_are_3d_gans():
+    # Wu et al. 2016: 200 -> 512 -> 256 -> 128 -> 64 -> 1, kernels of 4^3, a bias where no BatchNorm follows
+    weights = 64 * (200 * 512 + 512 * 256 + 256 * 128 + 128 * 64 + 64) + 1
+    assert count_parameters(VoxelGenerator(64, 200)) == weights + 2 * (512 + 256 + 128 + 64)
+    weights = 64 * (16 * 32 + 32 * 16 + 16 * 8 + 8) + 1
+    assert count_parameters(VoxelGenerator(32, 16, channels=32)) == weights + 2 * (32 + 16 + 8)
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_shapes_have_the_size_asked_for_and_lie_in_0_to_1(size):
+    torch.manual_seed(0)
+    generator = VoxelGenerator(size, 16, channels=16)
+    shapes = generator(draw(3, 16))
+    assert shapes.shape == (3, *generator.shape) == (3, size, size, size)
+    assert shapes.min() >= 0 and shapes.max() <= 1 and shapes.std() > 1e-3
+
+
+def test_shapes_follow_the_direction_of_a_latent_alone():
+    generator, z = VoxelGenerator(32, 16, channels=16).eval(), draw(3, 16)
+    with torch.no_grad():
+        assert torch.allclose(generator(5 * z), generator(z), atol=1e-6)
+        assert not torch.allclose(generator(z.roll(1, 0)), generator(z), atol=1e-3)
+        generator.on_sphere = False
+        assert not torch.allclose(generator(5 * z), generator(z), atol=1e-3)
+
+
+def test_the_data_choose_their_generator():
+    assert type(make_generator((3, 32, 32), 16, "none")) is InfoGANGenerator
+    shapes = make_generator((32, 32, 32), 16, voxel_channels=16, on_sphere=False)
+    assert type(shapes) is VoxelGenerator and not shapes.on_sphere and shapes.latent_dim == 16
+    assert make_generator((1, 28, 28), 8).shape == (1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "named"), [(30, 512, "30 voxels"), (32, 6, "6 cannot"), (64, 12, "12 cannot")]
+)
+def test_voxel_generators_that_there_are_not_are_one_line_errors(size, channels, named):
+    with pytest.raises(ValueError, match=named) as error:
+        VoxelGenerator(size, 16, channels)
+    assert "\n" not in str(error.value)

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from glann_lib import arguments, devices, execution, pipeline, runs, storage
+from glann_lib import arguments, catalogue, devices, execution, pipeline, storage
 
 ROOT = Path(__file__).resolve().parents[1]
 ASK_DEVICE = pipeline._device
+ON_SHAPES = "dataset = 'made-chairs'\nprofile = 'quick'\nseed = 0\nresults_dir = 'results'\nposes = 1"
+CHOOSE_SHAPES = "--dataset made-chairs, chairs or meshes:PATH"
+CHOOSE_IMAGES = "--dataset digits, mnist, fashion, cifar10, svhn, celeba or folder:PATH"
 COUNTING = "import time\nfor line in range(count):\n    print('line', line, flush=True)\n    time.sleep(0.7)"
 
 
@@ -40,6 +43,16 @@ def four(write_notebook, tmp_path_factory):
     write_notebook(folder / "01_glo_embedding.ipynb", parameters="dataset = 'digits'\nglo_epochs = None  # passes")
     write_notebook(folder / "02_imle_mapping.ipynb")
     write_notebook(folder / "10_late.ipynb")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def both(write_notebook, tmp_path_factory):
+    """A folder of notebooks on images and on shapes that are only looked at."""
+    folder = tmp_path_factory.mktemp("both")
+    write_notebook(folder / "00_overview.ipynb")
+    write_notebook(folder / "03_sampling.ipynb", parameters="dataset = 'digits'\nsamples = 5")
+    write_notebook(folder / "06_chairs_3d.ipynb", parameters=ON_SHAPES)
     return folder
 
 
@@ -75,6 +88,13 @@ def names(plan):
         (["--dataset", "folder:/no/such/place"], "/no/such/place does not exist"),
         (["--dataset", "folder:"], "does not exist"),
         (["--dataset", f"folder:{__file__}"], "neither a folder nor a .zip"),
+        (["--dataset", "meshes:/no/such/place"], "/no/such/place does not exist: name a folder of meshes"),
+        (["--dataset", "meshes:"], "does not exist"),
+        (["--dataset", f"meshes:{__file__}"], "neither a folder nor a .zip or .npz"),
+        (["--dataset", "made-chair"], "did you mean made-chairs?"),
+        (["--dataset", "meshes"], "did you mean meshes:PATH?"),
+        (["--dataset", "zzz"], "celeba, folder:PATH, made-chairs, chairs, meshes:PATH"),
+        (["--dataset", "chairs"], f"notebooks 00, 01, 02 and 10 work on images: {CHOOSE_IMAGES}"),
         (["--profile", "papers"], "did you mean paper?"),
         (["--device", "tpu"], "unknown value 'tpu'"),
         (["--only", "7"], "unknown notebook '7'"),
@@ -146,16 +166,110 @@ def test_paths_are_planned_relative_to_the_repository(four, tmp_path, monkeypatc
     assert arguments.make_plan([], four).results_dir == "results"
     plan = arguments.make_plan(["--dataset", "folder:My Photos", "--results", "out"], four)
     assert not os.path.isabs(plan.results_dir) and (ROOT / plan.results_dir).resolve() == tmp_path / "out"
-    assert (ROOT / plan.dataset.removeprefix("folder:")).resolve() == tmp_path / "My Photos"
+    (dataset,) = plan.folders()
+    assert (ROOT / dataset.removeprefix("folder:")).resolve() == tmp_path / "My Photos"
 
 
 def test_a_dry_run_names_the_folder_that_the_library_uses(four, tmp_path, monkeypatch):
     (tmp_path / "Some Where").mkdir()
     monkeypatch.chdir(tmp_path)
     argv = ["--dataset", "folder:Some Where", "--results", "out"]
-    plan = arguments.make_plan(argv, four)
-    folder = runs.run_directory(plan.dataset, plan.profile, plan.results_dir)
+    (folder,) = arguments.make_plan(argv, four).folders().values()
     assert run([*argv, "--dry-run"], four)[1].getvalue().splitlines()[-1].endswith(f" out/{folder.name}")
+
+
+def datasets(plan):
+    return {step.notebook.number: step.dataset for step in plan.steps}
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], {"00": "digits", "03": "digits", "06": "made-chairs"}),
+        (["--only", "06"], {"06": "made-chairs"}),
+        (["--only", "03", "06"], {"03": "digits", "06": "made-chairs"}),
+        (["--from", "03"], {"03": "digits", "06": "made-chairs"}),
+        (["--from", "06"], {"06": "made-chairs"}),
+        (["--dataset", "mnist"], {"00": "mnist", "03": "mnist"}),
+        (["--dataset", "chairs"], {"06": "chairs"}),
+        (["--dataset", "made-chairs"], {"06": "made-chairs"}),
+        (["--only", "03", "06", "--dataset", "chairs"], {"06": "chairs"}),
+    ],
+)
+def test_each_notebook_runs_on_data_of_its_kind(argv, expected, both):
+    plan = arguments.make_plan(argv, both)
+    assert datasets(plan) == expected
+    assert all(step.parameters["dataset"] == step.dataset for step in plan.steps)
+    assert list(plan.folders()) == list(dict.fromkeys(expected.values()))
+    for dataset, folder in plan.folders().items():
+        assert folder == ROOT / "results" / f"{dataset}-quick"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], ()),
+        (["--only", "03", "--dataset", "mnist"], ()),
+        (["--dataset", "mnist"], (f"left out: 06_chairs_3d works on shapes ({CHOOSE_SHAPES})",)),
+        (["--dataset", "chairs"], (f"left out: notebooks 00 and 03 work on images ({CHOOSE_IMAGES})",)),
+        (["--from", "03", "--dataset", "chairs"], (f"left out: 03_sampling works on images ({CHOOSE_IMAGES})",)),
+    ],
+)
+def test_what_is_left_out_is_said_in_one_line(argv, said, both):
+    assert arguments.make_plan(argv, both).left_out == said
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--only", "06", "--dataset", "mnist"], f"06_chairs_3d works on shapes: {CHOOSE_SHAPES}"),
+        (["--from", "06", "--dataset", "mnist"], f"06_chairs_3d works on shapes: {CHOOSE_SHAPES}"),
+        (["--only", "03", "--dataset", "chairs"], f"03_sampling works on images: {CHOOSE_IMAGES}"),
+        (["--set", "poses=3", "--dataset", "mnist"], "--set: no notebook that would run has a parameter 'poses'"),
+    ],
+)
+def test_what_suits_no_notebook_is_refused_in_one_line(argv, said, both):
+    code, out, err = run(argv, both)
+    assert code == 2 and out.getvalue() == "" and err.count("\n") == 1 and err.startswith(f"run_all.sh: {said}")
+
+
+def test_settings_reach_the_notebooks_of_either_kind_that_declare_them(both):
+    plan = arguments.make_plan(["--set", "poses=3", "--set", "samples=9", "--seed", "4", "--profile", "paper"], both)
+    steps = {step.notebook.number: step.parameters for step in plan.steps}
+    assert steps["03"] == {"dataset": "digits", "samples": 9}
+    common = {"dataset": "made-chairs", "profile": "paper", "seed": 4, "results_dir": "results"}
+    assert steps["06"] == common | {"poses": 3}
+
+
+@pytest.mark.parametrize("name", ["my chairs", "chairs.zip", "CHAIRS.NPZ"])
+def test_meshes_are_recorded_relative_to_the_repository(name, both, tmp_path, monkeypatch):
+    if "." in name:
+        (tmp_path / name).touch()
+    else:
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    (dataset,) = arguments.make_plan(["--dataset", f"meshes:{name}"], both).folders()
+    assert dataset.startswith("meshes:") and (ROOT / dataset.removeprefix("meshes:")).resolve() == tmp_path / name
+    assert not os.path.isabs(dataset.removeprefix("meshes:"))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind"),
+    [
+        ("dataset = 'chairs'", "shapes"),
+        ('seed = 0\ndataset: str = "meshes:mine"  # a name', "shapes"),
+        ("dataset = 'digits'", "images"),
+        ("dataset = 3", "images"),
+        ("dataset = None", "images"),
+        ("dataset = ('made-'\n  'chairs')[0]", "images"),
+        ("dataset = {[]: 'chairs'}", "images"),
+        ("count = 'chairs'", "images"),
+        ("", "images"),
+        (None, "images"),
+    ],
+)
+def test_a_notebooks_kind_is_that_of_its_own_data_set(parameters, kind, write_notebook, tmp_path):
+    assert catalogue.read_notebook(write_notebook(tmp_path / "00_x.ipynb", parameters=parameters)).kind == kind
 
 
 def test_devices_are_those_of_the_library():
@@ -165,7 +279,16 @@ def test_devices_are_those_of_the_library():
 def test_help_is_in_plain_words(four):
     code, out, err = run(["--help"], four)
     assert code == 0 and not err
-    for word in ("--dataset", "--profile", "--dry-run", "--set NAME=VALUE", "examples:", "GLANN_DATA"):
+    for word in (
+        "--dataset",
+        "made-chairs, chairs or meshes:PATH",
+        "--dataset made-chairs",
+        "--profile",
+        "--dry-run",
+        "--set NAME=VALUE",
+        "examples:",
+        "GLANN_DATA",
+    ):
         assert word in out.getvalue()
 
 
@@ -176,6 +299,16 @@ def test_list_shows_titles_parameters_and_comments(four):
     assert "glo_epochs = None   # passes" in out.getvalue()
 
 
+def test_list_shows_what_each_notebook_works_on_and_the_folders(both, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = run(["--list"], both)[1].getvalue()
+    assert "03_sampling: A title (works on images)" in text and "06_chairs_3d: A title (works on shapes)" in text
+    assert text.splitlines()[-1] == "results would go to results/digits-quick and results/made-chairs-quick"
+    lines = run(["--list", "--dataset", "mnist"], both)[1].getvalue().splitlines()
+    assert not any(line.startswith("06_chairs_3d") for line in lines)
+    assert lines[-2].startswith("left out: 06_chairs_3d") and lines[-1] == "results would go to results/mnist-quick"
+
+
 def test_dry_run_says_what_would_run_and_leaves_no_file(four, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = sorted(four.iterdir())
@@ -184,6 +317,18 @@ def test_dry_run_says_what_would_run_and_leaves_no_file(four, tmp_path, monkeypa
     assert code == 0 and not err and list(tmp_path.iterdir()) == [] and sorted(four.iterdir()) == before
     assert text.index("00_overview") < text.index("10_late") and "count = 9" in text
     assert text.splitlines()[-1] == "results would go to out/digits-quick"
+
+
+def test_dry_run_shows_both_data_sets_and_what_is_left_out(both, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = run(["--dry-run"], both)[1].getvalue()
+    assert text.index("dataset = 'digits'") < text.index("06_chairs_3d") < text.index("dataset = 'made-chairs'")
+    assert text.splitlines()[-1] == "results would go to results/digits-quick and results/made-chairs-quick"
+    lines = run(["--dry-run", "--dataset", "chairs"], both)[1].getvalue().splitlines()
+    assert (
+        lines[-2].startswith("left out: notebooks 00 and 03")
+        and lines[-1] == "results would go to results/chairs-quick"
+    )
 
 
 def test_a_notebook_without_parameters_cell_is_refused(write_notebook, tmp_path):
@@ -292,6 +437,60 @@ def test_a_mended_notebook_takes_the_failed_copy_away(failed, write_notebook):
     assert code == 0, err
     copies = sorted(path.name for path in (folder / "out" / "digits-quick" / "notebooks").iterdir())
     assert copies == ["00_good.ipynb", "01_bad.ipynb"]
+
+
+@pytest.fixture(scope="module")
+def two_kinds(write_notebook, tmp_path_factory):
+    """A notebook on images, then one on shapes that fails: exit code, stdout, stderr, the folder of results."""
+    folder = tmp_path_factory.mktemp("two")
+    write_notebook(folder / "n" / "00_images.ipynb", "print(dataset, seed)")
+    write_notebook(folder / "n" / "06_shapes.ipynb", "print(dataset, seed)\nassert poses < 5", parameters=ON_SHAPES)
+    code, out, err = run(["--results", folder / "out", "--seed", "41", "--set", "poses=4"], folder / "n")
+    failing = run(["--results", folder / "out2", "--set", "poses=5"], folder / "n")
+    return code, out.getvalue(), err, failing, folder
+
+
+def test_notebooks_on_images_and_on_shapes_have_a_folder_each(two_kinds):
+    code, text, err, _, folder = two_kinds
+    assert code == 0, err
+    for run_name, copy in (("digits-quick", "00_images.ipynb"), ("made-chairs-quick", "06_shapes.ipynb")):
+        assert [path.name for path in (folder / "out" / run_name / "notebooks").iterdir()] == [copy]
+        page = (folder / "out" / run_name / "report.html").read_text()
+        assert copy in page and page.count("</section>") == 1
+    assert "      digits 41\n" in text and "      made-chairs 41\n" in text
+
+
+def test_a_run_on_two_data_sets_names_both(two_kinds):
+    lines, out = two_kinds[1].splitlines(), two_kinds[4] / "out"
+    assert lines[0] == "GLANN on digits and made-chairs, profile quick, seed 41, on a device"
+    assert lines[1] == f"results go to {out}/digits-quick and {out}/made-chairs-quick"
+    assert lines[-2].startswith(f"look at {out}/digits-quick/report.html")
+    assert lines[-1].startswith(f"look at {out}/made-chairs-quick/report.html")
+
+
+def test_all_reports_are_written_after_a_failure(two_kinds):
+    code, _, err = two_kinds[3]
+    out = two_kinds[4] / "out2"
+    assert code == 1 and "06_shapes failed after" in err
+    assert err.splitlines()[-1].endswith(f"{out}/made-chairs-quick/notebooks/06_shapes.failed.ipynb")
+    assert "00_images.ipynb" in (out / "digits-quick" / "report.html").read_text()
+    assert "failed in its last run" in (out / "made-chairs-quick" / "report.html").read_text()
+
+
+def test_a_run_says_what_is_left_out(write_notebook, tmp_path):
+    write_notebook(tmp_path / "n" / "00_images.ipynb")
+    write_notebook(tmp_path / "n" / "06_shapes.ipynb", parameters=ON_SHAPES)
+    code, out, err = run(["--results", tmp_path / "out", "--dataset", "mnist"], tmp_path / "n")
+    assert code == 0, err
+    assert out.getvalue().splitlines()[2] == f"left out: 06_shapes works on shapes ({CHOOSE_SHAPES})"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mnist-quick"]
+
+
+@pytest.mark.parametrize("used", ["digits-quick", "made-chairs-quick"])
+def test_either_folder_in_use_stops_the_run_before_anything_runs(used, both, tmp_path):
+    with storage.locked(tmp_path / used / "run.lock"):
+        code, out, err = run(["--results", tmp_path], both)
+    assert code == 1 and err.count("\n") == 1 and f"{used} is in use by another run" in err and out.getvalue() == ""
 
 
 def test_a_kernels_death_is_one_clear_line(write_notebook, tmp_path):

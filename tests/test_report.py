@@ -90,6 +90,36 @@ def test_images_are_embedded_with_their_caption_as_alternative(run_dir):
     assert image["alt"] == RECORD["caption"]
 
 
+def test_animations_are_embedded_as_pictures_are(run_dir):
+    storage.write_bytes(run_dir / "figures" / "06_turning.gif", b"GIF89a")
+    storage.write_json(run_dir / "figures" / "06_turning.json", RECORD | {"caption": "A chair turns"})
+    page = read(run_dir)
+    assert [image["src"].partition(",")[0] for image in page.all("img")] == [
+        "data:image/png;base64",
+        "data:image/gif;base64",
+    ]
+    assert base64.b64decode(page.all("img")[1]["src"].partition(",")[2]) == b"GIF89a"
+    assert page.all("img")[1]["alt"] == "A chair turns"
+    assert "figures/06_turning.gif" in [attributes["href"] for attributes in page.all("a")]
+    assert "PNG · PDF" in page.text and "GIF" in page.text
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("made-chairs", "Made chairs"),
+        ("chairs", "ModelNet chairs"),
+        ("meshes:../mine/my_chairs", "my_chairs"),
+        ("folder:../mine/photos", "photos"),
+        ("meshes:chairs.npz", "chairs.npz"),
+    ],
+)
+def test_the_page_is_headed_by_the_data_sets_name(run_dir, dataset, name):
+    for path in (run_dir / "figures" / "03_samples.json", run_dir / "tables" / "05_scores.json"):
+        storage.write_json(path, RECORD | {"dataset": dataset})
+    assert f"{name}, paper: GLANN" in read(run_dir).text
+
+
 def test_captions_and_records_are_escaped(run_dir):
     page = read(run_dir)
     assert RECORD["caption"] in page.text and "</pre><script>" in page.text

@@ -6,8 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from glann_lib.networks import InfoGANGenerator, count_parameters
-from glann_lib.rival_networks import AutoencodingCritic, Critic, InfoGANEncoder
+from glann_lib.networks import InfoGANGenerator, VoxelGenerator, count_parameters
+from glann_lib.rival_networks import (
+    AutoencodingCritic,
+    Critic,
+    InfoGANEncoder,
+    VoxelEncoder,
+    make_encoder,
+)
 
 SIZES = list(itertools.product((28, 32, 64), (1, 3)))
 
@@ -94,3 +100,17 @@ def test_sizes_without_generator_are_one_line_errors(size, channels, named):
     with pytest.raises(ValueError, match=named) as error:
         AutoencodingCritic(size, channels)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_a_voxel_encoder_is_the_generators_mirror(size):
+    encoder, generator = VoxelEncoder(size, 10, channels=16), VoxelGenerator(size, 10, channels=16)
+    assert encoder(torch.rand(3, size, size, size)).shape == (3, 10)
+    down = [layer.weight.shape for layer in encoder.layers if isinstance(layer, nn.Conv3d)]
+    up = [layer.weight.shape for layer in generator.layers if isinstance(layer, nn.ConvTranspose3d)]
+    assert down == up[:0:-1]  # the first layer's counterpart is the linear one
+
+
+def test_the_data_choose_their_encoder():
+    assert type(make_encoder((1, 28, 28), 8)) is InfoGANEncoder
+    assert type(make_encoder((32, 32, 32), 8, voxel_channels=16)) is VoxelEncoder

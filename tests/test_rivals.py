@@ -43,7 +43,7 @@ def quick():
         return make_gan_config(*args, **(overrides | {"batch_size": 8, "critic_steps": 1}))
 
     def small_vae(*args, **overrides):
-        return make_vae_config(*args, **(overrides | {"batch_size": 8}))
+        return make_vae_config(*args, **({"batch_size": 8} | overrides))
 
     with pytest.MonkeyPatch.context() as patch, devices.single_thread():
         patch.setenv("GLANN_PROGRESS", "lines")
@@ -180,9 +180,9 @@ def test_glo_with_the_laplacian_falls_through_as_many_halvings():
 def test_budgets_of_the_quick_profile_are_glanns_steps_on_the_digits_fewer():
     digits, mnist = small_config(glo_epochs=32), small_config("mnist", glo_epochs=32)
     assert glo_steps(digits, 85) == 32 * 10
-    assert budgets(digits, 85) == {"short": rivals.SHORT_STEPS}
+    assert budgets(digits, 85) == {"short": rivals.SHORT_STEPS["digits"]}
     assert budgets(mnist, 85) == {"equal": 320}
-    assert budgets(small_config(glo_epochs=6), 85) == {"equal": 60}  # not more than there are
+    assert budgets(small_config(glo_epochs=4), 85) == {"equal": 40}  # not more than there are
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10", "digits"])
@@ -234,3 +234,25 @@ def test_glann_and_glo_are_the_papers_stages(tmp_path, monkeypatch):
 def test_glann_on_fewer_images_than_a_batch_is_a_one_line_error(tmp_path):
     with pytest.raises(ValueError, match="batch_size 8 is larger than the data, 7 images"):
         fit_glann(pictures(7), small_config(), CPU, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "loss", "name"),
+    [
+        ("glo", "random-vgg16", "GLO, perceptual"),
+        ("glo", "l1", "GLO, L1"),
+        ("glann", "l1", "GLANN"),
+        ("vae", "l2", "VAE, Bernoulli"),
+    ],
+)
+def test_glo_is_named_by_its_loss(key, loss, name):
+    assert rivals.label(key, make_config("digits", glo_loss=loss)) == name
+
+
+def test_the_vae_of_shapes_has_their_width_and_batch():
+    config = make_config("made-chairs", glo_voxel_channels=24, glo_batch_size=7)
+    settings = rivals.rival_settings("vae", config, 5, 100)
+    assert (settings.voxel_channels, settings.batch_size, settings.steps) == (24, 7, 5)
+    assert settings.lr == 1.0e-2 and rivals.rival_settings("vae", make_config("digits"), 5, 100).lr == 1.0e-3
+    assert budgets(make_config("made-chairs"), 500) == {"short": rivals.SHORT_STEPS["made-chairs"]}
+    assert budgets(make_config("chairs"), 800) == {"equal": 2500}

@@ -39,6 +39,7 @@ class Tree:
         for name in ("run_all.sh", "requirements.txt", "pyproject.toml", *(f"glann_lib/{m}.py" for m in MODULES)):
             shutil.copy(ROOT / name, self.root / name)
         write_notebook(self.root / "notebooks" / "00_overview.ipynb", title="The whole story")
+        write_notebook(self.root / "notebooks" / "06_chairs_3d.ipynb", parameters="dataset = 'made-chairs'")
         for tool in (*TOOLS, "head", "cp"):
             if place := shutil.which(tool):
                 (self.bin / tool).symlink_to(place)
@@ -95,6 +96,8 @@ def test_the_command_line_needs_the_standard_library_only():
         (["--list"], "00_overview: The whole story"),
         (["--dry-run", "--set", "count=4"], "count = 4"),
         (["--dry-run", "--dataset", "mnist"], "my tree/results/mnist-quick"),
+        (["--list"], "06_chairs_3d: A title (works on shapes)"),
+        (["--dry-run", "--dataset", "made-chairs"], "my tree/results/made-chairs-quick"),
     ],
 )
 def test_questions_are_answered_before_anything_is_installed(ready, argv, said, tmp_path):
@@ -108,6 +111,8 @@ def test_questions_are_answered_before_anything_is_installed(ready, argv, said, 
     [
         (["--datset"], "did you mean --dataset?"),
         (["--dataset", "folder:nowhere"], "folder:nowhere does not exist"),
+        (["--dataset", "meshes:nowhere"], "meshes:nowhere does not exist"),
+        (["--only", "6", "--dataset", "mnist"], "06_chairs_3d works on shapes: --dataset made-chairs"),
         (["--only", "9"], "unknown notebook"),
     ],
 )

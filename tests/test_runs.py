@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from glann_lib import config, runs
 
@@ -22,7 +22,7 @@ def default_results(monkeypatch):
     monkeypatch.delenv("GLANN_RESULTS", raising=False)
 
 
-@pytest.mark.parametrize("dataset", config.DATASETS)
+@pytest.mark.parametrize("dataset", (*config.DATASETS, *config.SHAPES))
 def test_a_run_is_named_by_data_set_and_profile(dataset):
     assert runs.run_name(dataset, "quick") == f"{dataset}-quick"
 
@@ -39,6 +39,18 @@ def test_a_run_is_named_by_data_set_and_profile(dataset):
 )
 def test_a_folders_run_is_named_by_its_path(path, name):
     assert runs.run_name(f"folder:{path}", "quick") == name
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("my_chairs", "meshes-my-chairs-quick"),
+        ("../shared/My Chairs.zip", "meshes-shared-my-chairs-quick"),
+        ("/data/chairs/voxels.npz", "meshes-chairs-voxels-quick"),
+    ],
+)
+def test_a_run_on_meshes_is_named_by_their_path(path, name):
+    assert runs.run_name(f"meshes:{path}", "quick") == name
 
 
 def test_other_folders_have_other_names():
@@ -123,6 +135,22 @@ def test_a_record_is_described_in_one_line():
     assert "+changes" not in runs.describe(record | {"commit": None, "uncommitted_changes": False})
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"count": 400, "models": 400, "poses": 1, "size": [32, 32, 32]}, "made-chairs: 400 shapes 32x32x32 · profile"),
+        (
+            {"count": 4800, "models": 400, "poses": 12, "size": [64, 64, 64]},
+            "made-chairs: 4,800 shapes 64x64x64 of 400 models in 12 poses · profile",
+        ),
+    ],
+)
+def test_a_record_of_shapes_is_described_by_voxels_and_poses(data, said):
+    made = config.make_config("made-chairs").as_dict()
+    record = runs.provenance("cpu", seed=3, config=made, data={"name": "made-chairs", "split": "train"} | data)
+    assert runs.describe(record).startswith(said)
+
+
 def test_provenance_without_git(monkeypatch):
     def missing(*args, **kwargs):
         raise FileNotFoundError("git")
@@ -155,6 +183,58 @@ def test_the_same_figure_is_the_same_bytes(tmp_path):
         runs.save_figure(drawn(), tmp_path / name, {})
     for suffix in (".png", ".pdf"):
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+def moving(channels):
+    """Six frames [6, C, 20, 30] of a square that moves over a ground with a gradient."""
+    frames = np.full((6, channels, 20, 30), 255, np.uint8)
+    frames[:, :, 15:] = np.arange(30) * 4
+    for number, frame in enumerate(frames):
+        frame[:, 4:10, 4 * number : 4 * number + 6] = np.arange(30, 30 + 60 * channels, 60)[:, None, None]
+    return frames
+
+
+def shown_frames(path):
+    """What a viewer draws: uint8 [N, 3, H, W], and for how many milliseconds each."""
+    with Image.open(path) as image:
+        pairs = [(np.asarray(frame.convert("RGB")), frame.info["duration"]) for frame in ImageSequence.Iterator(image)]
+        assert image.info["loop"] == 0  # without end
+    return np.stack([pixels for pixels, _ in pairs]).transpose(0, 3, 1, 2), [duration for _, duration in pairs]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_animation_is_saved_as_gif_with_its_record(tmp_path, channels):
+    frames = moving(channels)
+    path = runs.save_animation(torch.from_numpy(frames), tmp_path / "figures" / "turn_0.5", {"seed": 1})
+    assert path == tmp_path / "figures" / "turn_0.5.gif"
+    assert sorted(os.listdir(path.parent)) == ["turn_0.5.gif", "turn_0.5.json"]
+    assert json.loads((path.parent / "turn_0.5.json").read_text()) == {"seed": 1}
+    pixels, durations = shown_frames(path)
+    assert durations == [60] * 6 and (pixels == frames).all()  # few colours: none is changed
+    again = runs.save_animation(frames, tmp_path / "again", {})
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_many_colours_become_near_ones_without_noise(tmp_path):
+    y, x = np.mgrid[:40, :60]
+    ground = np.stack([4 * x, 6 * y, 2 * x + 3 * y]).astype(np.uint8)  # 2,400 colours
+    frames = np.stack([ground] * 3)
+    frames[1, :, :8, :8] = frames[2, :, -8:, -8:] = 0
+    pixels, durations = shown_frames(runs.save_animation(frames, tmp_path / "a", {}, seconds_per_frame=0.2))
+    assert durations == [200] * 3
+    assert np.abs(pixels.astype(int) - frames).mean() < 6
+    unchanged = (frames == frames[0]).all(axis=(0, 1))
+    assert (pixels == pixels[0])[:, :, unchanged].all()  # one palette, no dithering: what stays does not flicker
+    assert len(np.unique(pixels.transpose(0, 2, 3, 1).reshape(-1, 3), axis=0)) <= 256
+
+
+@pytest.mark.parametrize(
+    "frames", [np.zeros((2, 3, 8, 8)), np.zeros((2, 8, 8), np.uint8), np.zeros((0, 1, 8, 8), "u1")]
+)
+def test_frames_of_another_kind_are_refused(tmp_path, frames):
+    with pytest.raises(ValueError, match=r"frames are torch.* \[.*give uint8 \[N, 1, H, W\]"):
+        runs.save_animation(frames, tmp_path / "a", {})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_table_comes_back_from_csv_and_markdown(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from glann_lib import metrics, report_tables, runs, score_tables
+from glann_lib import measures, report_tables, runs, score_tables
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
@@ -178,10 +178,10 @@ def test_only_inception_scores_are_called_fid_and_kid():
 
 
 def test_every_metric_has_a_head_with_an_arrow():
-    scores = [(extractor, key, 0.5) for extractor in ("inception", "classifier") for key in metrics.METRICS]
+    scores = [(extractor, key, 0.5) for extractor in ("inception", "classifier") for key in measures.METRICS]
     for extractor in ("inception", "classifier"):
         table = score_tables.all_scores_table([record("began", "BEGAN", scores=scores)], extractor)
-        for head, metric in zip(table.columns[2:], metrics.METRICS.values(), strict=True):
+        for head, metric in zip(table.columns[2:], measures.METRICS.values(), strict=True):
             assert head.endswith("↓" if metric.better == "lower" else "↑") and extractor not in head
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
-from glann_lib import devices, storage, training, vae
+from glann_lib import devices, networks, rival_networks, storage, training, vae
 from glann_lib.losses import make_loss
 from glann_lib.networks import InfoGANGenerator, load_weights
 from glann_lib.rival_config import LIKELIHOODS, make_vae_config
@@ -72,8 +72,8 @@ def quiet_and_the_same_bits(monkeypatch):
 
 @pytest.fixture
 def narrow(monkeypatch):
-    monkeypatch.setattr(vae, "InfoGANGenerator", NarrowGenerator)
-    monkeypatch.setattr(vae, "InfoGANEncoder", NarrowEncoder)
+    monkeypatch.setattr(networks, "InfoGANGenerator", NarrowGenerator)
+    monkeypatch.setattr(rival_networks, "InfoGANEncoder", NarrowEncoder)
 
 
 def pictures(count=32, channels=1, seed=0):

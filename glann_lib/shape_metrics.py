@@ -1,0 +1,251 @@
+"""Scores of sets of voxel shapes: how well each real shape is matched, how many are, and whether the sets differ.
+
+The paper has shapes but no scores for them. `measures.SHAPE_METRICS` says of each score its unit, which way is better,
+its protocol and its paper. All distances are exact: those between surfaces come from Euclidean distance transforms and
+matrix products, not from points drawn on the surfaces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+from torch.nn import functional
+
+FLOATS = 8_000_000  # voxels of one set held as float32 at once: 32 MB, and as many of the other set
+
+
+def iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union of pairs of shapes; of two empty ones 1.
+
+    Args:
+        a: bool [N, S, S, S], a tensor or an array.
+        b: the same.
+
+    Returns:
+        float32 [N] in [0, 1].
+
+    Raises:
+        ValueError: not bool, not cubes of one size, no shapes, or sets of different counts.
+    """
+    a, b = _checked(a, b)
+    if len(a) != len(b):
+        raise ValueError(f"{len(a)} shapes for {len(b)} others: give as many, or take iou_matrix")
+    return _ratio((a & b).flatten(1).sum(1), (a | b).flatten(1).sum(1))
+
+
+def iou_matrix(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union of each shape with each other one, in bounded memory; of two empty ones 1.
+
+    Exact up to 256 voxels a side, beyond which float32 no longer holds every count.
+
+    Args:
+        a: bool [N, S, S, S], a tensor or an array.
+        b: bool [M, S, S, S], on the same device.
+
+    Returns:
+        float32 [N, M] in [0, 1].
+
+    Raises:
+        ValueError: not bool, not cubes of one size, or no shapes.
+    """
+    a, b = (shapes.flatten(1) for shapes in _checked(a, b))
+    common = _products(a, b)
+    either = a.sum(1)[:, None] + b.sum(1) - common
+    return _ratio(common, either)
+
+
+def _ratio(common: Tensor, either: Tensor) -> Tensor:
+    return torch.where(either > 0, common / either.clamp(min=1), 1.0)
+
+
+def _products(a: Tensor, b: Tensor) -> Tensor:
+    """Sums of a's rows times b's rows, [N, M] from [N, V] and [M, V] of any type; two blocks of floats at once."""
+    rows = max(1, FLOATS // a.shape[1])
+    columns = []
+    for block in b.split(rows):
+        right = block.float().T
+        columns.append(torch.cat([left.float() @ right for left in a.split(rows)]))
+    return torch.cat(columns, 1)
+
+
+def chamfer_matrix(a: Tensor, b: Tensor) -> Tensor:
+    """Chamfer distance of each shape to each other one, between the centres of their surface voxels.
+
+    The mean over a's surface voxels of the distance to b's nearest one, plus the same the other way round. Achlioptas
+    et al. 2018 add up squared distances of points drawn on the surfaces; here they are plain, so that the number is a
+    length, and all surface voxels count. A surface voxel is one with an empty neighbour at one of its 6 faces, or at
+    the border of the cube. A shape without voxels is infinitely far from all, other empty ones included.
+
+    Args:
+        a: bool [N, S, S, S], a tensor or an array.
+        b: bool [M, S, S, S]; the same object as a takes half of the time.
+
+    Returns:
+        float32 [N, M], in sides of the cube, on the processor.
+
+    Raises:
+        ValueError: not bool, not cubes of one size, or no shapes.
+    """
+    same = a is b
+    a, b = (shapes.cpu() for shapes in _checked(a, b))
+    there = _mean_distances(a, b)
+    return there + (there if same else _mean_distances(b, a)).T
+
+
+def _mean_distances(a: Tensor, b: Tensor) -> Tensor:
+    """[N, M]: the mean over a's surface voxels of the distance to b's nearest one."""
+    surfaces, others = (_surfaces(shapes) for shapes in (a, b))
+    counts = surfaces.flatten(1).sum(1)
+    blocks = others.split(max(1, FLOATS // others[0].numel()))  # so that not all distance fields are held at once
+    sums = torch.cat([_products(surfaces.flatten(1), _distance_fields(block)) for block in blocks], 1)
+    means = sums / counts.clamp(min=1)[:, None] / a.shape[-1]
+    empty = (counts == 0)[:, None] | (others.flatten(1).sum(1) == 0)
+    return means.masked_fill(empty, torch.inf)
+
+
+def _surfaces(shapes: Tensor) -> Tensor:
+    """The voxels [N, S, S, S] that have an empty neighbour at a face; beyond the cube all is empty."""
+    inner = shapes.clone()
+    padded = functional.pad(shapes, (1,) * 6)
+    middle = slice(1, -1)
+    for axis in (1, 2, 3):
+        for side in (slice(None, -2), slice(2, None)):
+            inner &= padded[(slice(None), *(side if axis == other else middle for other in (1, 2, 3)))]
+    return shapes & ~inner
+
+
+def _distance_fields(surfaces: Tensor) -> Tensor:
+    """Distances [M, S * S * S], in voxels, of all voxels to the nearest voxel of each surface; 0 for an empty one."""
+    fields = torch.zeros(surfaces.shape, dtype=torch.float32)
+    for field, surface in zip(fields, surfaces.numpy(), strict=True):
+        if surface.any():
+            field.copy_(torch.from_numpy(distance_transform_edt(~surface)))
+    return fields.flatten(1)
+
+
+@dataclass(frozen=True)
+class MatchingScores:
+    """How a set of generated shapes matches a set of real ones."""
+
+    matching_distance: float  # MMD: in the unit of the distances; lower is better
+    coverage: float  # COV: part of 1; higher is better
+    nearest_accuracy: float  # 1-NNA: part of 1; 0.5 is best at equal counts
+
+
+def matching_scores(cross: ArrayLike, generated: ArrayLike, real: ArrayLike) -> MatchingScores:
+    """Minimum matching distance, coverage and accuracy of the nearest neighbour, from distances.
+
+    Matching distance and coverage: Achlioptas et al. 2018; accuracy: Lopez-Paz and Oquab 2017, Yang et al. 2019. An
+    infinite distance is no match: a generated shape infinitely far from all real ones covers none, and a shape that is
+    infinitely far from all others is told apart. Of real shapes at equal distance a generated one covers the first
+    only, so that no shape covers two. A shape as near to its own set as to the other counts as half told apart.
+
+    Args:
+        cross: [G, R] distances of generated to real shapes.
+        generated: [G, G] distances among the generated; the diagonal does not matter.
+        real: [R, R] distances among the real.
+
+    Raises:
+        ValueError: shapes that do not fit, no rows, or NaN.
+    """
+    cross, generated, real = _checked_distances(cross, generated, real)
+    nearest = cross.argmin(1)[np.isfinite(cross.min(1))]
+    told_apart = np.concatenate([_told_apart(generated, cross), _told_apart(real, cross.T)])
+    return MatchingScores(
+        matching_distance=float(cross.min(0).mean()),
+        coverage=len(np.unique(nearest)) / len(real),
+        nearest_accuracy=float(told_apart.mean()),
+    )
+
+
+def _told_apart(own: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """[N]: 1 where the nearest shape is of the own set, 0 where it is of the other, 0.5 where both are as near."""
+    own = own.copy()
+    np.fill_diagonal(own, np.inf)
+    nearest_own, nearest_other = own.min(1), other.min(1)
+    right = (nearest_own < nearest_other) | np.isinf(nearest_other)
+    return np.where(right, 1.0, 0.5 * (nearest_own == nearest_other))
+
+
+def _checked_distances(*matrices: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    cross, generated, real = (np.asarray(matrix, dtype=np.float64) for matrix in matrices)
+    if cross.ndim != 2 or not cross.size:
+        raise ValueError(f"distances of generated to real shapes are {list(cross.shape)}: give [G, R], 1 or more each")
+    for name, matrix, count in zip(("generated", "real"), (generated, real), cross.shape, strict=True):
+        if matrix.shape != (count, count):
+            raise ValueError(f"distances among {name} shapes are {list(matrix.shape)}: give [{count}, {count}]")
+    if any(np.isnan(matrix).any() for matrix in (cross, generated, real)):
+        raise ValueError("some distances are NaN: give infinity where there is nothing to measure")
+    return cross, generated, real
+
+
+def score_shapes(generated: Tensor, real: Tensor) -> dict[str, float]:
+    """All scores of `measures.SHAPE_METRICS`, by its keys.
+
+    Args:
+        generated: bool [G, S, S, S], a tensor or an array; some may be empty. As many as real ones, for scores that
+            can be compared.
+        real: bool [R, S, S, S].
+
+    Raises:
+        ValueError: not bool, not cubes of one size, no shapes, or a real shape without voxels.
+    """
+    generated, real = _checked(generated, real)
+    missing = int((~real.flatten(1).any(1)).sum())
+    if missing:
+        raise ValueError(f"{missing} of {len(real)} real shapes have no voxel: leave them out")
+    count = len(generated)
+    likeness = iou_matrix(generated, real).cpu().numpy()
+    shapes = torch.cat([generated, real])
+    chamfer = chamfer_matrix(shapes, shapes)  # in one, so that each distance field is found once
+    scores = matching_scores(chamfer[:count, count:], chamfer[:count, :count], chamfer[count:, count:])
+    covered = likeness.argmax(1)[likeness.max(1) > 0]  # with nothing in common, nothing is covered
+    return {
+        "matching_chamfer": scores.matching_distance,
+        "matching_iou": float(likeness.max(0).mean()),
+        "coverage_chamfer": scores.coverage,
+        "coverage_iou": len(np.unique(covered)) / len(real),
+        "nearest_accuracy_chamfer": scores.nearest_accuracy,
+        "empty": float((~generated.flatten(1).any(1)).float().mean()),
+    }
+
+
+class NearestShapes(NamedTuple):
+    """Of each query the reference most like it: row numbers [N], and the intersection over union [N] with it."""
+
+    index: Tensor
+    iou: Tensor
+
+
+def nearest_shapes(queries: Tensor, references: Tensor) -> NearestShapes:
+    """The reference with which each query has the largest intersection over union.
+
+    Args:
+        queries: bool [N, S, S, S], a tensor or an array.
+        references: bool [M, S, S, S], on the same device.
+
+    Raises:
+        ValueError: not bool, not cubes of one size, or no shapes.
+    """
+    best = iou_matrix(queries, references).max(1)
+    return NearestShapes(best.indices, best.values)
+
+
+def _checked(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    sets = torch.as_tensor(a), torch.as_tensor(b)
+    for shapes in sets:
+        size = list(shapes.shape)
+        if shapes.dtype != torch.bool:
+            raise ValueError(f"shapes are {str(shapes.dtype).removeprefix('torch.')}: give bool, as in values > 0.5")
+        if len(size) != 4 or len(set(size[1:])) != 1 or 0 in size:
+            raise ValueError(f"shapes are {size}: give [N, S, S, S] with N and S at least 1")
+    if sets[0].shape[1:] != sets[1].shape[1:]:
+        sides = [shapes.shape[-1] for shapes in sets]
+        raise ValueError(f"shapes have {sides} voxels a side: make both at the same size")
+    return sets
