@@ -88,8 +88,8 @@ def test_a_vae_learns_shapes():
         blocks(32), make_vae_config("bernoulli", 60, lr=1e-2, latent_dim=4, batch_size=16, voxel_channels=16)
     )
     assert history[-1].loss < 0.5 * history[0].loss
-    solid = sampling.solid(sampling.decode(generator, sampling.draw_noise(8, 4, 0)))
-    assert 0.02 < solid.float().mean() < 0.8
+    fields = sampling.decode(generator, sampling.draw_noise(8, 4, 0))
+    assert fields[:, 12:18, 12:18, 12:18].float().mean() > 5 * fields[:, 0].float().mean()  # blocks fill the middle
 
 
 def test_the_model_trains_on_bool_arrays_and_draws_fields(model):
