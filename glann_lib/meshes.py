@@ -1,19 +1,12 @@
-"""Mesh files <-> voxels: a person's or ModelNet's meshes become solids in a cube, and a cube of voxels a mesh again.
+"""Meshes <-> voxels: a person's or ModelNet's meshes become solids in a cube, and a cube of voxels a mesh again.
 
-Arrays have the axes x, y, z, and z is up. A mesh file that says something else than it holds is refused by name, never
-guessed at; a mesh that is not watertight is read, and is solid where its walls enclose space.
+Arrays have the axes x, y, z, and z is up. A mesh that is not watertight is solid where its walls enclose space.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import itertools
-import re
-import textwrap
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,80 +17,11 @@ from skimage import measure
 
 from glann_lib import storage
 
-SUFFIXES = (".off", ".obj", ".stl", ".ply")
 PART = 0.75  # of the cube, which a mesh's longest side takes: 24 of 32 voxels (3D ShapeNets, Wu et al. 2015)
 SPACING = 0.4  # voxels, between samples of a surface: below 0.447 no path from voxel to voxel passes between them
 SHRINK = 1 - 1e-4  # the longest side stays this much inside its voxels: rounding must not add another layer
 BORDER = 1e-6  # voxels; a sample this near to a voxel's border belongs to both sides, whichever way it was rounded
 CHUNK = 2_000_000  # samples at once (about 0.3 GB)
-
-
-@dataclass(frozen=True)
-class MeshFiles:
-    """The mesh files of a directory or .zip, in sorted order; nothing is read yet."""
-
-    path: Path  # the directory or the .zip
-    names: tuple[str, ...]  # relative to the directory, or as stored in the .zip
-    stamp: tuple[Any, ...]  # sizes and times of change: differs when the files do
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Callable[[str], bytes]]:
-        """A function from a name to that file's bytes."""
-        if self.path.is_dir():
-            yield lambda name: (self.path / name).read_bytes()
-        else:
-            with zipfile.ZipFile(self.path) as archive:
-                yield archive.read
-
-
-def list_meshes(path: Path, within: str = "") -> MeshFiles:
-    """The mesh files in a directory (at any depth) or .zip; hidden ones and __MACOSX are left out.
-
-    Args:
-        path: the directory or .zip.
-        within: only names that begin so.
-
-    Raises:
-        ValueError: it is neither a directory nor a whole .zip, or holds no meshes.
-    """
-    if path.is_dir():
-        found = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-        names = sorted(name for name in found if name.startswith(within) and _is_mesh(name))
-        stamp = tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in map(found.get, names))
-    else:
-        names = sorted(name for name in _zip_names(path) if name.startswith(within) and _is_mesh(name))
-        stamp = (path.stat().st_size, path.stat().st_mtime_ns)
-    if not names:
-        raise ValueError(f"{path / within} holds no meshes: put {_listed(SUFFIXES)} files there")
-    return MeshFiles(path, tuple(names), stamp)
-
-
-def read_mesh(content: bytes, name: str) -> trimesh.Trimesh:
-    """One mesh file; equal vertices are merged, materials and normals left out.
-
-    Args:
-        content: the file's bytes.
-        name: the file's name; its suffix (.off, .obj, .stl, .ply) tells the format, and errors name it.
-
-    Raises:
-        ValueError: another format, damaged, counts that do not fit, no faces, no extent, or no finite coordinates.
-    """
-    suffix = Path(name).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"{name} is no mesh file: give {_listed(SUFFIXES)}")
-    if suffix == ".off":
-        _check_off(content, name)  # trimesh would read an .off that is cut short without a word
-    try:
-        mesh = trimesh.load_mesh(io.BytesIO(content), file_type=suffix[1:], process=False)
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged file can raise nearly anything
-        reason = textwrap.shorten(str(error) or type(error).__name__, 200)
-        raise ValueError(f"{name} is no mesh, or a damaged one ({reason}): export it again") from None
-    if not len(getattr(mesh, "faces", ())):
-        raise ValueError(f"{name} holds no faces: it is empty, or no mesh; export it again")
-    _check_geometry(mesh, name)
-    return trimesh.Trimesh(mesh.vertices, mesh.faces)
 
 
 def voxelise(mesh: trimesh.Trimesh, size: int, turn: float = 0.0) -> np.ndarray:
@@ -229,57 +153,3 @@ def _to_unit(values: np.ndarray) -> np.ndarray:
         reach = f"{values.min():.3g} to {values.max():.3g}"
         raise ValueError(f"the field is {values.dtype}, {reach}: give bool, uint8, or floating point in [0, 1]")
     return values.astype(float)
-
-
-def _check_off(content: bytes, name: str) -> None:
-    """Refuse an .off whose lines are not the vertices and faces that its header counts."""
-    lines = [line.partition("#")[0].split() for line in content.decode("utf-8", "replace").splitlines()]
-    text = [" ".join(words) for words in lines if words]
-    first = 2 if text and text[0].isalpha() else 1  # ModelNet's headers are often glued to the counts: "OFF490 518 0"
-    header = re.fullmatch(r"[A-Z]*OFF ?(\d+) (\d+)( \d+)?", " ".join(text[:first]))
-    if header is None:
-        raise ValueError(f"{name} is no .off, or a damaged one (OFF and two counts must come first): export it again")
-    vertices, faces, body = int(header[1]), int(header[2]), text[first:]
-    widths = {line.count(" ") for line in body[:vertices]}
-    whole = len(body) == vertices + faces and len(widths) < 2 and all(map(_is_face, body[vertices:]))
-    if not whole:
-        raise ValueError(
-            f"{name} states {vertices} vertices and {faces} faces, but its {len(body)} lines after that are not these: "
-            "it is damaged or cut short; export it again"
-        )
-
-
-def _is_face(line: str) -> bool:
-    """Whether a line of an .off counts at least three corners and names as many (a colour may follow)."""
-    count, *corners = line.split(" ")
-    return count.isdigit() and 3 <= int(count) <= len(corners)
-
-
-def _check_geometry(mesh: trimesh.Trimesh, name: str) -> None:
-    if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
-        raise ValueError(f"{name} has a face with a corner that is none of its vertices: export it again")
-    corners = mesh.vertices[mesh.faces]
-    if not np.isfinite(corners).all():
-        raise ValueError(f"{name} has coordinates that are not finite: repair it or leave it out")
-    with np.errstate(over="ignore"):
-        extent = np.ptp(corners, axis=(0, 1)).max()
-    if not 0 < extent < np.inf:
-        raise ValueError(f"{name} has no extent that can be scaled: all its corners are one point, or too far apart")
-
-
-def _is_mesh(name: str) -> bool:
-    """Whether a file's name is a mesh's; neither it nor a folder above it is hidden."""
-    hidden = name.startswith((".", "__MACOSX/")) or "/." in name or "/__MACOSX/" in name
-    return name.lower().endswith(SUFFIXES) and not hidden
-
-
-def _zip_names(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is no .zip, or a damaged one ({error}): name a directory or a whole .zip") from None
-
-
-def _listed(suffixes: tuple[str, ...]) -> str:
-    return ", ".join(suffixes[:-1]) + f" or {suffixes[-1]}"

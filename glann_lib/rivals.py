@@ -169,7 +169,8 @@ def rival_settings(key: str, config: Config, steps: int, images: int) -> Setting
     if key in LIKELIHOOD:
         own = {"loss": glo.loss, "precision": precision}
         if isinstance(config.data, ShapeConfig):
-            own |= VAE_ON_SHAPES | {"voxel_channels": glo.voxel_channels, "batch_size": glo.batch_size}
+            own |= {"voxel_channels": glo.voxel_channels, "batch_size": glo.batch_size}
+            own |= VAE_ON_SHAPES.get(config.data.dataset, {})
         return make_vae_config(LIKELIHOOD[key], steps, seed, **own)
     if key == "imle-pixel":
         epochs = max(1, round(steps / max(1, images // config.imle.batch_size)))

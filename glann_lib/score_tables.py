@@ -131,12 +131,13 @@ def prd_table(records: Sequence[Record], dataset: str) -> pd.DataFrame:
     return _with_names(rows, columns)
 
 
-def budgets_table(records: Sequence[Record], dataset: str = "") -> pd.DataFrame:
+def budgets_table(records: Sequence[Record], dataset: str = "", trained_on: str = "images") -> pd.DataFrame:
     """What each model got: images, epochs, batch, steps of the generator, seconds; floors are left out.
 
     Args:
         records: as read from the stored scores; "batch_size" may be missing.
         dataset: one of the paper's adds the epochs behind the paper's numbers.
+        trained_on: "images" or "shapes".
 
     Raises:
         ValueError: two records of one model, budget and seed.
@@ -144,7 +145,7 @@ def budgets_table(records: Sequence[Record], dataset: str = "") -> pd.DataFrame:
     rows = [row for row in group(records) if row.kind != "floor"]
     paper = [reported_epochs(dataset, row.model) for row in rows]
     columns = {
-        "training images": _field_column(rows, "train_images"),
+        f"training {trained_on}": _field_column(rows, "train_images"),
         "epochs": _field_column(rows, "epochs"),
         f"epochs in the paper {report_tables.QUOTED}": [DASH if n is None else str(n) for n in paper],
         "batch": _field_column(rows, "batch_size"),

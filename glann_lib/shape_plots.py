@@ -6,6 +6,8 @@ are [S, S, S] with axes x, y, z and z up, as `meshes.surface` takes them.
 
 from __future__ import annotations
 
+import base64
+import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -120,15 +122,24 @@ def view(field: ArrayLike, height: int = 420) -> display.HTML:
         ValueError: the shape has no solid voxel.
     """
     mesh = surface(np.asarray(field))
-    mesh.apply_translation([-0.5, -0.5, -0.5])
-    mesh.apply_transform(trimesh.transformations.rotation_matrix(-np.pi / 2, [1, 0, 0]))  # the viewer's y is up
-    mesh.visual.face_colors = (*(int(255 * part) for part in to_rgb(CLAY)), 255)
+    mesh.vertices = (mesh.vertices - 0.5) @ _towards_viewer(AZIMUTH, ELEVATION).T
+    mesh.visual.face_colors = [int(255 * part) for part in to_rgb(CLAY)]
     return scene_to_notebook(trimesh.Scene(mesh), height=height)
 
 
-def animated(path: Path) -> display.Image:
-    """An animation that `runs.save_animation` left, for a notebook's page."""
-    return display.Image(data=Path(path).read_bytes(), format="gif", alt="a shape that turns once round")
+def animated(path: Path, alt: str) -> display.HTML:
+    """An animation that `runs.save_animation` left, for a notebook's page; `alt` says in words what it shows."""
+    # In the page itself: not every program that shows notebooks knows their image/gif.
+    content = base64.b64encode(Path(path).read_bytes()).decode()
+    return display.HTML(f'<img src="data:image/gif;base64,{content}" alt="{html.escape(alt)}">')
+
+
+def _towards_viewer(azimuth: float, elevation: float) -> np.ndarray:
+    """The rotation [3, 3] from x, y, z with z up to right, up and towards a viewer who looks from there (degrees)."""
+    side, rise = np.deg2rad(azimuth), np.deg2rad(elevation)
+    right = np.array([-np.sin(side), np.cos(side), 0])
+    viewer = np.array([np.cos(rise) * np.cos(side), np.cos(rise) * np.sin(side), np.sin(rise)])
+    return np.stack([right, np.cross(viewer, right), viewer])
 
 
 def _mesh(field: np.ndarray) -> trimesh.Trimesh | None:

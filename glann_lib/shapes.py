@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from glann_lib import config, places, storage
+from glann_lib import config, meshes, places, storage
 from glann_lib.image_data import check_split, random_order
 from glann_lib.made_chairs import make_chairs
-from glann_lib.meshes import MeshFiles, list_meshes, read_mesh, voxelise
+from glann_lib.mesh_files import MeshFiles, list_meshes, read_mesh
 from glann_lib.shape_data import ShapeData, draw_models, split_models
 
 CACHE_FORMAT = 1  # raise it when the same meshes would become other voxels
@@ -154,7 +154,7 @@ def _read(files: MeshFiles, names: list[str], size: int, poses: int) -> dict[str
                 faults[name] = _reason(error)
                 continue
             turns = [turn * 360 / TURNS for turn in _turns(poses)]
-            packed.append(np.packbits(np.stack([voxelise(mesh, size, turn) for turn in turns])))
+            packed.append(np.packbits(np.stack([meshes.voxelise(mesh, size, turn) for turn in turns])))
             watertight.append(mesh.is_watertight)
     if len(packed) < min(2, len(names)):
         reason = next(iter(faults.values()))

@@ -11,11 +11,12 @@ FLOORS = (
     {"checks"},
     {"config", "storage", "devices", "networks", "features", "neighbours", "metrics", "plots", "image_files"}
     | {"report_style", "report_tables", "reported", "inception", "classifier_network"}
-    | {"measures", "shape_metrics", "made_chairs"},
+    | {"measures", "shape_metrics", "solids", "chair_designs"},
     {"runs", "image_data", "losses", "training", "precision_recall", "score_plots"}
-    | {"rival_networks", "rival_config", "score_rows", "places", "meshes", "catalogue"},
+    | {"rival_networks", "rival_config", "score_rows", "places", "catalogue"}
+    | {"mesh_files", "meshes", "chair_parts"},
     {"data", "shape_data", "sampling", "glo", "imle", "gan", "vae", "classifier", "report", "execution", "arguments"}
-    | {"shape_plots"},
+    | {"shape_plots", "made_chairs"},
     {"shapes", "pixel_imle", "score_features", "shape_scores", "widgets", "pipeline"},
     {"rivals", "evaluate", "score_tables", "training_data"},
     {"comparison", "model"},

@@ -1,5 +1,7 @@
 """Pictures of shapes: what is solid is drawn where it stands, from the side asked for, and nothing else."""
 
+import base64
+
 import numpy as np
 import pytest
 import torch
@@ -100,8 +102,15 @@ def test_the_view_to_turn_needs_no_network():
         view(np.zeros((SIZE,) * 3, bool))
 
 
+def test_the_view_to_turn_begins_as_the_pictures_are_seen():
+    rotation = shape_plots._towards_viewer(30, 20)
+    assert np.allclose(rotation @ rotation.T, np.eye(3)) and np.isclose(np.linalg.det(rotation), 1)
+    assert np.allclose(shape_plots._towards_viewer(0, 0), [[0, 1, 0], [0, 0, 1], [1, 0, 0]])  # from +x: y is right
+    assert rotation[1, 2] > 0.9 and rotation[0, 2] == 0  # z is up on the screen
+
+
 def test_an_animation_is_shown_as_it_was_saved(tmp_path):
     path = tmp_path / "turn.gif"
     path.write_bytes(b"GIF89a...")
-    shown = shape_plots.animated(path)
-    assert shown.data == b"GIF89a..." and shown.format == "gif"
+    page = shape_plots.animated(path, 'a "chair"').data
+    assert base64.b64encode(b"GIF89a...").decode() in page and 'alt="a &quot;chair&quot;"' in page
