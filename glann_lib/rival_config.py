@@ -83,7 +83,7 @@ _OWN: dict[str, dict[str, Any]] = {
 }
 
 # The protocol has no shapes. Of the steps 1e-3, 3e-3, 5e-3 and 1e-2 these drew the chairs nearest to held-out ones by
-# Chamfer distance (seed 0; made chairs, 240 steps; ModelNet's, 600). On the made chairs 1e-2 was a little better yet, but
+# Chamfer distance (seed 0; made chairs, 240 steps; ModelNet's, 600). On the made chairs 1e-2 was a little better yet;
 # it and 3e-3 diverge on ModelNet's, where the networks are wider.
 VAE_ON_SHAPES: dict[str, dict[str, Any]] = {"made-chairs": {"lr": 5.0e-3}}
 

@@ -7,9 +7,10 @@ import json
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 
-from glann_lib import pipeline
+from glann_lib import Glann, pipeline
 
 SETTINGS = {
     "image_size": 32,
@@ -57,6 +58,38 @@ def test_the_story_is_told_on_colour_images_without_labels(discs, tmp_path, caps
     assert record["data"]["count"] == 90 and record["data"]["channels"] == 3
     assert record["config"]["glo"]["epochs"] == 10 and record["precision"] in ("float32", "bfloat16")
 
+    assert "left out: 06_chairs_3d works on shapes" in capsys.readouterr().out
+
     # What one seed left is not taken for another's.
     assert pipeline.main([*arguments, "--only", "02", "--seed", "1", "--set", "image_size=32"]) == 1
     assert "made with other seed: run notebook 01_glo_embedding" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """A folder of 40 tables, a slab on a block, as .off files; one file is damaged."""
+    folder = tmp_path_factory.mktemp("tables")
+    random = np.random.default_rng(0)
+    for number in range(40):
+        slab, block = random.uniform((1, 1, 0.1), (2, 2, 0.4)), random.uniform((0.3, 0.3, 1), (0.6, 0.6, 2))
+        top = trimesh.creation.box(slab).apply_translation((0, 0, block[2] / 2))
+        (top + trimesh.creation.box(block)).export(folder / f"{number:02}.off")
+    (folder / "damaged.off").write_text("OFF 8 12 0\n1 2 3\n")
+    return folder
+
+
+def test_the_story_is_told_on_a_users_own_meshes(tables, tmp_path, capsys):
+    settings = {"glo_epochs": 2, "glo_batch_size": 8, "glo_voxel_channels": 16, "imle_epochs": 3, "imle_batch_size": 8}
+    settings |= {"rival_steps": 2, "check_quality": False}
+    options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    assert pipeline.main(["--dataset", f"meshes:{tables}", "--results", str(tmp_path), *options]) == 0, (
+        capsys.readouterr()
+    )
+    (run,) = tmp_path.iterdir()
+    assert [path.name for path in (run / "notebooks").iterdir()] == ["06_chairs_3d.ipynb"]
+    record = json.loads((run / "figures/06_glann_samples.json").read_text())
+    assert record["data"]["count"] + record["test_data"]["count"] == 40 and "damaged.off" in record["data"]["source"]
+    table = (run / "tables/06_scores.csv").read_text()
+    assert all(f"\n{name}," in table or f'\n"{name}"' in table for name in ("GLANN", "GLO, L1", "VAE, Bernoulli"))
+    assert Glann.load(run / "model.safetensors").sample(2).shape == (2, 32, 32, 32)
+    assert str(tables) not in (run / "notebooks/06_chairs_3d.ipynb").read_text()
