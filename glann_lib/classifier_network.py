@@ -1,11 +1,14 @@
-"""The network of `classifier`: small, quick on a processor, and at home at any image size."""
+"""The network of `classifier`, small, quick on a processor and at home at any image size; many images go in blocks."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 FEATURES = 128  # values an image
+BLOCK = 512  # images at once when nothing is trained
 
 
 class Classifier(nn.Module):
@@ -47,6 +50,32 @@ class Classifier(nn.Module):
         learns), and is nearer to a Gaussian, as the Frechet distance wants, than after the ReLU.
         """
         return self.body(2 * images - 1)
+
+
+def predict(network: Classifier, images: Tensor) -> Tensor:
+    """Class indices int64 [N], on the CPU, of images as for `in_blocks`: where the logits are largest."""
+    return in_blocks(network, lambda block: network(block).argmax(1), images)
+
+
+@torch.no_grad()
+def in_blocks(network: Classifier, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """`function` of images, uint8 or floats in [0, 1], some at a time on the network's device; joined on the CPU."""
+    device, rows = next(network.parameters()).device, []
+    for block in images.split(BLOCK):
+        block = block.to(device)
+        rows.append(function(block.float() / 255 if block.dtype == torch.uint8 else block).cpu())
+    return torch.cat(rows)
+
+
+def require_shape(images: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse images [N, C, S, S] whose (C, S, S) is not `shape`, that of the training images.
+
+    Raises:
+        ValueError: it is another, or there are not four dimensions.
+    """
+    if images.ndim != 4 or images.shape[1:] != shape:
+        known = " x ".join(map(str, shape))
+        raise ValueError(f"images are {list(images.shape)}: give [N, C, S, S] with C x S x S = {known}, as in training")
 
 
 def _convolution(channels: int, width: int) -> list[nn.Module]:

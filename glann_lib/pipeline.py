@@ -18,8 +18,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from glann_lib import arguments
-from glann_lib.arguments import ROOT, Plan
+from glann_lib import arguments, plans
+from glann_lib.arguments import ROOT
+from glann_lib.plans import Plan
 
 CELL_TIMEOUT = {"quick": 7200, "paper": None}  # s, for one cell; training as in the paper takes as long as it takes
 # In a process of its own: torch would take half a GiB here, where nothing is computed.
@@ -84,7 +85,7 @@ def run(plan: Plan) -> int:
     from glann_lib import execution, report
 
     device, started, folders = _device(plan.device), time.monotonic(), plan.folders()
-    shown = {dataset: arguments.shown(folder, Path.cwd()) for dataset, folder in folders.items()}
+    shown = {dataset: plans.shown(folder, Path.cwd()) for dataset, folder in folders.items()}
     with contextlib.chdir(ROOT), _sigterm_as_interrupt(), contextlib.ExitStack() as stack:
         for folder in folders.values():
             stack.enter_context(_held(folder))

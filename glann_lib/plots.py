@@ -14,13 +14,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 from numpy.typing import ArrayLike
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
-TEN_COLOURS = ListedColormap([*COLOURS, "#f0e442", "#7a3b00"])
 STYLE = {
     "figure.dpi": 110,
     "figure.facecolor": "white",
@@ -149,54 +147,6 @@ def plot_bars(values: Mapping[str, float], xlabel: str, title: str = "", ax: Axe
 
 
 @styled
-def plot_projection(
-    points: ArrayLike, labels: ArrayLike | None = None, class_names: Sequence[str] = (), title: str = ""
-) -> Figure:
-    """Points of a two-dimensional projection, coloured by label.
-
-    Args:
-        points: [N, 2].
-        labels: [N] from 0, or None: one colour.
-        class_names: names of the labels; empty: their numbers. Above 10 labels no colour is given.
-        title: above the axes.
-    """
-    points = np.asarray(points)
-    figure, ax = _axes(None, (5.6, 4.4))
-    known = [] if labels is None else sorted(set(np.asarray(labels).tolist()))
-    if 1 < len(known) <= 10:
-        for label in known:
-            rows = points[np.asarray(labels) == label]
-            name = class_names[label] if len(class_names) else str(label)
-            ax.scatter(*rows.T, s=5, color=TEN_COLOURS(label), label=name, linewidths=0)
-        ax.legend(markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))
-    else:
-        ax.scatter(*points.T, s=5, linewidths=0)
-    ax.set(title=title, xlabel="first principal direction", ylabel="second", aspect="equal")
-    return figure
-
-
-@styled
-def plot_covering(targets: ArrayLike, snapshots: Mapping[int, ArrayLike]) -> Figure:
-    """T learning to cover the latents: one panel an epoch, latents in grey, mapped noises in colour.
-
-    Args:
-        targets: projected latents [N, 2].
-        snapshots: epoch -> projected T(e) [M, 2].
-    """
-    targets = np.asarray(targets)
-    figure, axes = plt.subplots(
-        1, len(snapshots), figsize=(1.9 * len(snapshots), 2.2), sharex=True, sharey=True, layout="constrained"
-    )
-    for ax, (epoch, mapped) in zip(np.atleast_1d(axes), snapshots.items(), strict=True):
-        ax.scatter(*targets.T, s=2, color="#c8c8c8", linewidths=0, label="latents z", rasterized=True)
-        ax.scatter(*np.asarray(mapped).T, s=3, color=COLOURS[1], linewidths=0, label="T(e)", rasterized=True)
-        ax.set(title=f"epoch {epoch}", aspect="equal", xticks=[], yticks=[])
-    handles, names = ax.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2, markerscale=4)
-    return figure
-
-
-@styled
 def plot_neighbours(queries: ArrayLike, neighbours: Mapping[str, ArrayLike], title: str = "") -> Figure:
     """Each query image and, to its right, its nearest images under one or more distances.
 
@@ -222,31 +172,15 @@ def plot_neighbours(queries: ArrayLike, neighbours: Mapping[str, ArrayLike], tit
     return figure
 
 
-@styled
-def plot_architecture(noise: ArrayLike, latent: ArrayLike, image: ArrayLike) -> Figure:
-    """Fig. 1 with real values: a noise e, its latent z = T(e), the image G(z), and the arrows between them.
+def pixels(image: np.ndarray) -> np.ndarray:
+    """An image [C, H, W] as matplotlib draws it: [H, W] where it is grey, else [H, W, 3]."""
+    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
 
-    Args:
-        noise: [noise_dim].
-        latent: [latent_dim].
-        image: uint8 [C, H, W].
-    """
-    noise, latent, image = np.asarray(noise), np.asarray(latent), np.asarray(image)
-    figure, axes = plt.subplots(1, 5, figsize=(7.2, 2.2), width_ratios=[1.1, 1.5, 1.1, 1.5, 2], layout="constrained")
-    for ax, vector, name in ((axes[0], noise, "noise $e$"), (axes[2], latent, "latent $z = T(e)$")):
-        limit = np.abs(vector).max()
-        ax.imshow(vector.reshape(-1, 4), cmap="RdBu_r", vmin=-limit, vmax=limit)
-        ax.set_title(f"{name}\n[{len(vector)}]", loc="center")
-    for ax, name, note in ((axes[1], "$T$", "IMLE mapping\n(Eq. 4, 5)"), (axes[3], "$G$", "GLO generator\n(Eq. 3)")):
-        ax.annotate("", (1.0, 0.5), (0.0, 0.5), arrowprops={"arrowstyle": "-|>", "color": "#444444", "lw": 1.5})
-        ax.text(0.5, 0.56, name, ha="center", va="bottom", fontsize=16)
-        ax.text(0.5, 0.42, note, ha="center", va="top", fontsize=8, color="#444444")
-        ax.set(xlim=(0, 1), ylim=(0, 1))
-    axes[4].imshow(_pixels(image), **_colour_scale(image))
-    axes[4].set_title(f"image $I = G(z)$\n{list(image.shape)}", loc="center")
-    for ax in axes:
-        ax.axis("off")
-    return figure
+
+def colour_scale(image: np.ndarray) -> dict[str, Any]:
+    """What `imshow` needs beside `pixels`: none is smoothed, and grey runs from 0, black, to 255, white."""
+    scale = {"cmap": "gray", "vmin": 0, "vmax": 255} if len(image) == 1 else {}
+    return {"interpolation": "nearest", **scale}
 
 
 def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
@@ -269,16 +203,7 @@ def _tile(rows: Sequence[np.ndarray], columns: int) -> np.ndarray:
 
 
 def _show(ax: Axes, picture: np.ndarray) -> None:
-    ax.imshow(_pixels(picture), **_colour_scale(picture))
+    ax.imshow(pixels(picture), **colour_scale(picture))
     ax.set(xticks=[], yticks=[])
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
-
-
-def _pixels(image: np.ndarray) -> np.ndarray:
-    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-
-
-def _colour_scale(image: np.ndarray) -> dict[str, Any]:
-    scale = {"cmap": "gray", "vmin": 0, "vmax": 255} if len(image) == 1 else {}
-    return {"interpolation": "nearest", **scale}

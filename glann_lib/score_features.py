@@ -21,7 +21,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from glann_lib import classifier, features, inception, storage
-from glann_lib.classifier import ClassifierConfig
+from glann_lib.classifier_training import ClassifierConfig
 from glann_lib.image_data import ImageData, tensors_sha256
 
 EXTRACTORS = ("inception", "classifier", "random-vgg16")

@@ -64,3 +64,30 @@ def write_notebook():
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def on_shapes():
+    """The `parameters` cell of a notebook on shapes."""
+    return "dataset = 'made-chairs'\nprofile = 'quick'\nseed = 0\nresults_dir = 'results'\nposes = 1"
+
+
+@pytest.fixture(scope="session")
+def four(write_notebook, tmp_path_factory):
+    """A folder of four notebooks that are only looked at."""
+    folder = tmp_path_factory.mktemp("four")
+    write_notebook(folder / "00_overview.ipynb", title="00 · The whole story")
+    write_notebook(folder / "01_glo_embedding.ipynb", parameters="dataset = 'digits'\nglo_epochs = None  # passes")
+    write_notebook(folder / "02_imle_mapping.ipynb")
+    write_notebook(folder / "10_late.ipynb")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def both(write_notebook, on_shapes, tmp_path_factory):
+    """A folder of notebooks on images and on shapes that are only looked at."""
+    folder = tmp_path_factory.mktemp("both")
+    write_notebook(folder / "00_overview.ipynb")
+    write_notebook(folder / "03_sampling.ipynb", parameters="dataset = 'digits'\nsamples = 5")
+    write_notebook(folder / "06_chairs_3d.ipynb", parameters=on_shapes)
+    return folder

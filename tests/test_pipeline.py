@@ -17,7 +17,6 @@ from glann_lib import arguments, catalogue, devices, execution, pipeline, storag
 
 ROOT = Path(__file__).resolve().parents[1]
 ASK_DEVICE = pipeline._device
-ON_SHAPES = "dataset = 'made-chairs'\nprofile = 'quick'\nseed = 0\nresults_dir = 'results'\nposes = 1"
 CHOOSE_SHAPES = "--dataset made-chairs, chairs or meshes:PATH"
 CHOOSE_IMAGES = "--dataset digits, mnist, fashion, cifar10, svhn, celeba or folder:PATH"
 COUNTING = "import time\nfor line in range(count):\n    print('line', line, flush=True)\n    time.sleep(0.7)"
@@ -33,27 +32,6 @@ def environment():
         yield
     os.environ.clear()
     os.environ.update(before)
-
-
-@pytest.fixture(scope="module")
-def four(write_notebook, tmp_path_factory):
-    """A folder of four notebooks that are only looked at."""
-    folder = tmp_path_factory.mktemp("four")
-    write_notebook(folder / "00_overview.ipynb", title="00 · The whole story")
-    write_notebook(folder / "01_glo_embedding.ipynb", parameters="dataset = 'digits'\nglo_epochs = None  # passes")
-    write_notebook(folder / "02_imle_mapping.ipynb")
-    write_notebook(folder / "10_late.ipynb")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def both(write_notebook, tmp_path_factory):
-    """A folder of notebooks on images and on shapes that are only looked at."""
-    folder = tmp_path_factory.mktemp("both")
-    write_notebook(folder / "00_overview.ipynb")
-    write_notebook(folder / "03_sampling.ipynb", parameters="dataset = 'digits'\nsamples = 5")
-    write_notebook(folder / "06_chairs_3d.ipynb", parameters=ON_SHAPES)
-    return folder
 
 
 class Clock(io.StringIO):
@@ -74,10 +52,6 @@ def run(argv, notebooks):
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = pipeline.main([str(argument) for argument in argv], Path(notebooks))
     return code, out, err.getvalue()
-
-
-def names(plan):
-    return [step.notebook.name for step in plan.steps]
 
 
 @pytest.mark.parametrize(
@@ -122,28 +96,6 @@ def test_wrong_argument_is_one_line_and_exit_code_2(argv, said, four):
 
 
 @pytest.mark.parametrize(
-    ("argv", "expected"),
-    [
-        ([], ["00_overview", "01_glo_embedding", "02_imle_mapping", "10_late"]),
-        (["--only", "1"], ["01_glo_embedding"]),
-        (["--only", "10", "00", "0"], ["00_overview", "10_late"]),
-        (["--only", "imle_mapping", "notebooks/01_glo_embedding.ipynb"], ["01_glo_embedding", "02_imle_mapping"]),
-        (["--from", "02"], ["02_imle_mapping", "10_late"]),
-    ],
-)
-def test_selection(argv, expected, four):
-    assert names(arguments.make_plan(argv, four)) == expected
-
-
-def test_each_notebook_gets_the_parameters_that_it_declares(four):
-    argv = ["--seed", "7", "--set", "count=5", "--set", "glo_epochs=1e-3", "--profile", "paper"]
-    steps = {step.notebook.name: step.parameters for step in arguments.make_plan(argv, four).steps}
-    common = {"dataset": "digits", "profile": "paper", "seed": 7, "device": "auto", "results_dir": "results"}
-    assert steps["00_overview"] == common | {"count": 5}
-    assert steps["01_glo_embedding"] == {"dataset": "digits", "glo_epochs": 1e-3}
-
-
-@pytest.mark.parametrize(
     ("text", "value"),
     [
         ("60", 60),
@@ -170,55 +122,6 @@ def test_paths_are_planned_relative_to_the_repository(four, tmp_path, monkeypatc
     assert (ROOT / dataset.removeprefix("folder:")).resolve() == tmp_path / "My Photos"
 
 
-def test_a_dry_run_names_the_folder_that_the_library_uses(four, tmp_path, monkeypatch):
-    (tmp_path / "Some Where").mkdir()
-    monkeypatch.chdir(tmp_path)
-    argv = ["--dataset", "folder:Some Where", "--results", "out"]
-    (folder,) = arguments.make_plan(argv, four).folders().values()
-    assert run([*argv, "--dry-run"], four)[1].getvalue().splitlines()[-1].endswith(f" out/{folder.name}")
-
-
-def datasets(plan):
-    return {step.notebook.number: step.dataset for step in plan.steps}
-
-
-@pytest.mark.parametrize(
-    ("argv", "expected"),
-    [
-        ([], {"00": "digits", "03": "digits", "06": "made-chairs"}),
-        (["--only", "06"], {"06": "made-chairs"}),
-        (["--only", "03", "06"], {"03": "digits", "06": "made-chairs"}),
-        (["--from", "03"], {"03": "digits", "06": "made-chairs"}),
-        (["--from", "06"], {"06": "made-chairs"}),
-        (["--dataset", "mnist"], {"00": "mnist", "03": "mnist"}),
-        (["--dataset", "chairs"], {"06": "chairs"}),
-        (["--dataset", "made-chairs"], {"06": "made-chairs"}),
-        (["--only", "03", "06", "--dataset", "chairs"], {"06": "chairs"}),
-    ],
-)
-def test_each_notebook_runs_on_data_of_its_kind(argv, expected, both):
-    plan = arguments.make_plan(argv, both)
-    assert datasets(plan) == expected
-    assert all(step.parameters["dataset"] == step.dataset for step in plan.steps)
-    assert list(plan.folders()) == list(dict.fromkeys(expected.values()))
-    for dataset, folder in plan.folders().items():
-        assert folder == ROOT / "results" / f"{dataset}-quick"
-
-
-@pytest.mark.parametrize(
-    ("argv", "said"),
-    [
-        ([], ()),
-        (["--only", "03", "--dataset", "mnist"], ()),
-        (["--dataset", "mnist"], (f"left out: 06_chairs_3d works on shapes ({CHOOSE_SHAPES})",)),
-        (["--dataset", "chairs"], (f"left out: notebooks 00 and 03 work on images ({CHOOSE_IMAGES})",)),
-        (["--from", "03", "--dataset", "chairs"], (f"left out: 03_sampling works on images ({CHOOSE_IMAGES})",)),
-    ],
-)
-def test_what_is_left_out_is_said_in_one_line(argv, said, both):
-    assert arguments.make_plan(argv, both).left_out == said
-
-
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -231,14 +134,6 @@ def test_what_is_left_out_is_said_in_one_line(argv, said, both):
 def test_what_suits_no_notebook_is_refused_in_one_line(argv, said, both):
     code, out, err = run(argv, both)
     assert code == 2 and out.getvalue() == "" and err.count("\n") == 1 and err.startswith(f"run_all.sh: {said}")
-
-
-def test_settings_reach_the_notebooks_of_either_kind_that_declare_them(both):
-    plan = arguments.make_plan(["--set", "poses=3", "--set", "samples=9", "--seed", "4", "--profile", "paper"], both)
-    steps = {step.notebook.number: step.parameters for step in plan.steps}
-    assert steps["03"] == {"dataset": "digits", "samples": 9}
-    common = {"dataset": "made-chairs", "profile": "paper", "seed": 4, "results_dir": "results"}
-    assert steps["06"] == common | {"poses": 3}
 
 
 @pytest.mark.parametrize("name", ["my chairs", "chairs.zip", "CHAIRS.NPZ"])
@@ -299,16 +194,6 @@ def test_list_shows_titles_parameters_and_comments(four):
     assert "glo_epochs = None   # passes" in out.getvalue()
 
 
-def test_list_shows_what_each_notebook_works_on_and_the_folders(both, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    text = run(["--list"], both)[1].getvalue()
-    assert "03_sampling: A title (works on images)" in text and "06_chairs_3d: A title (works on shapes)" in text
-    assert text.splitlines()[-1] == "results would go to results/digits-quick and results/made-chairs-quick"
-    lines = run(["--list", "--dataset", "mnist"], both)[1].getvalue().splitlines()
-    assert not any(line.startswith("06_chairs_3d") for line in lines)
-    assert lines[-2].startswith("left out: 06_chairs_3d") and lines[-1] == "results would go to results/mnist-quick"
-
-
 def test_dry_run_says_what_would_run_and_leaves_no_file(four, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = sorted(four.iterdir())
@@ -317,18 +202,6 @@ def test_dry_run_says_what_would_run_and_leaves_no_file(four, tmp_path, monkeypa
     assert code == 0 and not err and list(tmp_path.iterdir()) == [] and sorted(four.iterdir()) == before
     assert text.index("00_overview") < text.index("10_late") and "count = 9" in text
     assert text.splitlines()[-1] == "results would go to out/digits-quick"
-
-
-def test_dry_run_shows_both_data_sets_and_what_is_left_out(both, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    text = run(["--dry-run"], both)[1].getvalue()
-    assert text.index("dataset = 'digits'") < text.index("06_chairs_3d") < text.index("dataset = 'made-chairs'")
-    assert text.splitlines()[-1] == "results would go to results/digits-quick and results/made-chairs-quick"
-    lines = run(["--dry-run", "--dataset", "chairs"], both)[1].getvalue().splitlines()
-    assert (
-        lines[-2].startswith("left out: notebooks 00 and 03")
-        and lines[-1] == "results would go to results/chairs-quick"
-    )
 
 
 def test_a_notebook_without_parameters_cell_is_refused(write_notebook, tmp_path):
@@ -440,11 +313,11 @@ def test_a_mended_notebook_takes_the_failed_copy_away(failed, write_notebook):
 
 
 @pytest.fixture(scope="module")
-def two_kinds(write_notebook, tmp_path_factory):
+def two_kinds(write_notebook, on_shapes, tmp_path_factory):
     """A notebook on images, then one on shapes that fails: exit code, stdout, stderr, the folder of results."""
     folder = tmp_path_factory.mktemp("two")
     write_notebook(folder / "n" / "00_images.ipynb", "print(dataset, seed)")
-    write_notebook(folder / "n" / "06_shapes.ipynb", "print(dataset, seed)\nassert poses < 5", parameters=ON_SHAPES)
+    write_notebook(folder / "n" / "06_shapes.ipynb", "print(dataset, seed)\nassert poses < 5", parameters=on_shapes)
     code, out, err = run(["--results", folder / "out", "--seed", "41", "--set", "poses=4"], folder / "n")
     failing = run(["--results", folder / "out2", "--set", "poses=5"], folder / "n")
     return code, out.getvalue(), err, failing, folder
@@ -477,9 +350,9 @@ def test_all_reports_are_written_after_a_failure(two_kinds):
     assert "failed in its last run" in (out / "made-chairs-quick" / "report.html").read_text()
 
 
-def test_a_run_says_what_is_left_out(write_notebook, tmp_path):
+def test_a_run_says_what_is_left_out(write_notebook, on_shapes, tmp_path):
     write_notebook(tmp_path / "n" / "00_images.ipynb")
-    write_notebook(tmp_path / "n" / "06_shapes.ipynb", parameters=ON_SHAPES)
+    write_notebook(tmp_path / "n" / "06_shapes.ipynb", parameters=on_shapes)
     code, out, err = run(["--results", tmp_path / "out", "--dataset", "mnist"], tmp_path / "n")
     assert code == 0, err
     assert out.getvalue().splitlines()[2] == f"left out: 06_shapes works on shapes ({CHOOSE_SHAPES})"

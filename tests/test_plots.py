@@ -22,12 +22,9 @@ CALLS = {
     ),
     "plot_curves": lambda **options: plots.plot_curves({"a": ([1, 2], [3, 4])}, "epoch", "loss", **options),
     "plot_bars": lambda **options: plots.plot_bars({"GLANN": 1.0, "Gaussian": 3.0}, "distance", **options),
-    "plot_projection": lambda **options: plots.plot_projection(np.eye(5)[:, :2], [0, 1, 2, 0, 1], **options),
-    "plot_covering": lambda: plots.plot_covering(np.eye(4)[:, :2], {1: np.ones((3, 2)), 8: np.zeros((3, 2))}),
     "plot_neighbours": lambda **options: plots.plot_neighbours(
         pictures(2, 1, 8, 8), {"latent": pictures(2, 3, 1, 8, 8), "pixels": pictures(2, 5, 1, 8, 8)}, **options
     ),
-    "plot_architecture": lambda: plots.plot_architecture(np.arange(8.0), np.arange(16.0), pictures(1, 8, 8)),
 }
 
 
@@ -46,9 +43,7 @@ def test_a_plot_gives_a_figure_and_leaves_nothing_behind(name):
     figure.canvas.draw()
 
 
-@pytest.mark.parametrize(
-    "name", ["plot_images", "plot_strips", "plot_curves", "plot_bars", "plot_projection", "plot_neighbours"]
-)
+@pytest.mark.parametrize("name", ["plot_images", "plot_strips", "plot_curves", "plot_bars", "plot_neighbours"])
 def test_titles_stand_above(name):
     figure = CALLS[name](title="A claim in words")
     titles = [ax.get_title(loc) for ax in figure.axes for loc in ("left", "center")]
@@ -133,37 +128,6 @@ def test_bars_run_from_top_to_bottom_with_their_values():
     assert ax.yaxis_inverted() and ax.get_xlabel() == "Frechet distance (lower is better)"
 
 
-def test_a_projection_is_coloured_by_label():
-    points = np.random.default_rng(0).normal(size=(30, 2))
-    labels = np.arange(30) % 3
-    ax = plots.plot_projection(points, labels, class_names=("cat", "dog", "owl")).axes[0]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["cat", "dog", "owl"]
-    assert len(ax.collections) == 3
-    for label, dots in enumerate(ax.collections):
-        assert np.array_equal(dots.get_offsets(), points[labels == label])
-    assert len({tuple(dots.get_facecolor()[0]) for dots in ax.collections}) == 3
-    assert ax.get_aspect() == 1
-
-
-@pytest.mark.parametrize("labels", [None, np.zeros(30, int), np.arange(30)], ids=["none", "one", "thirty"])
-def test_a_projection_without_telling_labels_has_one_colour(labels):
-    points = np.random.default_rng(0).normal(size=(30, 2))
-    ax = plots.plot_projection(points, labels).axes[0]
-    assert len(ax.collections) == 1 and ax.get_legend() is None
-
-
-def test_covering_has_a_panel_an_epoch():
-    targets, mapped = np.random.default_rng(0).normal(size=(2, 20, 2))
-    snapshots = {1: mapped, 16: mapped / 2, 200: targets}
-    figure = plots.plot_covering(targets, snapshots)
-    assert [ax.get_title("left") or ax.get_title() for ax in figure.axes] == ["epoch 1", "epoch 16", "epoch 200"]
-    for ax, cloud in zip(figure.axes, snapshots.values(), strict=True):
-        grey, colour = ax.collections
-        assert np.array_equal(grey.get_offsets(), targets) and np.array_equal(colour.get_offsets(), cloud)
-    assert len({ax.get_xlim() for ax in figure.axes}) == 1  # comparable
-    assert len(plots.plot_covering(targets, {1: mapped}).axes) == 1
-
-
 def test_neighbours_stand_beside_their_query():
     queries, near = pictures(2, 3, 8, 8), pictures(2, 4, 3, 8, 8, seed=1)
     figure = plots.plot_neighbours(queries, {"latent": near, "pixels": near[:, :1]}, title="Neighbours")
@@ -175,12 +139,3 @@ def test_neighbours_stand_beside_their_query():
         assert np.array_equal(pictures_shown[0][:, :8].transpose(2, 0, 1), queries[r])
         for c in range(4):
             assert np.array_equal(pictures_shown[1][:, c * side : c * side + 8].transpose(2, 0, 1), near[r, c])
-
-
-def test_the_architecture_names_symbols_and_shapes():
-    figure = plots.plot_architecture(np.arange(32.0), np.arange(64.0), pictures(3, 8, 8))
-    words = " ".join(
-        text for ax in figure.axes for text in [ax.get_title(), ax.get_title("left"), *(t.get_text() for t in ax.texts)]
-    )
-    for part in ("$e$", "[32]", "z = T(e)", "[64]", "$T$", "$G$", "G(z)", "[3, 8, 8]"):
-        assert part in words, part

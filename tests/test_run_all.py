@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PLAIN_PYTHON = getattr(sys, "_base_executable", sys.executable)  # the one that .venv was made from
 TOOLS = ("bash", "cat", "cut", "dirname", "env", "flock", "grep", "mkdir", "rm", "tail")
 # All that installing needs.
-MODULES = ("__init__", "checks", "config", "storage", "report_tables", "runs", "catalogue", "arguments", "pipeline")
+MODULES = ("__init__", "checks", "config", "storage", "report_tables", "runs", "catalogue", "plans", "arguments")
+MODULES += ("pipeline",)
 ACTOR = """\
 #!/usr/bin/env bash
 echo "$*" | head -n 1 >>"$CALLS"

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from glann_lib import features, inception, score_features, storage
-from glann_lib.classifier import ClassifierConfig, fit_classifier
+from glann_lib.classifier import fit_classifier
+from glann_lib.classifier_training import ClassifierConfig
 from glann_lib.image_data import ImageData
 from glann_lib.score_features import EXTRACTORS, ScoreExtractor, available_extractors, make_score_extractor
 
@@ -148,8 +149,8 @@ def test_classifier_features_are_those_of_the_trained_network(tmp_path):
 def test_a_finished_classifier_is_taken_from_the_folder(tmp_path, monkeypatch):
     first = make_score_extractor("classifier", TRAIN, TEST, folder=tmp_path, config=TINY)
     found = first.features(IMAGES)
-    monkeypatch.setattr("glann_lib.classifier.ClassifierTraining.run_epoch", None)
-    monkeypatch.setattr("glann_lib.classifier.Classifier.features", None)
+    monkeypatch.setattr("glann_lib.classifier_training.ClassifierTraining.run_epoch", None)
+    monkeypatch.setattr("glann_lib.classifier_network.Classifier.features", None)
     again = make_score_extractor("classifier", TRAIN, TEST, folder=tmp_path, config=TINY)
     assert again.digest == first.digest and again.record == first.record
     assert np.array_equal(again.features(IMAGES), found)

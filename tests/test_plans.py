@@ -1,0 +1,138 @@
+"""Plans: which notebooks run on which data with which parameters, and how --list and --dry-run show it."""
+
+from pathlib import Path
+
+import pytest
+
+from glann_lib import arguments, plans
+
+ROOT = Path(__file__).resolve().parents[1]
+CHOOSE_SHAPES = "--dataset made-chairs, chairs or meshes:PATH"
+CHOOSE_IMAGES = "--dataset digits, mnist, fashion, cifar10, svhn, celeba or folder:PATH"
+
+
+@pytest.fixture(autouse=True)
+def results_lie_in_their_usual_place(monkeypatch):
+    monkeypatch.delenv("GLANN_RESULTS", raising=False)
+
+
+def printed(argv, notebooks):
+    """What a command line prints."""
+    return arguments.make_plan(argv, notebooks).text
+
+
+def names(plan):
+    return [step.notebook.name for step in plan.steps]
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], ["00_overview", "01_glo_embedding", "02_imle_mapping", "10_late"]),
+        (["--only", "1"], ["01_glo_embedding"]),
+        (["--only", "10", "00", "0"], ["00_overview", "10_late"]),
+        (["--only", "imle_mapping", "notebooks/01_glo_embedding.ipynb"], ["01_glo_embedding", "02_imle_mapping"]),
+        (["--from", "02"], ["02_imle_mapping", "10_late"]),
+    ],
+)
+def test_selection(argv, expected, four):
+    assert names(arguments.make_plan(argv, four)) == expected
+
+
+def test_each_notebook_gets_the_parameters_that_it_declares(four):
+    argv = ["--seed", "7", "--set", "count=5", "--set", "glo_epochs=1e-3", "--profile", "paper"]
+    steps = {step.notebook.name: step.parameters for step in arguments.make_plan(argv, four).steps}
+    common = {"dataset": "digits", "profile": "paper", "seed": 7, "device": "auto", "results_dir": "results"}
+    assert steps["00_overview"] == common | {"count": 5}
+    assert steps["01_glo_embedding"] == {"dataset": "digits", "glo_epochs": 1e-3}
+
+
+def test_a_dry_run_names_the_folder_that_the_library_uses(four, tmp_path, monkeypatch):
+    (tmp_path / "Some Where").mkdir()
+    monkeypatch.chdir(tmp_path)
+    argv = ["--dataset", "folder:Some Where", "--results", "out"]
+    (folder,) = arguments.make_plan(argv, four).folders().values()
+    assert printed([*argv, "--dry-run"], four).splitlines()[-1].endswith(f" out/{folder.name}")
+
+
+def datasets(plan):
+    return {step.notebook.number: step.dataset for step in plan.steps}
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], {"00": "digits", "03": "digits", "06": "made-chairs"}),
+        (["--only", "06"], {"06": "made-chairs"}),
+        (["--only", "03", "06"], {"03": "digits", "06": "made-chairs"}),
+        (["--from", "03"], {"03": "digits", "06": "made-chairs"}),
+        (["--from", "06"], {"06": "made-chairs"}),
+        (["--dataset", "mnist"], {"00": "mnist", "03": "mnist"}),
+        (["--dataset", "chairs"], {"06": "chairs"}),
+        (["--dataset", "made-chairs"], {"06": "made-chairs"}),
+        (["--only", "03", "06", "--dataset", "chairs"], {"06": "chairs"}),
+    ],
+)
+def test_each_notebook_runs_on_data_of_its_kind(argv, expected, both):
+    plan = arguments.make_plan(argv, both)
+    assert datasets(plan) == expected
+    assert all(step.parameters["dataset"] == step.dataset for step in plan.steps)
+    assert list(plan.folders()) == list(dict.fromkeys(expected.values()))
+    for dataset, folder in plan.folders().items():
+        assert folder == ROOT / "results" / f"{dataset}-quick"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], ()),
+        (["--only", "03", "--dataset", "mnist"], ()),
+        (["--dataset", "mnist"], (f"left out: 06_chairs_3d works on shapes ({CHOOSE_SHAPES})",)),
+        (["--dataset", "chairs"], (f"left out: notebooks 00 and 03 work on images ({CHOOSE_IMAGES})",)),
+        (["--from", "03", "--dataset", "chairs"], (f"left out: 03_sampling works on images ({CHOOSE_IMAGES})",)),
+    ],
+)
+def test_what_is_left_out_is_said_in_one_line(argv, said, both):
+    assert arguments.make_plan(argv, both).left_out == said
+
+
+def test_settings_reach_the_notebooks_of_either_kind_that_declare_them(both):
+    plan = arguments.make_plan(["--set", "poses=3", "--set", "samples=9", "--seed", "4", "--profile", "paper"], both)
+    steps = {step.notebook.number: step.parameters for step in plan.steps}
+    assert steps["03"] == {"dataset": "digits", "samples": 9}
+    common = {"dataset": "made-chairs", "profile": "paper", "seed": 4, "results_dir": "results"}
+    assert steps["06"] == common | {"poses": 3}
+
+
+def test_list_shows_what_each_notebook_works_on_and_the_folders(both, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = printed(["--list"], both)
+    assert "03_sampling: A title (works on images)" in text and "06_chairs_3d: A title (works on shapes)" in text
+    assert text.splitlines()[-1] == "results would go to results/digits-quick and results/made-chairs-quick"
+    lines = printed(["--list", "--dataset", "mnist"], both).splitlines()
+    assert not any(line.startswith("06_chairs_3d") for line in lines)
+    assert lines[-2].startswith("left out: 06_chairs_3d") and lines[-1] == "results would go to results/mnist-quick"
+
+
+def test_dry_run_shows_both_data_sets_and_what_is_left_out(both, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = printed(["--dry-run"], both)
+    assert text.index("dataset = 'digits'") < text.index("06_chairs_3d") < text.index("dataset = 'made-chairs'")
+    assert text.splitlines()[-1] == "results would go to results/digits-quick and results/made-chairs-quick"
+    lines = printed(["--dry-run", "--dataset", "chairs"], both).splitlines()
+    assert (
+        lines[-2].startswith("left out: notebooks 00 and 03")
+        and lines[-1] == "results would go to results/chairs-quick"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c", "d"], "a, b, c and d")]
+)
+def test_words_are_joined_as_in_a_sentence(words, sentence):
+    assert plans.joined(words, "and") == sentence
+
+
+def test_a_path_is_shown_whole_only_outside_the_persons_folder(tmp_path):
+    assert plans.shown(tmp_path / "b" / ".." / "out", tmp_path) == "out"
+    assert plans.shown(tmp_path / "out", tmp_path / "elsewhere") == str(tmp_path / "out")
