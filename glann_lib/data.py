@@ -20,8 +20,9 @@ import torch
 from torch.nn import functional
 
 from glann_lib import config, places, storage
+from glann_lib.data_files import DataFiles
 from glann_lib.image_data import SPLITS, ImageData, check_split, random_order
-from glann_lib.image_files import ImageFiles, list_images, read_images, resize
+from glann_lib.image_files import list_images, read_images, resize
 
 CACHE_FORMAT = 1  # raise it when the same files would be decoded to other pixels
 CELEBA_CROP = 160 / 178  # the centre 160 of 178 px of an aligned face (protocol of Lucic et al. 2018)
@@ -100,7 +101,7 @@ def _celeba(settings: config.DataConfig, split: str) -> ImageData:
         return _from_files(settings, split, list_images(archive), source, CELEBA_CROP, divide=True)
     data = _torchvision("celeba", "CelebA", split=split, target_type=[])
     folder = Path(data.root) / data.base_folder / "img_align_celeba"
-    files = ImageFiles(folder, tuple(data.filename), (folder.stat().st_mtime_ns,))
+    files = DataFiles(folder, tuple(data.filename), (folder.stat().st_mtime_ns,))
     return _from_files(settings, split, files, f"torchvision.datasets.CelebA; {crop}", CELEBA_CROP)
 
 
@@ -125,7 +126,7 @@ def _from_arrays(
 
 
 def _from_files(
-    settings: config.DataConfig, split: str, files: ImageFiles, source: str, crop: float = 1.0, divide: bool = False
+    settings: config.DataConfig, split: str, files: DataFiles, source: str, crop: float = 1.0, divide: bool = False
 ) -> ImageData:
     """Image files -> the subset and size asked for, in random order (archives are sorted by class).
 
@@ -150,7 +151,7 @@ def _from_files(
     return ImageData(images[part].clone(), labels, name, split, source + remark, class_names)
 
 
-def _decoded(files: ImageFiles, chosen: torch.Tensor, size: int, crop: float) -> tuple[torch.Tensor, torch.Tensor, str]:
+def _decoded(files: DataFiles, chosen: torch.Tensor, size: int, crop: float) -> tuple[torch.Tensor, torch.Tensor, str]:
     """The files at the indices `chosen` [N], from the cache where it holds them; a warning names those skipped.
 
     Returns:
@@ -168,7 +169,7 @@ def _decoded(files: ImageFiles, chosen: torch.Tensor, size: int, crop: float) ->
     return tensors["images"], tensors["readable"], remark
 
 
-def _read(files: ImageFiles, names: list[str], size: int, crop: float) -> dict[str, torch.Tensor]:
+def _read(files: DataFiles, names: list[str], size: int, crop: float) -> dict[str, torch.Tensor]:
     pictures = read_images(files, names, size, crop)
     return {"images": torch.from_numpy(pictures.images), "readable": torch.from_numpy(pictures.readable)}
 

@@ -6,54 +6,20 @@ with antialiasing. Files that cannot be read are left out and reported, never gu
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import warnings
-import zipfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from glann_lib.data_files import DataFiles, list_files
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 GREY_16_BIT = ("I", "I;16", "I;16L", "I;16B")
 GREY = ("1", "L", "LA", "La", *GREY_16_BIT)
-
-
-@dataclass(frozen=True)
-class ImageFiles:
-    """The image files of a directory or .zip, in sorted order; nothing is decoded yet."""
-
-    path: Path  # the directory or the .zip
-    names: tuple[str, ...]  # relative to the directory, or as stored in the .zip
-    stamp: tuple[Any, ...]  # sizes and times of change: differs when the files do
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Callable[[str], bytes]]:
-        """A function from a name to that file's bytes, which several threads may call."""
-        if self.path.is_dir():
-            yield lambda name: (self.path / name).read_bytes()
-        else:
-            with zipfile.ZipFile(self.path) as archive:
-                yield archive.read
-
-    def classes(self) -> tuple[np.ndarray | None, tuple[str, ...]]:
-        """Labels from sub-folders, where every image lies in one and there are at least two of them.
-
-        Returns:
-            int64 [N], each image's place in the sorted names of the parent folders, and those names; else None and ().
-        """
-        parents = [name.rpartition("/")[0] for name in self.names]
-        names = tuple(sorted({os.path.basename(parent) for parent in parents}))
-        if len(names) < 2 or os.path.commonpath(set(parents)) in parents:
-            return None, ()
-        index = {name: position for position, name in enumerate(names)}
-        return np.array([index[os.path.basename(parent)] for parent in parents]), names
 
 
 @dataclass(frozen=True)
@@ -64,7 +30,7 @@ class Pictures:
     readable: np.ndarray  # bool [N], which of the N files asked for those n are
 
 
-def list_images(path: Path) -> ImageFiles:
+def list_images(path: Path) -> DataFiles:
     """The image files in a directory (at any depth) or .zip; hidden ones and __MACOSX are left out.
 
     Raises:
@@ -73,20 +39,16 @@ def list_images(path: Path) -> ImageFiles:
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: name a directory or a .zip of images")
-    stat = path.stat()
-    if path.is_dir():
-        found = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-        names = sorted(filter(_is_image, found))
-        stamp = tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in map(found.get, names))
-    else:
-        names, stamp = sorted(filter(_is_image, _zip_names(path))), (stat.st_size, stat.st_mtime_ns)
-    if len(names) < 2:
-        held = f"one image only ({names[0]})" if names else f"no images ({', '.join(s[1:] for s in SUFFIXES)})"
+    files = list_files(path, SUFFIXES)
+    if len(files.names) < 2:
+        held = (
+            f"one image only ({files.names[0]})" if files.names else f"no images ({', '.join(s[1:] for s in SUFFIXES)})"
+        )
         raise ValueError(f"{path} holds {held}: put at least two there, better some hundreds")
-    return ImageFiles(path, tuple(names), stamp)
+    return files
 
 
-def read_images(files: ImageFiles, names: list[str], size: int, crop: float = 1.0) -> Pictures:
+def read_images(files: DataFiles, names: list[str], size: int, crop: float = 1.0) -> Pictures:
     """Decode some of the files, on all cores.
 
     Args:
@@ -154,17 +116,3 @@ def _plain(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert(mode)
-
-
-def _is_image(name: str) -> bool:
-    """Whether a file's name is an image's; neither it nor a folder above it is hidden."""
-    hidden = name.startswith((".", "__MACOSX/")) or "/." in name or "/__MACOSX/" in name
-    return name.lower().endswith(SUFFIXES) and not hidden
-
-
-def _zip_names(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is no .zip, or a damaged one ({error}): name a directory or a whole .zip") from None

@@ -6,41 +6,20 @@ is read.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import re
 import textwrap
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import trimesh
 
+from glann_lib.data_files import DataFiles, list_files
+
 SUFFIXES = (".off", ".obj", ".stl", ".ply")
 
 
-@dataclass(frozen=True)
-class MeshFiles:
-    """The mesh files of a directory or .zip, in sorted order; nothing is read yet."""
-
-    path: Path  # the directory or the .zip
-    names: tuple[str, ...]  # relative to the directory, or as stored in the .zip
-    stamp: tuple[Any, ...]  # sizes and times of change: differs when the files do
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Callable[[str], bytes]]:
-        """A function from a name to that file's bytes."""
-        if self.path.is_dir():
-            yield lambda name: (self.path / name).read_bytes()
-        else:
-            with zipfile.ZipFile(self.path) as archive:
-                yield archive.read
-
-
-def list_meshes(path: Path, within: str = "") -> MeshFiles:
+def list_meshes(path: Path, within: str = "") -> DataFiles:
     """The mesh files in a directory (at any depth) or .zip; hidden ones and __MACOSX are left out.
 
     Args:
@@ -50,16 +29,10 @@ def list_meshes(path: Path, within: str = "") -> MeshFiles:
     Raises:
         ValueError: it is neither a directory nor a whole .zip, or holds no meshes.
     """
-    if path.is_dir():
-        found = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-        names = sorted(name for name in found if name.startswith(within) and _is_mesh(name))
-        stamp = tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in map(found.get, names))
-    else:
-        names = sorted(name for name in _zip_names(path) if name.startswith(within) and _is_mesh(name))
-        stamp = (path.stat().st_size, path.stat().st_mtime_ns)
-    if not names:
+    files = list_files(path, SUFFIXES, within)
+    if not files.names:
         raise ValueError(f"{path / within} holds no meshes: put {_listed(SUFFIXES)} files there")
-    return MeshFiles(path, tuple(names), stamp)
+    return files
 
 
 def read_mesh(content: bytes, name: str) -> trimesh.Trimesh:
@@ -124,20 +97,6 @@ def _check_geometry(mesh: trimesh.Trimesh, name: str) -> None:
         extent = np.ptp(corners, axis=(0, 1)).max()
     if not 0 < extent < np.inf:
         raise ValueError(f"{name} has no extent that can be scaled: all its corners are one point, or too far apart")
-
-
-def _is_mesh(name: str) -> bool:
-    """Whether a file's name is a mesh's; neither it nor a folder above it is hidden."""
-    hidden = name.startswith((".", "__MACOSX/")) or "/." in name or "/__MACOSX/" in name
-    return name.lower().endswith(SUFFIXES) and not hidden
-
-
-def _zip_names(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is no .zip, or a damaged one ({error}): name a directory or a whole .zip") from None
 
 
 def _listed(suffixes: tuple[str, ...]) -> str:

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from glann_lib import config, meshes, places, storage
+from glann_lib.data_files import DataFiles
 from glann_lib.image_data import check_split, random_order
 from glann_lib.made_chairs import make_chairs
-from glann_lib.mesh_files import MeshFiles, list_meshes, read_mesh
+from glann_lib.mesh_files import list_meshes, read_mesh
 from glann_lib.shape_data import ShapeData, draw_models, split_models
 
 CACHE_FORMAT = 1  # raise it when the same meshes would become other voxels
@@ -94,7 +95,7 @@ def _own(settings: config.ShapeConfig, split: str) -> ShapeData:
 LOADERS = {"made-chairs": _made, "chairs": _chairs}
 
 
-def _divided(settings: config.ShapeConfig, split: str, files: MeshFiles, name: str, source: str) -> ShapeData:
+def _divided(settings: config.ShapeConfig, split: str, files: DataFiles, name: str, source: str) -> ShapeData:
     """Mesh files without a split of their own; both parts are read together, so that bad files leave neither empty."""
     order = random_order(len(files.names))
     train, test = (order[part[order]] for part in split_models(torch.arange(len(order))))
@@ -117,7 +118,7 @@ def _assembled(
 
 
 def _voxelised(
-    files: MeshFiles, numbers: torch.Tensor, settings: config.ShapeConfig
+    files: DataFiles, numbers: torch.Tensor, settings: config.ShapeConfig
 ) -> tuple[torch.Tensor, torch.Tensor, str]:
     """The files at the indices `numbers` [N], from the cache where it holds them; a warning names those skipped.
 
@@ -141,7 +142,7 @@ def _voxelised(
     return torch.from_numpy(voxels.view(bool)), tensors["readable"], remark
 
 
-def _read(files: MeshFiles, names: list[str], size: int, poses: int) -> dict[str, torch.Tensor]:
+def _read(files: DataFiles, names: list[str], size: int, poses: int) -> dict[str, torch.Tensor]:
     """What the cache keeps: the poses of a mesh packed to bits, uint8 [n, poses * S^3 / 8], and bool [N] and [n]."""
     packed, watertight, faults = [], [], {}
     with files.opened() as read:

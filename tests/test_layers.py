@@ -9,12 +9,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "glann_lib"
 FLOORS = (
     {"checks", "devices", "storage"},
-    {"config", "networks", "features", "neighbours", "metrics", "plots", "image_files", "image_data", "training"}
+    {"config", "networks", "features", "neighbours", "metrics", "plots", "data_files", "image_data", "training"}
     | {"report_style", "report_tables", "reported", "inception", "classifier_network"}
     | {"measures", "shape_metrics", "solids", "chair_designs"},
     {"runs", "losses", "precision_recall", "score_plots", "latent_plots", "classifier_training"}
     | {"rival_networks", "rival_config", "score_rows", "places", "catalogue"}
-    | {"mesh_files", "meshes", "chair_parts"},
+    | {"image_files", "mesh_files", "meshes", "chair_parts"},
     {"data", "shape_data", "sampling", "glo", "imle", "gan", "vae", "classifier", "report", "execution", "plans"}
     | {"shape_plots", "made_chairs"},
     {"shapes", "pixel_imle", "score_features", "shape_scores", "widgets", "arguments"},
