@@ -11,7 +11,6 @@ each of the two minimises, so here a game is a pair of losses, at most a penalty
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -22,9 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
-from torch.optim.swa_utils import update_bn
 
-from glann_lib import devices, storage, training
+from glann_lib import devices, training
+from glann_lib.generator_stage import GeneratorStage
 from glann_lib.networks import InfoGANGenerator, load_weights
 from glann_lib.rival_config import GANConfig
 from glann_lib.rival_networks import AutoencodingCritic, Critic
@@ -98,7 +97,7 @@ class GANEpoch:
     seconds: float
 
 
-class GAN:
+class GAN(GeneratorStage):
     """A GAN as a stage for `training.train`; an epoch is as many generator steps as batches fit into the images.
 
     Args:
@@ -113,14 +112,7 @@ class GAN:
     record_type = GANEpoch
 
     def __init__(self, images: Tensor, config: GANConfig, device: torch.device):
-        if len(images) < config.batch_size:
-            raise ValueError(f"{len(images)} images are fewer than a batch of {config.batch_size}: add images")
-        self.config, self.device, self.name = config, device, config.game
-        self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(images))
-        self.images = devices.place(images, device)
-        self.dtype = devices.resolve_precision(config.precision, device)
-        self.epoch_steps = len(images) // config.batch_size
-        self.epochs = math.ceil(config.steps / self.epoch_steps)
+        super().__init__(images, config, config.game, device)
         size, channels = images.shape[-1], images.shape[1]
         with devices.scoped_seed(config.seed, f"{self.name} weights"):
             self.generator = InfoGANGenerator(size, channels, config.latent_dim, "lucic", on_sphere=False).to(device)
@@ -136,19 +128,11 @@ class GAN:
 
     def run_epoch(self, epoch: int) -> GANEpoch:
         """Generator steps, each after its critic steps, on images in new orders."""
-        start, config = time.monotonic(), self.config
-        random = devices.seeded(config.seed, f"{self.name} epoch {epoch}")
-        noise_seed = devices.seeded(config.seed, f"{self.name} noise {epoch}").initial_seed()
-        self.random = torch.Generator(self.device).manual_seed(noise_seed)
+        start, (random, steps) = time.monotonic(), self._begin(epoch)
         self.generator.train(), self.critic.train()
-        steps = min(self.epoch_steps, config.steps - (epoch - 1) * self.epoch_steps)
-        orders = [torch.randperm(len(self.images), generator=random) for _ in range(config.critic_steps)]
+        orders = [torch.randperm(len(self.images), generator=random) for _ in range(self.config.critic_steps)]
         losses = torch.stack([self._step(batch) for batch in self._batches(orders)[:steps]])
-        training.check_finite(losses.sum(1), self.name, epoch, f"try a smaller lr (now {config.lr:g})")
-        training.check_weights(self.generator.parameters(), self.name, epoch, f"try a smaller lr (now {config.lr:g})")
-        if epoch == self.epochs:
-            # Samples are drawn in eval mode: BatchNorm's averages must be those of the weights as they are at the end.
-            update_bn([self._noise(1024) for _ in range(2)], self.generator)
+        self._end(epoch, losses)
         generator_loss, critic_loss = losses.mean(0).tolist()
         return GANEpoch(epoch, generator_loss, critic_loss, time.monotonic() - start)
 
@@ -163,14 +147,14 @@ class GAN:
         for rows in batches:
             critic_loss = self._critic_step(self.images[rows].to(self.device).float() / 255)
         with self._autocast():
-            scores = self.critic(self.generator(self._noise(self.config.batch_size)))
+            scores = self.critic(self.generator(self._prior(self.config.batch_size)))
         loss = self.game.generator(scores.float())
         self._descend("generator", loss)
         return torch.stack([loss.detach(), critic_loss])
 
     def _critic_step(self, real: Tensor) -> Tensor:
         with torch.no_grad(), self._autocast():
-            generated = self.generator(self._noise(len(real))).float()
+            generated = self.generator(self._prior(len(real))).float()
         with self._autocast():
             scores = self.critic(real).float(), self.critic(generated).float()
         loss = self.game.critic(*scores, self.balance)
@@ -191,10 +175,7 @@ class GAN:
         loss.backward(inputs=optimiser.param_groups[0]["params"])
         optimiser.step()
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-
-    def _noise(self, count: int) -> Tensor:
+    def _prior(self, count: int) -> Tensor:
         shape = (count, self.config.latent_dim)
         return 2 * torch.rand(shape, generator=self.random, device=self.device) - 1
 
@@ -219,10 +200,6 @@ class GAN:
             prefix = f"{training.RESUME}adam.{which}."
             own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
             training.restore_optimiser(optimiser, own)
-
-    def facts(self) -> dict[str, Any]:
-        """Settings and number format."""
-        return {"config": dataclasses.asdict(self.config), "precision": str(self.dtype).removeprefix("torch.")}
 
 
 def fit_gan(

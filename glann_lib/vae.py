@@ -9,8 +9,6 @@ the number of pixels (the "additional VAE experiments" of Sec. 4.1).
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +17,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import update_bn
 
-from glann_lib import devices, storage, training
+from glann_lib import devices, training
+from glann_lib.generator_stage import GeneratorStage
 from glann_lib.losses import make_loss, unit
 from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator
 from glann_lib.rival_config import VAEConfig
@@ -38,7 +36,7 @@ class VAEEpoch:
     seconds: float
 
 
-class VAE:
+class VAE(GeneratorStage):
     """A VAE as a stage for `training.train`.
 
     Args:
@@ -53,14 +51,7 @@ class VAE:
     record_type = VAEEpoch
 
     def __init__(self, images: Tensor, config: VAEConfig, device: torch.device):
-        if len(images) < config.batch_size:
-            raise ValueError(f"{len(images)} images are fewer than a batch of {config.batch_size}: add images")
-        self.config, self.device, self.name = config, device, f"vae-{config.likelihood}"
-        self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(images))
-        self.images = devices.place(images, device)
-        self.dtype = devices.resolve_precision(config.precision, device)
-        self.epoch_steps = len(images) // config.batch_size
-        self.epochs = math.ceil(config.steps / self.epoch_steps)
+        super().__init__(images, config, f"vae-{config.likelihood}", device)
         shape, width = images.shape[1:], config.voxel_channels
         with devices.scoped_seed(config.seed, f"{self.name} weights"):
             self.generator = make_generator(shape, config.latent_dim, "lucic", width, on_sphere=False).to(device)
@@ -75,21 +66,12 @@ class VAE:
 
     def run_epoch(self, epoch: int) -> VAEEpoch:
         """One pass over the images in a new order; the last, incomplete batch is left out."""
-        start, config = time.monotonic(), self.config
+        start, (random, steps) = time.monotonic(), self._begin(epoch)
         self.misfit = self.misfit or self._make_misfit()
-        random = devices.seeded(config.seed, f"{self.name} epoch {epoch}")
-        noise_seed = devices.seeded(config.seed, f"{self.name} noise {epoch}").initial_seed()
-        self.random = torch.Generator(self.device).manual_seed(noise_seed)
         self.generator.train(), self.encoder.train()
-        steps = min(self.epoch_steps, config.steps - (epoch - 1) * self.epoch_steps)
         order = torch.randperm(len(self.images), generator=random)
-        losses = torch.stack([self._step(rows) for rows in order.split(config.batch_size)[:steps]])
-        advice = f"try a smaller lr (now {config.lr:g})"
-        training.check_finite(losses.sum(1), self.name, epoch, advice)
-        training.check_weights(self.generator.parameters(), self.name, epoch, advice)
-        if epoch == self.epochs:
-            # Samples come from the prior, in eval mode: BatchNorm's averages must be the prior's, not the encoder's.
-            update_bn([self._normal(1024) for _ in range(2)], self.generator)
+        losses = torch.stack([self._step(rows) for rows in order.split(self.config.batch_size)[:steps]])
+        self._end(epoch, losses)
         bound, divergence = losses.mean(0).tolist()
         return VAEEpoch(epoch, bound, divergence, time.monotonic() - start)
 
@@ -104,9 +86,9 @@ class VAE:
     def _step(self, rows: Tensor) -> Tensor:
         """One step of Adam on both networks; returns the batch's mean bound and KL [2]."""
         images = unit(self.images[rows].to(self.device))
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with self._autocast():
             mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
-            codes = mean + (0.5 * log_variance).exp() * self._normal(len(rows))
+            codes = mean + (0.5 * log_variance).exp() * self._prior(len(rows))
             generated = self.generator(codes)
         misfit = self.misfit(generated.float(), images).mean()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
@@ -116,7 +98,7 @@ class VAE:
         self.optimiser.step()
         return torch.stack([loss.detach(), divergence.detach()])
 
-    def _normal(self, count: int) -> Tensor:
+    def _prior(self, count: int) -> Tensor:
         return torch.randn(count, self.config.latent_dim, generator=self.random, device=self.device)
 
     def state(self) -> dict[str, Tensor]:
@@ -132,10 +114,6 @@ class VAE:
         if any(name.startswith(training.RESUME) for name in state):  # else it is finished: G alone was kept
             load_weights(self.encoder, state, f"{training.RESUME}encoder.")
             training.restore_optimiser(self.optimiser, state)
-
-    def facts(self) -> dict[str, Any]:
-        """Settings and number format."""
-        return {"config": dataclasses.asdict(self.config), "precision": str(self.dtype).removeprefix("torch.")}
 
 
 def bernoulli_misfit(generated: Tensor, images: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from glann_lib import devices, gan, storage, training
+from glann_lib import devices, gan, generator_stage, storage, training
 from glann_lib.gan import GAMES, GAN, between, fit_gan, gradient_penalty, near_real
 from glann_lib.networks import InfoGANGenerator, load_weights
 from glann_lib.rival_config import make_gan_config
@@ -213,8 +213,8 @@ def prepared(game, **overrides):
     stage = stage_of(game, steps=100, **overrides)
     stage.run_epoch(1)
     stage.generator.train(), stage.critic.train()
-    noise = stage._noise(8)
-    stage._noise = lambda count: noise
+    noise = stage._prior(8)
+    stage._prior = lambda count: noise
     if game == "began":
         stage.balance.fill_(0.5)
     return stage, stage.images[:8].float() / 255
@@ -227,7 +227,7 @@ def test_a_step_of_the_critic_lowers_its_loss(narrow, game):
 
     def loss():
         with torch.no_grad():
-            generated = stage.generator(stage._noise(8))
+            generated = stage.generator(stage._prior(8))
         random = torch.Generator().manual_seed(7)
         penalty = stage.game.penalty(stage.critic, real, generated, random) if stage.game.penalty else 0
         return (
@@ -250,7 +250,7 @@ def test_a_step_of_the_generator_pleases_the_critic(narrow, game):
 
     def score():
         with torch.no_grad():
-            return stage.critic(stage.generator(stage._noise(8))).mean().item()
+            return stage.critic(stage.generator(stage._prior(8))).mean().item()
 
     before, weights = score(), [p.detach().clone() for p in stage.critic.parameters()]
     for _ in range(3):
@@ -317,7 +317,7 @@ def test_an_epoch_shows_every_image_once_to_each_of_the_critics_steps(narrow):
 def test_the_noise_is_uniform_from_minus_1_to_1(narrow):
     stage = stage_of()
     stage.run_epoch(1)
-    noise = stage._noise(5000)
+    noise = stage._prior(5000)
     assert noise.shape == (5000, 8) and noise.min() >= -1 and noise.max() <= 1
     assert noise.mean().abs() < 0.01 and abs(noise.var() - 1 / 3) < 0.01
 
@@ -401,8 +401,8 @@ def test_a_game_comes_near_the_images(narrow):
 
 def few_for_the_averages(monkeypatch):
     """BatchNorm's last averages from 16 noises in place of thousands: seconds, with the real generator."""
-    real = gan.update_bn
-    monkeypatch.setattr(gan, "update_bn", lambda batches, network: real([batches[0][:16]], network))
+    real = generator_stage.update_bn
+    monkeypatch.setattr(generator_stage, "update_bn", lambda batches, network: real([batches[0][:16]], network))
 
 
 @pytest.mark.parametrize("game", ["ns-gan", "began", "wgan-gp"])
@@ -415,7 +415,7 @@ def test_the_real_networks_play(game, monkeypatch):
     assert type(generator) is InfoGANGenerator and not generator.on_sphere
     assert all(not torch.equal(value, first[name]) for name, value in generator.state_dict().items())
     with torch.no_grad():
-        assert generator.eval()(stage._noise(3)).shape == (3, 1, 28, 28)
+        assert generator.eval()(stage._prior(3)).shape == (3, 1, 28, 28)
 
 
 @pytest.fixture

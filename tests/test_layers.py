@@ -15,9 +15,9 @@ FLOORS = (
     {"runs", "losses", "precision_recall", "score_plots", "latent_plots", "classifier_training"}
     | {"rival_networks", "rival_config", "score_rows", "places", "catalogue"}
     | {"image_files", "mesh_files", "meshes", "chair_parts"},
-    {"data", "shape_data", "sampling", "glo", "imle", "gan", "vae", "classifier", "report", "execution", "plans"}
+    {"data", "shape_data", "sampling", "glo", "imle", "generator_stage", "classifier", "report", "execution", "plans"}
     | {"shape_plots", "made_chairs"},
-    {"shapes", "pixel_imle", "score_features", "shape_scores", "widgets", "arguments"},
+    {"shapes", "gan", "vae", "pixel_imle", "score_features", "shape_scores", "widgets", "arguments"},
     {"rivals", "evaluate", "score_tables", "training_data", "pipeline"},
     {"comparison", "model"},
 )

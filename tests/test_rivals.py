@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from glann_lib import devices, gan, rivals, sampling, vae
+from glann_lib import devices, generator_stage, rivals, sampling
 from glann_lib.config import make_config
 from glann_lib.gan import GAN
 from glann_lib.glo import GLO, load_embedding
@@ -34,7 +34,7 @@ def small_config(dataset="digits", profile="quick", **overrides):
 @pytest.fixture(scope="module", autouse=True)
 def quick():
     """Batches of 8, one step of the critic, few noises for BatchNorm's last averages, one thread."""
-    update_bn = gan.update_bn
+    update_bn = generator_stage.update_bn
 
     def few(batches, network):
         update_bn([batch[:16] for batch in batches[:1]], network)
@@ -47,8 +47,7 @@ def quick():
 
     with pytest.MonkeyPatch.context() as patch, devices.single_thread():
         patch.setenv("GLANN_PROGRESS", "lines")
-        patch.setattr(gan, "update_bn", few)
-        patch.setattr(vae, "update_bn", few)
+        patch.setattr(generator_stage, "update_bn", few)
         patch.setattr(rivals, "make_gan_config", small_gan)
         patch.setattr(rivals, "make_vae_config", small_vae)
         yield

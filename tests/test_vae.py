@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
-from glann_lib import devices, networks, rival_networks, storage, training, vae
+from glann_lib import devices, generator_stage, networks, rival_networks, storage, training
 from glann_lib.losses import make_loss
 from glann_lib.networks import InfoGANGenerator, load_weights
 from glann_lib.rival_config import LIKELIHOODS, make_vae_config
@@ -96,7 +96,7 @@ def known(likelihood, noise=0.0, **overrides):
     stage = VAE(pictures(), settings(likelihood, **overrides), CPU)
     numbers = torch.randn(8, 2 * CODE, generator=torch.Generator().manual_seed(3))
     stage.encoder, stage.misfit = KnownEncoder(numbers), stage._make_misfit()
-    stage._normal = lambda count: torch.full((count, CODE), noise)
+    stage._prior = lambda count: torch.full((count, CODE), noise)
     return stage, *numbers.chunk(2, dim=1)
 
 
@@ -173,8 +173,8 @@ def test_the_bound_falls(narrow):
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_each_likelihood_trains_the_real_networks(likelihood, monkeypatch):
-    real = vae.update_bn  # thousands of noises take seconds
-    monkeypatch.setattr(vae, "update_bn", lambda batches, network: real([batches[0][:16]], network))
+    real = generator_stage.update_bn  # thousands of noises take seconds
+    monkeypatch.setattr(generator_stage, "update_bn", lambda batches, network: real([batches[0][:16]], network))
     stage = VAE(pictures(8), settings(likelihood, steps=2), CPU)
     before = [p.detach().clone() for network in (stage.generator, stage.encoder) for p in network.parameters()]
     history = list(training.train(stage))
