@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import textwrap
-import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import torch
 from torch.nn import functional
 
 from glann_lib import config, places, storage
-from glann_lib.data_files import DataFiles
+from glann_lib.data_files import DataFiles, remark_on_skipped
 from glann_lib.image_data import SPLITS, ImageData, check_split, random_order
 from glann_lib.image_files import list_images, read_images, resize
 
@@ -160,12 +159,7 @@ def _decoded(files: DataFiles, chosen: torch.Tensor, size: int, crop: float) -> 
     names = [files.names[index] for index in chosen.tolist()]
     key = storage.digest(CACHE_FORMAT, str(files.path.resolve()), files.stamp, names, size, crop)
     tensors = places.cached(key, lambda: _read(files, names, size, crop))
-    skipped = [name for name, readable in zip(names, tensors["readable"].tolist(), strict=True) if not readable]
-    remark = ""
-    if skipped:
-        first = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-        remark = f"; {len(skipped)} unreadable of {len(names)} image files skipped ({first})"
-        warnings.warn(files.path.name + remark, stacklevel=2)
+    remark = remark_on_skipped(files, names, tensors["readable"].tolist(), "image")
     return tensors["images"], tensors["readable"], remark
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -71,6 +72,24 @@ def list_files(path: Path, suffixes: tuple[str, ...], within: str = "") -> DataF
         names, stat = sorted(filter(wanted, _zip_names(path))), path.stat()
         stamp = (stat.st_size, stat.st_mtime_ns)
     return DataFiles(path, tuple(names), stamp)
+
+
+def remark_on_skipped(files: DataFiles, names: list[str], readable: list[bool], kind: str) -> str:
+    """A piece of a sentence on files that could not be read, given as a warning, too; "" where there are none.
+
+    Args:
+        files: where they lie.
+        names: N names that were to be read.
+        readable: which of them were, [N].
+        kind: "image" or "mesh".
+    """
+    skipped = [name for name, there in zip(names, readable, strict=True) if not there]
+    if not skipped:
+        return ""
+    first = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
+    remark = f"; {len(skipped)} unreadable of {len(names)} {kind} files skipped ({first})"
+    warnings.warn(files.path.name + remark, stacklevel=3)
+    return remark
 
 
 def _zip_names(path: Path) -> list[str]:

@@ -24,6 +24,10 @@ BORDER = 1e-6  # voxels; a sample this near to a voxel's border belongs to both 
 CHUNK = 2_000_000  # samples at once (about 0.3 GB)
 
 
+class EmptyShapeError(ValueError):
+    """No voxel of a field is solid, so that it has no surface."""
+
+
 def voxelise(mesh: trimesh.Trimesh, size: int, turn: float = 0.0) -> np.ndarray:
     """A mesh as a solid: the voxels that its surface passes through, and all that these enclose.
 
@@ -59,13 +63,14 @@ def surface(field: Any, level: float = 0.5) -> trimesh.Trimesh:
         A watertight mesh with outward normals; the cube is [0, 1]^3, with voxel i's centre at (i + 0.5) / S.
 
     Raises:
-        ValueError: another type, shape or range; no voxel reaches `level`.
+        ValueError: another type, shape or range; as EmptyShapeError: no voxel reaches `level`.
     """
     values = _to_unit(np.asarray(field))
     if not 0 < level < 1:
         raise ValueError(f"level is {level!r}: give a number above 0 and below 1")
     if not (values >= level).any():
-        raise ValueError(f"the shape is empty: none of its voxels reaches {level}; lower the level or draw another")
+        advice = "lower the level or draw another"
+        raise EmptyShapeError(f"the shape is empty: none of its voxels reaches {level}; {advice}")
     # Nothing lies nearer than half a step to where the surface is cut: a voxel right on it would give triangles without
     # an area, and voxels of 0 and 1 cut halfway leave open which diagonal neighbours hang together.
     step = 1e-3 * level

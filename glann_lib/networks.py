@@ -114,7 +114,7 @@ class VoxelGenerator(nn.Module):
         for layer in self.layers:
             if isinstance(layer, nn.ConvTranspose3d):
                 initialise(layer)
-        self.to(memory_format=torch.channels_last_3d)  # a third faster on processors
+        self.to(memory_format=torch.channels_last_3d)  # in float32 a quarter less time on processors
 
     def forward(self, z: Tensor) -> Tensor:
         """Occupancy in [0, 1], [N, S, S, S], of latents [N, latent_dim]; on the sphere their norms do not matter."""

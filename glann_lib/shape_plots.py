@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from trimesh.viewer.notebook import scene_to_notebook
 
-from glann_lib.meshes import surface
+from glann_lib.meshes import EmptyShapeError, surface
 from glann_lib.plots import plot_images, plot_strips
 
 AZIMUTH, ELEVATION = -140.0, 20.0  # degrees: a chair that faces -x is seen from its front right, from above
@@ -145,7 +145,7 @@ def _towards_viewer(azimuth: float, elevation: float) -> np.ndarray:
 def _mesh(field: np.ndarray) -> trimesh.Trimesh | None:
     try:
         return surface(field)
-    except ValueError:  # nothing is solid
+    except EmptyShapeError:
         return None
 
 

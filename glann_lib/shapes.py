@@ -7,14 +7,13 @@ or voxels. No model is in both splits. The same settings give the same voxels, b
 from __future__ import annotations
 
 import textwrap
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from glann_lib import config, meshes, places, storage
-from glann_lib.data_files import DataFiles
+from glann_lib.data_files import DataFiles, remark_on_skipped
 from glann_lib.image_data import check_split, random_order
 from glann_lib.made_chairs import make_chairs
 from glann_lib.mesh_files import list_meshes, read_mesh
@@ -128,12 +127,7 @@ def _voxelised(
     names, size = [files.names[number] for number in numbers.tolist()], settings.size
     key = storage.digest(CACHE_FORMAT, str(files.path.resolve()), files.stamp, names, size, settings.poses)
     tensors = places.cached(key, lambda: _read(files, names, size, settings.poses))
-    skipped = [name for name, readable in zip(names, tensors["readable"].tolist(), strict=True) if not readable]
-    remark = ""
-    if skipped:
-        first = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-        remark = f"; {len(skipped)} unreadable of {len(names)} mesh files skipped ({first})"
-        warnings.warn(files.path.name + remark, stacklevel=2)
+    remark = remark_on_skipped(files, names, tensors["readable"].tolist(), "mesh")
     watertight = tensors["watertight"]
     if not watertight.all():
         share = f"{int((~watertight).sum())} of {len(watertight)} meshes are not watertight"

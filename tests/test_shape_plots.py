@@ -70,6 +70,11 @@ def test_an_empty_shape_is_an_empty_picture():
     assert (render(np.zeros((1, SIZE, SIZE, SIZE), bool)) == 255).all()
 
 
+def test_what_is_no_shape_is_an_error_not_an_empty_picture():
+    with pytest.raises(ValueError, match="give bool, uint8, or floating point"):
+        render(np.full((1, SIZE, SIZE, SIZE), 7.0))
+
+
 def test_a_turntable_begins_at_the_fixed_view_and_keeps_the_light_with_the_viewer():
     frames = turntable(CUBE, frames=4, pixels=PIXELS)
     assert frames.shape == (4, 3, PIXELS, PIXELS)
