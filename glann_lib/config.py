@@ -16,10 +16,12 @@ from glann_lib.checks import require_choice, require_count, require_part, requir
 
 DATASETS = ("digits", "mnist", "fashion", "cifar10", "svhn", "celeba")  # images
 SHAPES = ("made-chairs", "chairs")  # voxels
+TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn")  # pairs of image domains, see domains.PAIRS
 PROFILES = ("quick", "paper")
 LOSSES = ("vgg16", "vgg19", "random-vgg16", "laplacian", "l1", "l2")
 FOLDER = "folder:"  # before the path of a person's own images
 MESHES = "meshes:"  # before the path of a person's own meshes
+CARS = "cars:"  # before the path of a person's own cars in two domains
 ARRAY = "array"  # images or voxels that the caller holds in memory
 
 
@@ -171,7 +173,9 @@ class Config:
 
 
 def kind_of(dataset: str) -> str:
-    """What a data set's name stands for: "images" or "shapes"."""
+    """What a data set's name stands for: "images", "shapes" or "translations" (pairs of image domains)."""
+    if dataset in TRANSLATIONS or dataset.startswith(CARS):
+        return "translations"
     return "shapes" if dataset in SHAPES or dataset.startswith(MESHES) else "images"
 
 

@@ -21,7 +21,7 @@ class ImageData:
     """One split of a data set, held in memory once.
 
     Raises:
-        ValueError: images or labels of another type or shape, or an unknown split.
+        ValueError: images, labels or azimuths of another type, shape or range, or an unknown split.
     """
 
     images: torch.Tensor  # uint8 [N, C, H, W], C is 1 or 3, 0 to 255
@@ -30,13 +30,16 @@ class ImageData:
     split: str = "train"  # a name in SPLITS
     source: str = "an array"  # where the images come from and what was done to them, in words
     class_names: tuple[str, ...] = ()  # by class index; empty where classes have none
+    azimuths: torch.Tensor | None = None  # float32 [N], degrees in [0, 360): the direction that each image shows
 
     def __post_init__(self) -> None:
-        images, labels = self.images, self.labels
+        images, labels, azimuths = self.images, self.labels, self.azimuths
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
             raise ValueError(f"images are {_kind(images)}: give uint8 [N, C, H, W] with C = 1 or 3 and N at least 1")
         if labels is not None and (labels.dtype != torch.int64 or labels.shape != images.shape[:1]):
             raise ValueError(f"labels are {_kind(labels)}: give int64 [{len(images)}], one label an image")
+        if azimuths is not None and not _are_directions(azimuths, len(images)):
+            raise ValueError(f"azimuths are {_kind(azimuths)}: give float32 [{len(images)}] in [0, 360), one an image")
         check_split(self.split)
 
     @classmethod
@@ -46,7 +49,7 @@ class ImageData:
         Args:
             images: uint8 in 0 to 255 or floating point in [0, 1]; [N, H, W], [N, C, H, W] or [N, H, W, C], C = 1 or 3.
             labels: integers [N] (an array, a tensor or a list), or None.
-            **fields: name, split, source, class_names.
+            **fields: name, split, source, class_names, azimuths.
 
         Raises:
             ValueError: another type, shape or range.
@@ -74,18 +77,23 @@ class ImageData:
         """At most `count` images, drawn without repetition, in random order; the same seed draws the same ones."""
         index = random_order(len(self), count, seed)
         labels = None if self.labels is None else self.labels[index]
-        return dataclasses.replace(self, images=self.images[index], labels=labels)
+        azimuths = None if self.azimuths is None else self.azimuths[index]
+        return dataclasses.replace(self, images=self.images[index], labels=labels, azimuths=azimuths)
 
     def describe(self) -> dict[str, Any]:
         """Plain values for the provenance record; no path of this machine stands in it."""
         count, channels, height, width = self.images.shape
         facts = {"name": self.name, "split": self.split, "count": count, "channels": channels, "size": [height, width]}
+        if self.azimuths is not None:
+            facts["azimuths"] = True
         return {**facts, "source": self.source, "sha256": self.sha256}
 
     @functools.cached_property
     def sha256(self) -> str:
-        """SHA-256 of the images' and labels' types, shapes and bytes, in hexadecimal."""
-        return tensors_sha256(self.images, self.labels)
+        """SHA-256, in hexadecimal, of types, shapes and bytes: of images, labels and, where there are any, azimuths."""
+        # Without azimuths nothing is added: such data keep the sums that were written down before there were any.
+        directions = () if self.azimuths is None else (self.azimuths,)
+        return tensors_sha256(self.images, self.labels, *directions)
 
 
 def random_order(count: int, limit: int | None = None, seed: int = 0) -> torch.Tensor:
@@ -131,6 +139,11 @@ def _to_uint8(pixels: np.ndarray) -> np.ndarray:
     if not (low >= 0 and high <= 1):  # also where one is NaN
         raise ValueError(f"images lie between {low:.3g} and {high:.3g}: give floating point in [0, 1], or uint8")
     return (pixels.astype(np.float32) * 255).round().astype(np.uint8)
+
+
+def _are_directions(azimuths: torch.Tensor, count: int) -> bool:
+    plain = azimuths.dtype == torch.float32 and azimuths.shape == (count,)
+    return plain and bool(((azimuths >= 0) & (azimuths < 360)).all())  # neither holds for NaN
 
 
 def _kind(values: torch.Tensor | None) -> str:

@@ -11,13 +11,15 @@ FLOORS = (
     {"checks", "devices", "storage"},
     {"config", "networks", "features", "neighbours", "metrics", "plots", "data_files", "image_data", "training"}
     | {"report_style", "report_tables", "reported", "inception", "classifier_network"}
-    | {"measures", "shape_metrics", "solids", "chair_designs"},
+    | {"measures", "shape_metrics", "solids", "chair_designs", "azimuths", "car_designs", "street_digits"}
+    | {"translation_network"},
     {"runs", "losses", "precision_recall", "score_plots", "latent_plots", "classifier_training"}
     | {"rival_networks", "rival_config", "score_rows", "places", "catalogue"}
-    | {"image_files", "mesh_files", "meshes", "chair_parts"},
+    | {"image_files", "mesh_files", "meshes", "chair_parts", "car_parts", "translation_config"},
     {"data", "shape_data", "sampling", "glo", "imle", "generator_stage", "classifier", "report", "execution", "plans"}
-    | {"shape_plots", "made_chairs"},
-    {"shapes", "gan", "vae", "pixel_imle", "score_features", "shape_scores", "widgets", "arguments"},
+    | {"shape_plots", "made_chairs", "made_cars", "car_files", "translation_losses"},
+    {"shapes", "gan", "vae", "pixel_imle", "score_features", "shape_scores", "widgets", "arguments"}
+    | {"domains", "nam", "translation_judges"},
     {"rivals", "evaluate", "score_tables", "training_data", "pipeline"},
     {"comparison", "model"},
 )
