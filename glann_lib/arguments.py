@@ -27,6 +27,7 @@ GO_ON, WRONG = 10, 2  # exit codes
 # A person's own files: the suffixes beside a folder, and what to name.
 OWN_FILES = {
     config.FOLDER: ((".zip",), "a folder of images or a .zip of them"),
+    config.CARS: ((".zip",), "a folder of two sub-folders of cars with azimuths.csv, or a .zip of it"),
     config.MESHES: ((".zip", ".npz"), "a folder of meshes, a .zip of them, or an .npz of voxels"),
 }
 
@@ -70,7 +71,9 @@ def make_plan(argv: Sequence[str], notebooks: Path = NOTEBOOKS) -> Plan:
         raise UsageError(_unknown_argument(parser, unknown))
     if options.test:
         if len(argv) > 1:
-            raise UsageError("--test takes no other option: it always tests everything, on digits and made-chairs")
+            raise UsageError(
+                "--test takes no other option: it always tests everything, on digits, made-chairs and embedded"
+            )
         return Plan(test=True)
     try:
         chosen = plans.select(catalogue.find_notebooks(notebooks), options.only, options.start)
@@ -133,6 +136,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _dataset(text: str) -> str:
+    pair = config.split_pair(text)
+    if pair:
+        return "-to-".join(map(_dataset_or_domain, pair))
     for prefix, (suffixes, wanted) in OWN_FILES.items():
         if text.startswith(prefix):
             path = Path(text.removeprefix(prefix)).expanduser()
@@ -141,10 +147,14 @@ def _dataset(text: str) -> str:
             if not path.is_dir() and path.suffix.lower() not in suffixes:
                 raise argparse.ArgumentTypeError(f"{text} is neither a folder nor a {' or '.join(suffixes)}")
             return prefix + _from_root(str(path))
-    if text in (*config.DATASETS, *config.SHAPES):
+    if text in (*config.DATASETS, *config.SHAPES, *config.TRANSLATIONS):
         return text
     hint = catalogue.suggestion(text, [name for names in plans.DATASETS.values() for name in names])
     raise argparse.ArgumentTypeError(f"unknown data set {text!r}: {hint}")
+
+
+def _dataset_or_domain(text: str) -> str:
+    return text if text in config.DOMAINS else _dataset(text)
 
 
 def _one_of(choices: tuple[str, ...]) -> Any:

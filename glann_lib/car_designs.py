@@ -1,4 +1,4 @@
-"""Designs of made cars: two families, and the lengths and colours that one car is made from.
+"""Designs of made cars: their families, and the lengths and colours that one car is made from.
 
 Car number i of a family is drawn by a random generator of its own, so it is the same whoever asks for it. A family's
 lengths are in parts of the car's length, or of what the comment says; a car's are in widths of the picture.
@@ -52,6 +52,12 @@ KINDS: dict[str, Kind] = {
         bonnet=(0.09, 0.16), boot=(0.028, 0.04), windscreen=(0.09, 0.15), rear_window=(0.005, 0.03),
         shoulder=(0.01, 0.016), wheel=(0.064, 0.082), windows=(3, 4), panelled=True,
         saturation=(0.1, 0.5), value=(0.72, 0.95),
+    ),
+    "hatchbacks": Kind(
+        width=(0.38, 0.45), height=(0.38, 0.44), belt=(0.52, 0.58), nose=(0.74, 0.84), tail=(0.97, 1.0),
+        bonnet=(0.26, 0.33), boot=(0.028, 0.05), windscreen=(0.12, 0.17), rear_window=(0.03, 0.08),
+        shoulder=(0.015, 0.035), wheel=(0.062, 0.072), windows=(2, 2, 3), panelled=False,
+        saturation=(0.65, 0.95), value=(0.6, 0.95),
     ),
 }  # fmt: skip
 FAMILIES = tuple(KINDS)

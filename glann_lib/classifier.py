@@ -49,6 +49,15 @@ class TrainedClassifier:
         require_shape(images, self.image_shape)
         return predict(self.network, images)
 
+    def probabilities(self, images: Tensor) -> Tensor:
+        """float32 [N, classes], on the CPU, a row sums to 1, of images as for `predict`.
+
+        Raises:
+            ValueError: as `predict`.
+        """
+        require_shape(images, self.image_shape)
+        return in_blocks(self.network, lambda block: self.network(block).softmax(1), images)
+
     def features(self, images: Tensor) -> Tensor:
         """float32 [N, 128], on the CPU, of images as for `predict`; see `Classifier.features`.
 

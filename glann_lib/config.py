@@ -9,6 +9,7 @@ check its arguments before anything is installed.
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,8 @@ from glann_lib.checks import require_choice, require_count, require_part, requir
 
 DATASETS = ("digits", "mnist", "fashion", "cifar10", "svhn", "celeba")  # images
 SHAPES = ("made-chairs", "chairs")  # voxels
-TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn")  # pairs of image domains, see domains.PAIRS
+DOMAINS = (*DATASETS, "street-digits", "street-mnist", "sedans", "vans", "hatchbacks")  # of translation, see domains
+TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn")  # some pairs of domains each, see domains.PAIRS
 PROFILES = ("quick", "paper")
 LOSSES = ("vgg16", "vgg19", "random-vgg16", "laplacian", "l1", "l2")
 FOLDER = "folder:"  # before the path of a person's own images
@@ -174,9 +176,16 @@ class Config:
 
 def kind_of(dataset: str) -> str:
     """What a data set's name stands for: "images", "shapes" or "translations" (pairs of image domains)."""
-    if dataset in TRANSLATIONS or dataset.startswith(CARS):
+    if dataset in TRANSLATIONS or dataset.startswith(CARS) or split_pair(dataset):
         return "translations"
     return "shapes" if dataset in SHAPES or dataset.startswith(MESHES) else "images"
+
+
+def split_pair(dataset: str) -> tuple[str, str] | None:
+    """Source and target of a translation's name, "digits-to-folder:my_photos"; None where it is no such name."""
+    places = (found.start() for found in re.finditer("-to-", dataset))
+    pairs = ((dataset[:place], dataset[place + len("-to-") :]) for place in places)
+    return next((pair for pair in pairs if all(d in DOMAINS or d.startswith(FOLDER) for d in pair)), None)
 
 
 def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, **overrides: Any) -> Config:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from glann_lib import devices, storage, training
 from glann_lib.config import GLOConfig
-from glann_lib.losses import ReconstructionLoss, TargetCache, make_loss, unit
+from glann_lib.losses import ReconstructionLoss, make_loss, targets_by_row
 from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator
 
 WATCHED = 10  # images whose reconstructions are kept at epochs 1, 2, 4, 8, ...
@@ -123,7 +123,7 @@ class GLO:
         batch = batch.to(self.device)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             generated = self.generator(self.latents[batch])
-        loss = self.loss.compare(generated.float(), self._targets(batch)).mean()
+        loss = self.loss.compare(generated.float(), self.targets(batch)).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
@@ -132,14 +132,7 @@ class GLO:
     def _make_loss(self) -> None:
         """The loss network, and what it sees of all images where that fits into the memory set aside for it."""
         self.loss = make_loss(self.config.loss, self.images.shape[-1], self.dtype).to(self.device)
-        fits = TargetCache.size(self.loss, self.images, self.device) <= self.config.cache_mib * 2**20
-        self.cache = TargetCache(self.loss, self.images, self.device) if fits else None
-
-    def _targets(self, batch: Tensor) -> list[Tensor]:
-        if self.cache is not None:
-            return self.cache[batch]
-        images = self.images[batch.to(self.images.device)].to(self.device)
-        return self.loss.targets(unit(images))
+        self.targets = targets_by_row(self.loss, self.images, self.device, self.config.cache_mib)
 
     def _new_optimiser(self) -> torch.optim.Adam:
         """Adam over all latents and G: rows that are not in the batch go on by their momentum (released code)."""

@@ -56,6 +56,13 @@ class ReconstructionLoss(nn.Module):
             return sum(MeanAbsoluteDifference.apply(a, b) for a, b in pairs)
         return sum((a - b).square().flatten(1).mean(1, dtype=torch.float32) for a, b in pairs)
 
+    @torch.no_grad()
+    def distances(self, generated: Tensor, targets: list[Tensor]) -> Tensor:
+        """The loss of every pair, float32 [N targets, M generated]: for small maps, as it compares them all."""
+        pairs = zip(targets, self.represent(generated), strict=True)
+        rows = ((a.flatten(1).float(), b.flatten(1).float()) for a, b in pairs)
+        return sum(torch.cdist(a, b, p=self.power).pow(self.power) / a.shape[1] for a, b in rows)
+
 
 class MeanAbsoluteDifference(torch.autograd.Function):
     """mean |a - b| of each row [N], in float32; the gradient goes to `a` alone.
@@ -114,6 +121,22 @@ class TargetCache:
         """Bytes that a cache of these images would take."""
         one = loss.targets(unit(images[:1].to(device)))
         return len(images) * sum(level.nbytes for level in one)
+
+
+def targets_by_row(
+    loss: ReconstructionLoss, images: Tensor, device: torch.device, cache_mib: int
+) -> Callable[[Tensor], list[Tensor]]:
+    """A function from row numbers [B] to the targets of those images.
+
+    Args:
+        loss: whose phi, on `device`.
+        images: uint8 [N, C, H, W], or voxels bool [N, S, S, S], wherever they are.
+        device: of the targets.
+        cache_mib: what phi shows of all images is kept where it takes no more than so many MiB.
+    """
+    if TargetCache.size(loss, images, device) <= cache_mib * 2**20:
+        return TargetCache(loss, images, device).__getitem__
+    return lambda rows: loss.targets(unit(images[rows.to(images.device)].to(device)))
 
 
 class PerceptualRepresentation(nn.Module):

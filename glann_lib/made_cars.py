@@ -1,4 +1,4 @@
-"""Pictures of cars, made by rule: two families whose azimuths are known, for translation from one to the other.
+"""Pictures of cars, made by rule: families whose azimuths are known, for translation from one to another.
 
 A car's number alone says what it is, at every size. It is seen from slightly above, without perspective; its patches
 are painted one over the other, four times as fine as the picture, and averaged.
@@ -30,7 +30,7 @@ def make_cars(family: str, first: int, count: int, size: int) -> tuple[np.ndarra
     counter-clockwise as seen from above. Azimuths are uniform, and drawn apart from all else about a car.
 
     Args:
-        family: "sedans" or "vans".
+        family: a name in FAMILIES.
         first: number of the first car, 0 or more.
         count: how many cars.
         size: pixels a side, 16 or more; more pixels show the same car finer.

@@ -1,7 +1,7 @@
 """What a reader has to know of every score before reading its number: name, unit, orientation, bounds, protocol, paper.
 
 `METRICS` are computed from features of images (`metrics`, `precision_recall`), `SHAPE_METRICS` from voxels
-(`shape_metrics`). Which network the features are of decides what a score may be called.
+(`shape_metrics`), `TRANSLATION_METRICS` by a judge of the target domain (`translation_judges`). Which network the features are of decides what a score may be called.
 """
 
 from __future__ import annotations
@@ -103,6 +103,26 @@ SHAPE_METRICS: dict[str, Metric] = {
     ),
 }  # fmt: skip
 
+TRANSLATION_METRICS: dict[str, Metric] = {
+    "accuracy": Metric(
+        "Accuracy", "part of 1", "higher", 0.0, 1.0,
+        "translations of unseen images in which a classifier of the target domain sees the source image's class",
+        "Hoshen and Wolf, ECCV 2018",
+    ),
+    "azimuth_median": Metric(
+        "Azimuth error, median", "degrees", "lower", 0.0, 180.0,
+        "between the source image's azimuth and the one that a network, trained on the target domain, sees in its "
+        "translation; the shorter way round", "in the manner of Hoshen and Wolf, ECCV 2018",
+    ),
+    "azimuth_mean": Metric(
+        "Azimuth error, mean", "degrees", "lower", 0.0, 180.0,
+        "as the median; a car turned round counts 180", "in the manner of Hoshen and Wolf, ECCV 2018",
+    ),
+    "turned": Metric(
+        "Turned", "part of 1", "lower", 0.0, 1.0, "translations that point more than 90 degrees away", "this project",
+    ),
+}  # fmt: skip
+
 
 def title(metric: str, extractor: str) -> str:
     """Words for axes and heads of tables: "FID", "Fréchet distance (classifier)", "MMD (Chamfer)".
@@ -110,8 +130,8 @@ def title(metric: str, extractor: str) -> str:
     Raises:
         ValueError: unknown metric.
     """
-    if metric in SHAPE_METRICS:
-        return SHAPE_METRICS[metric].name
+    if metric in SHAPE_METRICS | TRANSLATION_METRICS:
+        return (SHAPE_METRICS | TRANSLATION_METRICS)[metric].name
     return _inception_name(metric, extractor) or f"{METRICS[metric].name} ({extractor})"
 
 

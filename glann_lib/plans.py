@@ -15,7 +15,11 @@ from typing import Any
 from glann_lib import catalogue, config, runs
 
 # Every kind of data that a notebook may work on; the first name is taken where the person names none.
-DATASETS = {"images": (*config.DATASETS, "folder:PATH"), "shapes": (*config.SHAPES, "meshes:PATH")}
+DATASETS = {
+    "images": (*config.DATASETS, "folder:PATH"),
+    "shapes": (*config.SHAPES, "meshes:PATH"),
+    "translations": (*config.TRANSLATIONS, "cars:PATH", "SOURCE-to-TARGET"),
+}
 
 
 @dataclass(frozen=True)

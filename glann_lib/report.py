@@ -20,7 +20,14 @@ from glann_lib.report_style import PAGE, STYLE
 from glann_lib.report_tables import table_html
 
 NAMES = {"digits": "Handwritten digits", "mnist": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10"}
-NAMES |= {"svhn": "SVHN", "celeba": "CelebA", "made-chairs": "Made chairs", "chairs": "ModelNet chairs"}
+NAMES |= {"embedded": "Translation of made domains", "mnist-street": "MNIST and street MNIST"}
+NAMES |= {
+    "mnist-svhn": "MNIST and SVHN",
+    "svhn": "SVHN",
+    "celeba": "CelebA",
+    "made-chairs": "Made chairs",
+    "chairs": "ModelNet chairs",
+}
 PICTURES = (".png", ".gif")
 UNNUMBERED = "··"  # in place of a notebook's number, for files that carry none
 

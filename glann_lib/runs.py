@@ -41,14 +41,14 @@ def results_root(results_dir: str | Path = "results") -> Path:
 
 
 def run_name(dataset: str, profile: str) -> str:
-    """The run's folder name, "mnist-quick"; for "folder:PATH" and "meshes:PATH" with the path's last two parts."""
-    if dataset.startswith((config.FOLDER, config.MESHES)):
-        kind, _, written = dataset.partition(":")
-        # The path as written, not resolved: the name must not depend on the working folder.
-        path = Path(written)
-        words = "-".join([kind, *path.parts[-2:-1], path.name.removesuffix(".zip").removesuffix(".npz")])
-        dataset = re.sub(r"[\W_]+", "-", words.lower()).strip("-")  # letters of any script stay
-    return f"{dataset}-{profile}"
+    """The run's folder name, "mnist-quick"; of a path ("folder:PATH", "meshes:PATH") its last two parts."""
+    pair = config.split_pair(dataset)
+    return f"{task_name(*pair) if pair else _folder_name(dataset)}-{profile}"
+
+
+def task_name(source: str, target: str) -> str:
+    """The folder name of a translation, "mnist-to-svhn", from its domains."""
+    return f"{_folder_name(source)}-to-{_folder_name(target)}"
 
 
 def run_directory(dataset: str, profile: str, results_dir: str | Path = "results") -> Path:
@@ -181,6 +181,16 @@ def save_table(table: pd.DataFrame, path: Path, record: dict[str, Any]) -> Path:
     storage.write_text(_beside(path, ".tex"), report_tables.latex(table))
     storage.write_json(_beside(path, ".json"), record)
     return _beside(path, ".csv")
+
+
+def _folder_name(dataset: str) -> str:
+    if not dataset.startswith((config.FOLDER, config.MESHES, config.CARS)):
+        return dataset
+    kind, _, written = dataset.partition(":")
+    # The path as written, not resolved: the name must not depend on the working folder.
+    path = Path(written)
+    words = "-".join([kind, *path.parts[-2:-1], path.name.removesuffix(".zip").removesuffix(".npz")])
+    return re.sub(r"[\W_]+", "-", words.lower()).strip("-")  # letters of any script stay
 
 
 def _amount(data: dict[str, Any]) -> str:

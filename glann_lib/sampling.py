@@ -160,16 +160,34 @@ def invert(
     device = candidates.device
     with torch.no_grad():
         pixels = torch.cat([render(rows).flatten(1) for rows in candidates.split(BLOCK)])
+    start = nearest_neighbours(unit(images.to(device)).flatten(1), pixels, k=restarts).index
+    return refine(render, candidates[start], images, loss, steps, lr)
+
+
+def refine(
+    render: Callable[[Tensor], Tensor],
+    start: Tensor,
+    images: Tensor,
+    loss: ReconstructionLoss,
+    steps: int = 200,
+    lr: float = 0.05,
+) -> Inversion:
+    """`invert` from starting codes that the caller has chosen.
+
+    Args:
+        start: [N, restarts, D], on the device of `loss`.
+        render, images, loss, steps, lr: as for `invert`; with 0 steps the best of the starting codes is taken.
+    """
+    device, (count, restarts) = start.device, start.shape[:2]
     wanted = unit(images.to(device))
-    start = nearest_neighbours(wanted.flatten(1), pixels, k=restarts).index
     found = [
-        _descend(render, candidates[rows.flatten()], target.repeat_interleave(restarts, 0), loss, steps, lr)
-        for rows, target in zip(start.split(16), wanted.split(16), strict=True)
+        _descend(render, codes.flatten(0, 1), target.repeat_interleave(restarts, 0), loss, steps, lr)
+        for codes, target in zip(start.split(16), wanted.split(16), strict=True)
     ]
-    codes = torch.cat([codes for codes, _ in found]).unflatten(0, (len(images), restarts))
-    values = torch.cat([values for _, values in found]).unflatten(0, (len(images), restarts))
+    codes = torch.cat([codes for codes, _ in found]).unflatten(0, (count, restarts))
+    values = torch.cat([values for _, values in found]).unflatten(0, (count, restarts))
     best = values.nan_to_num(nan=torch.inf).argmin(1)  # argmin takes NaN for the least
-    rows = torch.arange(len(images), device=device)
+    rows = torch.arange(count, device=device)
     codes, values = codes[rows, best], values[rows, best]
     with torch.no_grad():
         result = torch.cat([render(rows) for rows in codes.split(BLOCK)])
@@ -182,7 +200,7 @@ def _descend(
     """Codes after `steps` of Adam whose step size falls to zero, and their losses; each code for itself."""
     codes = start.clone().requires_grad_()
     optimiser = torch.optim.Adam([codes], lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps))
     wanted = loss.targets(target)
     for _ in range(steps):
         optimiser.zero_grad(set_to_none=True)

@@ -13,7 +13,7 @@ from glann_lib.reported import ADVERSARIAL, LABELS, reported
 
 Record = dict[str, Any]
 DASH = "\N{EN DASH}"  # there is no such number
-KINDS = ("adversarial", "non-adversarial", "floor")
+KINDS = ("adversarial", "non-adversarial", "baseline", "floor")
 BUDGETS = ("short", "equal", "long", "protocol", "own")
 ORDER = ("mm-gan", "ns-gan", "lsgan", "wgan", "wgan-gp", "dragan", "began", "vae", "vae-l1", "vae-perceptual")
 ORDER += ("imle-pixel", "glo-laplacian", "glo", "", "glann", "glann-places365")  # "": any other model

@@ -15,13 +15,14 @@ FLOORS = (
     | {"translation_network"},
     {"runs", "losses", "precision_recall", "score_plots", "latent_plots", "classifier_training"}
     | {"rival_networks", "rival_config", "score_rows", "places", "catalogue"}
-    | {"image_files", "mesh_files", "meshes", "chair_parts", "car_parts", "translation_config"},
+    | {"image_files", "mesh_files", "meshes", "chair_parts", "car_parts", "translation_config", "translation_plots"},
     {"data", "shape_data", "sampling", "glo", "imle", "generator_stage", "classifier", "report", "execution", "plans"}
     | {"shape_plots", "made_chairs", "made_cars", "car_files", "translation_losses"},
     {"shapes", "gan", "vae", "pixel_imle", "score_features", "shape_scores", "widgets", "arguments"}
-    | {"domains", "nam", "translation_judges"},
-    {"rivals", "evaluate", "score_tables", "training_data", "pipeline"},
-    {"comparison", "model"},
+    | {"domains", "translation_search", "translation_judges"},
+    {"rivals", "evaluate", "score_tables", "training_data", "pipeline", "nam"},
+    {"comparison", "model", "translate", "translation_tables"},
+    {"translation_task"},
 )
 
 
