@@ -17,7 +17,9 @@ from glann_lib.checks import require_choice, require_count, require_part, requir
 
 DATASETS = ("digits", "mnist", "fashion", "cifar10", "svhn", "celeba")  # images
 SHAPES = ("made-chairs", "chairs")  # voxels
-DOMAINS = (*DATASETS, "street-digits", "street-mnist", "sedans", "vans", "hatchbacks")  # of translation, see domains
+CAR_FAMILIES = ("sedans", "vans", "hatchbacks")  # made by rule
+DOMAINS = (*DATASETS, "street-digits", "street-mnist")  # of translation, see domains ...
+DOMAINS += (*CAR_FAMILIES, *(f"negative-{family}" for family in CAR_FAMILIES))  # ... and made_cars
 TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn")  # some pairs of domains each, see domains.PAIRS
 PROFILES = ("quick", "paper")
 LOSSES = ("vgg16", "vgg19", "random-vgg16", "laplacian", "l1", "l2")

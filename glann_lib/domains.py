@@ -2,7 +2,8 @@
 
 MNIST and SVHN are read as every data set is. Where SVHN is not at hand, handwritten digits are painted as on a street
 (`street_digits`), and cars are made by rule (`made_cars`): these are named as what they are. No digit stands in both
-domains of a pair: the source's are the even rows of the training split, the target's the odd ones.
+domains of a pair: the source's are every second one of the training split, the target's the others. Cars as
+photographic negatives keep a translation from being a search for the nearest pixels.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from glann_lib.street_digits import make_street_digits
 from glann_lib.translation_config import PairConfig
 
 PAIRS = {
-    "embedded": (("digits", "street-digits"), ("street-digits", "digits"), ("hatchbacks", "vans")),
+    "embedded": (("digits", "street-digits"), ("street-digits", "digits"), ("hatchbacks", "negative-vans")),
     "mnist-street": (("mnist", "street-mnist"), ("street-mnist", "mnist")),
     "mnist-svhn": (("mnist", "svhn"), ("svhn", "mnist")),
 }
-STREET = "street-"
+STREET, NEGATIVE = "street-", "negative-"
 COPIES = {"digits": 2, "mnist": 1}  # how often a handwritten digit is painted: there are few in the first
 MADE_CARS = {"train": (0, 5000), "test": (1_000_000, 1000)}  # number of the first car, and how many
 
@@ -76,7 +77,7 @@ def load_pair(settings: PairConfig, split: str) -> tuple[ImageData, ImageData]:
 def _loader(name: str) -> Callable[..., ImageData]:
     if name.startswith(CARS):
         return _own_cars
-    if name in FAMILIES:
+    if name.removeprefix(NEGATIVE) in FAMILIES:
         return _made_cars
     if name.removeprefix(STREET) in COPIES:
         return _handwritten
@@ -109,8 +110,11 @@ def _handwritten(name: str, split: str, size: int, limit: int | None, part: int 
 def _made_cars(name: str, split: str, size: int, limit: int | None, _: int | None) -> ImageData:
     first, count = MADE_CARS[split]
     count = min(count, limit or count)
-    images, azimuths = map(torch.from_numpy, make_cars(name, first, count, size))
-    source = f"{name} made by rule (glann_lib.made_cars), numbers {first:,} to {first + count - 1:,}"
+    family = name.removeprefix(NEGATIVE)
+    images, azimuths = map(torch.from_numpy, make_cars(family, first, count, size))
+    source = f"{family} made by rule (glann_lib.made_cars), numbers {first:,} to {first + count - 1:,}"
+    if name != family:
+        images, source = 255 - images, f"{source}, as photographic negatives"
     return ImageData(images, None, name, split, source, azimuths=azimuths)
 
 

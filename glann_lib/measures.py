@@ -1,7 +1,8 @@
 """What a reader has to know of every score before reading its number: name, unit, orientation, bounds, protocol, paper.
 
 `METRICS` are computed from features of images (`metrics`, `precision_recall`), `SHAPE_METRICS` from voxels
-(`shape_metrics`), `TRANSLATION_METRICS` by a judge of the target domain (`translation_judges`). Which network the features are of decides what a score may be called.
+(`shape_metrics`), `TRANSLATION_METRICS` by a judge of the target domain (`translation_judges`). Which network the
+features are of decides what a score may be called.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     min over T and all z_i of  sum_i  loss(T(G(z_i)), y_i)
 
 G draws the target domain and is frozen, y_i is a source image, and the mapping T leads back from target to source. The
-translation of y_i is G(z_i). A latent is found in one of three ways: free on the sphere (NAM), as T_IMLE(e) of a noise e,
-so that G sees only latents as GLANN samples them, or among the latents of the target's own training images, the memory.
+translation of y_i is G(z_i). A latent is found in one of three ways: free on the sphere (NAM); as T_IMLE(e) of a noise
+e, so that G sees only latents as GLANN samples them; or among the latents of the target's own training images, the memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from glann_lib.networks import load_weights
 from glann_lib.translation_config import UP_TO_COLOUR, NAMConfig
 from glann_lib.translation_losses import UpToColour, make_translation_loss
 from glann_lib.translation_network import TranslationNetwork
-from glann_lib.translation_search import Target, first_codes, nearest_in_memory
+from glann_lib.translation_search import Target, code_lr, first_codes, nearest_in_memory
 
 CACHE_MIB = 1536  # what the loss network sees of the source images is kept in memory where it takes no more
 
@@ -89,7 +89,7 @@ class NAM:
             self.codes = target.latents[:1].repeat(len(images), 1)
         else:
             self.codes = first_codes(len(images), target, config.search, config.seed).to(device).requires_grad_()
-            groups.append({"params": [self.codes], "lr": config.latent_lr})
+            groups.append({"params": [self.codes], "lr": code_lr(config.latent_lr, self.codes, config.search)})
         self.optimiser = torch.optim.Adam(groups, betas=(config.beta1, 0.999), fused=device.type != "mps")
 
     def run_epoch(self, epoch: int) -> NAMEpoch:

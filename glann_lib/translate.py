@@ -15,7 +15,7 @@ from torch import Tensor
 from glann_lib import devices, sampling
 from glann_lib.nam import Translator, require_pair
 from glann_lib.translation_losses import UpToColour, make_translation_loss
-from glann_lib.translation_search import first_codes, nearest_in_memory
+from glann_lib.translation_search import code_lr, first_codes, nearest_in_memory
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def translate(
         images: uint8 [N, C, S, S] of the source domain.
         restarts: starting codes an image: random ones, or for the search "memory" the nearest latents by the loss;
             None: the settings'.
-        steps: of Adam from each start; 0: the best start as it is; None: the settings'.
+        steps: of Adam from each start; 0: the best start as it is; None: the settings', and 0 for the search "memory".
 
     Raises:
         ValueError: images of another size or type than T's source domain.
@@ -56,12 +56,14 @@ def translate(
     device = next(network.parameters()).device
     loss = make_translation_loss(config.loss, images.shape[-1], devices.resolve_precision("auto", device)).to(device)
     start = _starts(translator, loss, images, config.restarts if restarts is None else restarts)
-    steps = config.test_steps if steps is None else steps
+    if steps is None:
+        steps = 0 if config.search == "memory" else config.test_steps
 
     def render(codes: Tensor) -> Tensor:
         return network(target.draw(codes, config.search))
 
-    found = sampling.refine(render, start.to(device), images, loss, steps, config.test_lr)
+    lr = code_lr(config.test_lr, start, config.search)
+    found = sampling.refine(render, start.to(device), images, loss, steps, lr)
     latents = sampling.run_blocks(target.mapper, found.codes) if config.search == "noise" else found.codes
     drawn = sampling.decode(target.generator, latents)
     return Translation(drawn, _explained(loss, found.images, images), found.loss, found.codes)

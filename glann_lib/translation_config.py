@@ -54,11 +54,11 @@ class NAMConfig:
     width: int = 32  # channels of T's finest scale (NAM)
     epochs: int = 51  # passes over the source images (NAM)
     batch_size: int = 128  # images (NAM)
-    latent_lr: float = 0.03  # Adam step of z or e (NAM); "memory" takes none
+    latent_lr: float = 0.03  # Adam step of z, of length 1 (NAM); of e, sqrt(d) long, sqrt(d) times that
     mapping_lr: float = 0.0009  # Adam step of T: 0.03 of the latents' (NAM)
     beta1: float = 0.5  # Adam's first moment
     restarts: int = 4  # starts from which an unseen image is translated; the best is kept (NAM: "several")
-    test_steps: int = 100  # of Adam, for an unseen image; 0: the best start as it is
+    test_steps: int = 100  # of Adam, for an unseen image; "memory" takes the best start as it is
     test_lr: float = 0.03  # Adam's first step then
     seed: int = 0
 
@@ -137,27 +137,28 @@ def _quick(source: str, target: str, seed: int) -> dict[str, Any]:
     small = "mnist" not in source + target and "svhn" not in source + target
     data = dataclasses.replace(
         parts["data"],
-        source_images=500 if small else 2000,
+        source_images=750 if small else 2000,
         target_images=1000 if small else 10_000,
         test_images=200 if small else 1000,
     )
     # The Laplacian pyramid reconstructs as well in a third of the time, and translation needs no more than that.
     glo = dataclasses.replace(parts["glo"], loss="laplacian", normalisation="batch", latent_lr=0.01)
-    epochs = 40 if small else 20
+    glo = dataclasses.replace(glo, epochs=30, decay_every=6, batch_size=64) if small else glo
+    glo = glo if small else dataclasses.replace(glo, epochs=20, decay_every=4)
     nam = dataclasses.replace(
         parts["nam"],
         search="memory",
         loss=UP_TO_COLOUR if target in GREY and source not in GREY else "l2",
-        width=8,  # a T that can do less has to be given what it can explain: at NAM's 32, free latents stay where they are
+        width=8,  # a T that can explain anything leaves the latents where they are: at NAM's 32 free ones hardly move
         epochs=15,
         batch_size=64,
         mapping_lr=0.002,
         restarts=2,
-        test_steps=20,
+        test_steps=40,
     )
     return parts | {
         "data": data,
-        "glo": dataclasses.replace(glo, epochs=epochs, decay_every=epochs // 5),
+        "glo": glo,
         "imle": dataclasses.replace(parts["imle"], epochs=200),
         "nam": nam,
     }

@@ -122,11 +122,11 @@ def make_judge(
     Args:
         source: the images that are to be translated, with their labels or azimuths.
         target, target_test: real images of the target domain to train it on, and others.
-        config: settings; None: the usual ones, for longer, as no class of a busy picture is learned in a minute.
+        config: settings; None: the usual ones, with more steps for few images.
         device: where to train.
         path: *.safetensors for checkpoints and the result.
     """
-    config = config or ClassifierConfig(steps=500)
+    config = config or ClassifierConfig(steps=300)
     sets = (source, target, target_test)
     if all(data.azimuths is not None for data in sets):
         labels = (azimuths.sectors(data.azimuths) for data in (target, target_test))

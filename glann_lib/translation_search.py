@@ -58,6 +58,11 @@ def first_codes(count: int, target: Target, search: str, seed: int, purpose: str
     return codes if search == "noise" else codes / codes.norm(dim=1, keepdim=True)
 
 
+def code_lr(lr: float, codes: Tensor, search: str) -> float:
+    """Adam's step for codes [..., D]: `lr` for latents of length 1, as a part of their length for noises."""
+    return lr * codes.shape[-1] ** 0.5 if search == "noise" else lr
+
+
 @torch.no_grad()
 def nearest_in_memory(
     network: nn.Module, loss: ReconstructionLoss | UpToColour, memory: Tensor, images: Tensor, k: int

@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from glann_lib.config import DATASETS, Config, DataConfig, GLOConfig, IMLEConfig, make_config
+from glann_lib.config import (
+    DATASETS,
+    DOMAINS,
+    SHAPES,
+    TRANSLATIONS,
+    Config,
+    DataConfig,
+    GLOConfig,
+    IMLEConfig,
+    kind_of,
+    make_config,
+    split_pair,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 GREY = ("digits", "mnist", "fashion")
@@ -149,3 +161,61 @@ def test_too_few_images_for_a_batch_are_refused_before_training():
     make_config("mnist").require_images(128)
     with pytest.raises(ValueError, match=r"100 training images are fewer than a batch.*imle_batch_size"):
         make_config("mnist", glo_batch_size=64).require_images(100)
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        ((*DATASETS, "folder:photos", "folder:walk-to-me", "folder:cars:old", "array"), "images"),
+        ((*SHAPES, "meshes:chairs.zip", "meshes:digits-to-mnist"), "shapes"),
+        ((*TRANSLATIONS, "cars:my_cars", "digits-to-street-digits", "folder:a-to-folder:b"), "translations"),
+        (("sedans-to-vans", "folder:walk-to-me-to-digits", "cars:digits-to-mnist"), "translations"),
+    ],
+)
+def test_a_name_tells_what_it_stands_for(names, kind):
+    assert {name: kind_of(name) for name in names} == dict.fromkeys(names, kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "pair"),
+    [
+        ("digits-to-street-digits", ("digits", "street-digits")),
+        ("street-digits-to-digits", ("street-digits", "digits")),
+        ("mnist-to-svhn", ("mnist", "svhn")),
+        ("folder:a-to-folder:b", ("folder:a", "folder:b")),
+        ("digits-to-folder:my_photos", ("digits", "folder:my_photos")),
+        ("folder:walk-to-me-to-digits", ("folder:walk-to-me", "digits")),
+        ("digits-to-folder:walk-to-me", ("digits", "folder:walk-to-me")),
+        ("folder:walk-to-me-to-folder:b", ("folder:walk-to-me", "folder:b")),
+    ],
+)
+def test_a_pair_is_two_domains_with_to_between_them(name, pair):
+    assert split_pair(name) == pair
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "digits",
+        "folder:walk-to-me",
+        "digits-to-nothing",
+        "nothing-to-digits",
+        "digits-to-",
+        "-to-digits",
+        "-to-",
+        "digits to mnist",
+        "made-chairs-to-chairs",
+        "digits-to-embedded",
+        "meshes:digits-to-mnist",
+        "cars:digits-to-mnist",
+        "digits-to-mnist-to-svhn",
+    ],
+)
+def test_other_names_are_no_pair(name):
+    assert split_pair(name) is None
+
+
+def test_every_two_domains_are_a_pair():
+    for source in DOMAINS:
+        for target in DOMAINS:
+            assert split_pair(f"{source}-to-{target}") == (source, target)

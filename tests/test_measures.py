@@ -2,7 +2,8 @@
 
 import pytest
 
-from glann_lib.measures import METRICS, SHAPE_METRICS, VOXELS, title
+from glann_lib.measures import METRICS, SHAPE_METRICS, TRANSLATION_METRICS, VOXELS, title
+from glann_lib.translation_judges import CLASSES, DIRECTIONS
 
 
 def test_only_inception_features_make_an_fid_or_a_kid():
@@ -19,6 +20,7 @@ def test_shapes_are_compared_as_they_are():
 def test_titles_tell_scores_and_extractors_apart():
     titles = [title(metric, extractor) for metric in METRICS for extractor in ("inception", "classifier")]
     titles += [title(metric, VOXELS) for metric in SHAPE_METRICS]
+    titles += [title(metric, CLASSES if metric == "accuracy" else DIRECTIONS) for metric in TRANSLATION_METRICS]
     assert len(set(titles)) == len(titles)
 
 
@@ -30,4 +32,19 @@ def test_an_unknown_metric_is_refused():
 def test_every_score_says_which_way_is_better_and_between_which_bounds():
     assert {metric.better for metric in METRICS.values()} == {"lower", "higher"}
     assert {metric.better for metric in SHAPE_METRICS.values()} == {"lower", "higher", "0.5"}
-    assert all(metric.low < metric.high for metric in (METRICS | SHAPE_METRICS).values())
+    assert all(metric.low < metric.high for metric in (METRICS | SHAPE_METRICS | TRANSLATION_METRICS).values())
+
+
+def test_scores_of_translations_are_named_without_their_judge():
+    assert title("accuracy", CLASSES) == "Accuracy"
+    assert title("azimuth_median", DIRECTIONS) == "Azimuth error, median"
+    assert {name for name, metric in TRANSLATION_METRICS.items() if metric.better == "higher"} == {"accuracy"}
+    degrees = {name: metric.high for name, metric in TRANSLATION_METRICS.items() if metric.unit == "degrees"}
+    assert degrees == {"azimuth_median": 180, "azimuth_mean": 180}
+    assert all(metric.low == 0 and metric.protocol and metric.source for metric in TRANSLATION_METRICS.values())
+
+
+def test_no_score_has_two_meanings():
+    assert len(METRICS | SHAPE_METRICS | TRANSLATION_METRICS) == sum(
+        map(len, (METRICS, SHAPE_METRICS, TRANSLATION_METRICS))
+    )

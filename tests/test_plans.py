@@ -9,6 +9,7 @@ from glann_lib import arguments, plans
 ROOT = Path(__file__).resolve().parents[1]
 CHOOSE_SHAPES = "--dataset made-chairs, chairs or meshes:PATH"
 CHOOSE_IMAGES = "--dataset digits, mnist, fashion, cifar10, svhn, celeba or folder:PATH"
+CHOOSE_PAIRS = "--dataset embedded, mnist-street, mnist-svhn, cars:PATH or SOURCE-to-TARGET"
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,16 @@ def test_a_dry_run_names_the_folder_that_the_library_uses(four, tmp_path, monkey
     argv = ["--dataset", "folder:Some Where", "--results", "out"]
     (folder,) = arguments.make_plan(argv, four).folders().values()
     assert printed([*argv, "--dry-run"], four).splitlines()[-1].endswith(f" out/{folder.name}")
+
+
+@pytest.fixture(scope="module")
+def three(write_notebook, on_shapes, tmp_path_factory):
+    """A folder of notebooks on all three kinds of data that are only looked at."""
+    folder = tmp_path_factory.mktemp("three")
+    write_notebook(folder / "00_overview.ipynb")
+    write_notebook(folder / "06_chairs_3d.ipynb", parameters=on_shapes)
+    write_notebook(folder / "07_nam_translation.ipynb", parameters="dataset = 'embedded'\nseeds = 1")
+    return folder
 
 
 def datasets(plan):
@@ -102,6 +113,69 @@ def test_settings_reach_the_notebooks_of_either_kind_that_declare_them(both):
     assert steps["03"] == {"dataset": "digits", "samples": 9}
     common = {"dataset": "made-chairs", "profile": "paper", "seed": 4, "results_dir": "results"}
     assert steps["06"] == common | {"poses": 3}
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], {"00": "digits", "06": "made-chairs", "07": "embedded"}),
+        (["--only", "07"], {"07": "embedded"}),
+        (["--from", "06"], {"06": "made-chairs", "07": "embedded"}),
+        (["--dataset", "mnist"], {"00": "mnist"}),
+        (["--dataset", "chairs"], {"06": "chairs"}),
+        (["--dataset", "embedded"], {"07": "embedded"}),
+        (["--dataset", "mnist-svhn"], {"07": "mnist-svhn"}),
+        (["--dataset", "street-digits-to-digits"], {"07": "street-digits-to-digits"}),
+        (["--only", "06", "07", "--dataset", "mnist-street"], {"07": "mnist-street"}),
+    ],
+)
+def test_translations_are_a_third_kind_of_data(argv, expected, three):
+    plan = arguments.make_plan(argv, three)
+    assert datasets(plan) == expected
+    assert all(step.parameters["dataset"] == step.dataset for step in plan.steps)
+    assert plan.folders() == {name: ROOT / "results" / f"{name}-quick" for name in expected.values()}
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], ()),
+        (["--only", "07", "--dataset", "embedded"], ()),
+        (
+            ["--only", "06", "07", "--dataset", "chairs"],
+            (f"left out: 07_nam_translation works on translations ({CHOOSE_PAIRS})",),
+        ),
+        (
+            ["--only", "06", "07", "--dataset", "embedded"],
+            (f"left out: 06_chairs_3d works on shapes ({CHOOSE_SHAPES})",),
+        ),
+        (
+            ["--only", "00", "07", "--dataset", "embedded"],
+            (f"left out: 00_overview works on images ({CHOOSE_IMAGES})",),
+        ),
+    ],
+)
+def test_a_notebook_on_translations_is_left_out_like_any_other(argv, said, three):
+    assert arguments.make_plan(argv, three).left_out == said
+
+
+def test_a_notebook_on_translations_alone_is_refused_for_other_data(three):
+    with pytest.raises(arguments.UsageError, match="07_nam_translation works on translations: --dataset embedded"):
+        arguments.make_plan(["--only", "07", "--dataset", "mnist"], three)
+
+
+def test_list_shows_what_works_on_translations(three, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    lines = printed(["--list"], three).splitlines()
+    assert "07_nam_translation: A title (works on translations)" in lines
+    folders = "results/digits-quick, results/made-chairs-quick and results/embedded-quick"
+    assert lines[-1] == f"results would go to {folders}"
+
+
+def test_the_help_names_every_kind_of_data_with_its_default(three):
+    text = " ".join(printed(["--help"], three).split())
+    for kind, names in plans.DATASETS.items():
+        assert f"{kind}: {plans.joined(names, 'or')} (default {names[0]})" in text
 
 
 def test_list_shows_what_each_notebook_works_on_and_the_folders(both, monkeypatch):

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from glann_lib.arguments import UsageError, make_plan
+from glann_lib.config import kind_of
+
 ROOT = Path(__file__).resolve().parents[1]
 PLAIN_PYTHON = getattr(sys, "_base_executable", sys.executable)  # the one that .venv was made from
 TOOLS = ("bash", "cat", "cut", "dirname", "env", "flock", "grep", "mkdir", "rm", "tail")
@@ -41,6 +44,7 @@ class Tree:
             shutil.copy(ROOT / name, self.root / name)
         write_notebook(self.root / "notebooks" / "00_overview.ipynb", title="The whole story")
         write_notebook(self.root / "notebooks" / "06_chairs_3d.ipynb", parameters="dataset = 'made-chairs'")
+        write_notebook(self.root / "notebooks" / "07_nam_translation.ipynb", parameters="dataset = 'embedded'")
         for tool in (*TOOLS, "head", "cp"):
             if place := shutil.which(tool):
                 (self.bin / tool).symlink_to(place)
@@ -99,6 +103,8 @@ def test_the_command_line_needs_the_standard_library_only():
         (["--dry-run", "--dataset", "mnist"], "my tree/results/mnist-quick"),
         (["--list"], "06_chairs_3d: A title (works on shapes)"),
         (["--dry-run", "--dataset", "made-chairs"], "my tree/results/made-chairs-quick"),
+        (["--list"], "07_nam_translation: A title (works on translations)"),
+        (["--dry-run", "--dataset", "mnist-to-svhn"], "my tree/results/mnist-to-svhn-quick"),
     ],
 )
 def test_questions_are_answered_before_anything_is_installed(ready, argv, said, tmp_path):
@@ -113,7 +119,10 @@ def test_questions_are_answered_before_anything_is_installed(ready, argv, said, 
         (["--datset"], "did you mean --dataset?"),
         (["--dataset", "folder:nowhere"], "folder:nowhere does not exist"),
         (["--dataset", "meshes:nowhere"], "meshes:nowhere does not exist"),
+        (["--dataset", "cars:nowhere"], "cars:nowhere does not exist"),
+        (["--dataset", "digits-to-nothing"], "unknown data set 'digits-to-nothing'"),
         (["--only", "6", "--dataset", "mnist"], "06_chairs_3d works on shapes: --dataset made-chairs"),
+        (["--only", "7", "--dataset", "mnist"], "07_nam_translation works on translations: --dataset embedded"),
         (["--only", "9"], "unknown notebook"),
     ],
 )
@@ -121,6 +130,81 @@ def test_wrong_arguments_are_refused_before_anything_is_installed(ready, argv, s
     done = ready.run(*argv)
     assert done.returncode == 2 and said in one_line(done) and done.stdout == ""
     assert not (ready.root / ".venv").exists()
+
+
+@pytest.mark.parametrize("dataset", ["embedded", "mnist-street", "mnist-svhn", "digits-to-street-digits"])
+def test_only_the_notebook_on_translations_runs_on_pairs(dataset):
+    plan = make_plan(["--dataset", dataset, "--set", "nam_epochs=3"])
+    (step,) = plan.steps
+    assert step.notebook.name == "07_nam_translation" and step.notebook.kind == "translations"
+    assert step.parameters == step.parameters | {"dataset": dataset, "nam_epochs": 3, "profile": "quick"}
+    left_out = " ".join(plan.left_out)
+    assert all(number in left_out for number in ("00", "01", "02", "03", "04", "05", "06")) and "07" not in left_out
+
+
+def test_other_data_leave_the_notebook_on_translations_out():
+    for dataset in ("digits", "made-chairs"):
+        plan = make_plan(["--dataset", dataset])
+        assert plan.steps and "07" not in {step.notebook.number for step in plan.steps}
+        assert "07" in " ".join(plan.left_out)
+    (last,) = (step for step in make_plan([]).steps if step.notebook.number == "07")
+    assert last.dataset == "embedded"
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A person's folder: they work in it, far from the repository."""
+    for name in ("my cars", "photos", "walk-to-me", "chairs"):
+        (tmp_path / name).mkdir()
+    for name in ("cars.ZIP", "cars.npz", "cars.csv", "photos.zip"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return os.path.relpath(tmp_path, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("cars:my cars", "cars:{}/my cars"),
+        ("cars:./photos/../cars.ZIP", "cars:{}/cars.ZIP"),
+        ("digits-to-folder:photos", "digits-to-folder:{}/photos"),
+        ("folder:photos.zip-to-street-mnist", "folder:{}/photos.zip-to-street-mnist"),
+        ("folder:walk-to-me-to-folder:photos", "folder:{0}/walk-to-me-to-folder:{0}/photos"),
+        ("sedans-to-vans", "sedans-to-vans"),
+    ],
+)
+def test_paths_of_translations_count_from_the_repository(own, typed, meant):
+    (step,) = make_plan(["--dataset", typed]).steps
+    assert step.dataset == step.parameters["dataset"] == meant.format(own)
+    assert kind_of(step.dataset) == "translations" and not re.search(r":/|-to-/", step.dataset)
+
+
+def test_a_folder_with_to_in_its_name_stays_a_folder_of_images(own):
+    plan = make_plan(["--dataset", "folder:walk-to-me"])
+    assert {step.notebook.kind for step in plan.steps} == {"images"}
+    assert {step.dataset for step in plan.steps} == {f"folder:{own}/walk-to-me"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("cars:", "cars: does not exist: name a folder of two sub-folders of cars with azimuths.csv, or a .zip of it"),
+        ("cars:nowhere", "cars:nowhere does not exist: name a folder of two sub-folders"),
+        ("cars:cars.csv", "cars:cars.csv is neither a folder nor a .zip"),
+        ("cars:cars.npz", "cars:cars.npz is neither a folder nor a .zip"),
+        ("digits-to-folder:nowhere", "folder:nowhere does not exist: name a folder of images or a .zip of them"),
+        ("folder:-to-digits", "folder: does not exist"),
+        ("folder:cars.csv-to-digits", "folder:cars.csv is neither a folder nor a .zip"),
+        ("digits-to-nothing", "unknown data set 'digits-to-nothing': choose one of digits, "),
+        ("hatchbacks", "unknown data set 'hatchbacks': choose one of digits, "),
+        ("embeded", "unknown data set 'embeded': did you mean embedded?"),
+        ("mnist-shvn", "unknown data set 'mnist-shvn': did you mean mnist-svhn?"),
+    ],
+)
+def test_wrong_names_of_translations_are_one_clear_line(own, typed, said):
+    with pytest.raises(UsageError) as caught:
+        make_plan(["--dataset", typed])
+    assert str(caught.value).startswith(f"--dataset: {said}") and "\n" not in str(caught.value)
 
 
 def test_the_first_start_installs_and_the_second_does_not(ready, tmp_path):

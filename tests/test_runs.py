@@ -22,7 +22,7 @@ def default_results(monkeypatch):
     monkeypatch.delenv("GLANN_RESULTS", raising=False)
 
 
-@pytest.mark.parametrize("dataset", (*config.DATASETS, *config.SHAPES))
+@pytest.mark.parametrize("dataset", (*config.DATASETS, *config.SHAPES, *config.TRANSLATIONS))
 def test_a_run_is_named_by_data_set_and_profile(dataset):
     assert runs.run_name(dataset, "quick") == f"{dataset}-quick"
 
@@ -51,6 +51,36 @@ def test_a_folders_run_is_named_by_its_path(path, name):
 )
 def test_a_run_on_meshes_is_named_by_their_path(path, name):
     assert runs.run_name(f"meshes:{path}", "quick") == name
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("digits-to-street-digits", "digits-to-street-digits"),
+        ("mnist-to-svhn", "mnist-to-svhn"),
+        ("digits-to-folder:../shared/My Photos", "digits-to-folder-shared-my-photos"),
+        ("folder:walk-to-me-to-folder:b.zip", "folder-walk-to-me-to-folder-b"),
+        ("folder:/data/celeba10k/images.zip-to-svhn", "folder-celeba10k-images-to-svhn"),
+        ("cars:my_cars", "cars-my-cars"),
+        ("cars:../shared/cars.zip", "cars-shared-cars"),
+    ],
+)
+def test_a_run_of_translations_is_named_by_both_domains_or_by_the_path_of_the_cars(dataset, name):
+    assert runs.run_name(dataset, "paper") == f"{name}-paper"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "name"),
+    [
+        ("mnist", "street-mnist", "mnist-to-street-mnist"),
+        ("street-mnist", "mnist", "street-mnist-to-mnist"),
+        ("folder:/a/b/Photos", "digits", "folder-b-photos-to-digits"),
+        ("cars:my_cars/sedans", "cars:my_cars/vans", "cars-my-cars-sedans-to-cars-my-cars-vans"),
+        ("cars:../x/cars.zip/a", "cars:../x/cars.zip/b", "cars-cars-zip-a-to-cars-cars-zip-b"),
+    ],
+)
+def test_a_task_is_a_folder_named_by_its_domains(source, target, name):
+    assert runs.task_name(source, target) == name and "/" not in name
 
 
 def test_other_folders_have_other_names():
