@@ -34,17 +34,20 @@ OWN_FILES = {
 DESCRIPTION = """\
 Makes every figure, table and model of this companion again: runs the notebooks in order, on the data set you name,
 and gathers what they made in results/<data set>-<profile>/, with one page that shows it all: report.html.
-Some notebooks work on images, others on shapes (voxels): those that the data set does not suit are left out. Without
---dataset all of them run, on digits and on made-chairs.
+Notebooks work on images, on shapes (voxels) or on translations (from one domain of images to another): those that the
+data set does not suit are left out. Without --dataset all of them run, on digits, made-chairs and embedded.
 The first start also installs what is needed into .venv (about 2 minutes and 6 GB)."""
 
 EXAMPLES = """\
 examples:
-  ./run_all.sh                                   the whole story on handwritten digits and made chairs; no download
+  ./run_all.sh                                   the whole story on digits, made chairs and made domains; no download
   ./run_all.sh --dataset mnist                   the same on 5,000 images of MNIST
   ./run_all.sh --dataset folder:holiday.zip      on your own images: a folder or a .zip of png, jpg, webp or bmp
   ./run_all.sh --dataset made-chairs             shapes alone: chairs made of voxels; no download
   ./run_all.sh --dataset meshes:chairs.zip       on your own shapes: a folder or a .zip of meshes, or an .npz of voxels
+  ./run_all.sh --dataset mnist-street            translation alone: MNIST to digits painted as on a street, and back
+  ./run_all.sh --dataset cars:my_cars            on your own cars, in two sub-folders, with azimuths.csv
+  ./run_all.sh --dataset folder:a-to-folder:b    between any two sets of images
   ./run_all.sh --dataset mnist --profile paper   the paper's own epochs and loss, on all images: hours, better a GPU
   ./run_all.sh --only 03 04                      two notebooks again, with what the earlier ones made
   ./run_all.sh --set glo_epochs=60 --dry-run     says what would run with more epochs, and runs nothing

@@ -50,7 +50,7 @@ class Notebook:
 
     @property
     def kind(self) -> str:
-        """What it works on, "images" or "shapes": the kind of its own data set; images where it names none."""
+        """What it works on, as `config.kind_of` says of its own data set; images where it names none."""
         own = [_text(parameter.default) for parameter in self.parameters or () if parameter.name == "dataset"]
         return config.kind_of(own[0]) if own else "images"
 

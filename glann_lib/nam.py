@@ -4,7 +4,8 @@
 
 G draws the target domain and is frozen, y_i is a source image, and the mapping T leads back from target to source. The
 translation of y_i is G(z_i). A latent is found in one of three ways: free on the sphere (NAM); as T_IMLE(e) of a noise
-e, so that G sees only latents as GLANN samples them; or among the latents of the target's own training images, the memory.
+e, so that G sees only latents as GLANN samples them; or among the latents of the target's own training images, the
+memory.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Translator:
         history: a record an epoch.
         config: the settings.
         images_sha256: of the source images, by storage.tensor_digest.
+        image_shape: (C, S, S) of the source images.
     """
 
     network: TranslationNetwork
@@ -58,6 +60,7 @@ class Translator:
     history: list[NAMEpoch]
     config: NAMConfig
     images_sha256: str
+    image_shape: tuple[int, int, int]
 
 
 class NAM:
@@ -127,7 +130,7 @@ class NAM:
     def _drawn(self, batch: Tensor) -> Tensor:
         """G(z) of the batch's codes; what the memory holds is not drawn again."""
         if self.config.search == "memory":
-            return unit(self.memory[self.rows[batch]])
+            return unit(self.memory[self.rows[batch].to(self.memory.device)].to(self.device))
         return self.target.draw(self.codes[batch], self.config.search)
 
     def _step(self, batch: Tensor) -> Tensor:
@@ -183,24 +186,26 @@ def fit_nam(
     """
     stage = NAM(images, target, config, torch.device(device))
     history = training.run(stage, path)
-    return Translator(stage.network.eval(), target, stage.codes.detach(), history, config, stage.images_sha256)
+    origin = stage.images_sha256, tuple(images.shape[1:])
+    return Translator(stage.network.eval(), target, stage.codes.detach(), history, config, *origin)
 
 
-def require_pair(images: Tensor, target: Target, config: NAMConfig, least: int | None = None) -> None:
-    """Nothing, if images of the source domain and a target's generator go together, and `least` are there or a batch.
+def require_pair(images: Tensor, target: Target, config: NAMConfig) -> None:
+    """Nothing, if images of the source domain and a target's generator go together.
 
     Raises:
         ValueError: says what does not.
     """
     size, (channels, drawn, _) = images.shape[-1], target.generator.shape
-    if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3):
+    square = images.dim() == 4 and images.shape[2] == images.shape[3]
+    if images.dtype != torch.uint8 or not square or images.shape[1] not in (1, 3):
         raise ValueError(f"source images are {images.dtype} {list(images.shape)}: give uint8 [N, C, S, S], C 1 or 3")
     if size != drawn:
         raise ValueError(
             f"source images are {size} px, the target's generator draws {drawn} px ({channels} channels): "
             "load both domains at one size (image_size)"
         )
-    if len(images) < (config.batch_size if least is None else least):
+    if len(images) < config.batch_size:
         raise ValueError(
             f"{len(images)} source images are fewer than a batch of {config.batch_size}: lower nam_batch_size"
         )

@@ -42,7 +42,7 @@ class Plan:
     device: str = "auto"
     results_dir: str = "results"  # relative to the repository
     steps: tuple[Step, ...] = ()
-    left_out: tuple[str, ...] = ()  # a line on the notebooks that the data set does not suit, or none
+    left_out: tuple[str, ...] = ()  # a line on the notebooks of each kind that the data set does not suit
 
     def folders(self) -> dict[str, Path]:
         """The run folder of every data set among the steps, in their order."""
@@ -75,12 +75,14 @@ def with_steps(plan: Plan, notebooks: list[catalogue.Notebook], dataset: str | N
     kind = config.kind_of(dataset) if dataset else None
     suited = [notebook for notebook in notebooks if kind in (None, notebook.kind)]
     left_out = [notebook for notebook in notebooks if notebook not in suited]
+    kinds = [[book for book in left_out if book.kind == other] for other in DATASETS]
+    unsuited = [_unsuited(books) for books in kinds if books]
     if not suited:
-        raise ValueError("{}: {}".format(*_unsuited(left_out)))
+        raise ValueError("; ".join("{}: {}".format(*texts) for texts in unsuited))
     return replace(
         plan,
         steps=tuple(Step(notebook, dataset or DATASETS[notebook.kind][0]) for notebook in suited),
-        left_out=("left out: {} ({})".format(*_unsuited(left_out)),) if left_out else (),
+        left_out=tuple("left out: {} ({})".format(*texts) for texts in unsuited),
     )
 
 

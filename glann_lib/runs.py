@@ -41,7 +41,7 @@ def results_root(results_dir: str | Path = "results") -> Path:
 
 
 def run_name(dataset: str, profile: str) -> str:
-    """The run's folder name, "mnist-quick"; of a path ("folder:PATH", "meshes:PATH") its last two parts."""
+    """The run's folder name, "mnist-quick"; of a path ("folder:PATH") its last two parts, of a pair both names."""
     pair = config.split_pair(dataset)
     return f"{task_name(*pair) if pair else _folder_name(dataset)}-{profile}"
 

@@ -30,7 +30,8 @@ def make_street_digits(digits: Tensor, seed: int) -> Tensor:
     Raises:
         ValueError: digits of another type or shape.
     """
-    if digits.dtype != torch.uint8 or digits.dim() != 4 or digits.shape[1] != 1 or 0 in digits.shape:
+    square = digits.dim() == 4 and digits.shape[2] == digits.shape[3]
+    if digits.dtype != torch.uint8 or not square or digits.shape[1] != 1 or 0 in digits.shape:
         raise ValueError(f"digits are {digits.dtype} {list(digits.shape)}: give uint8 [N, 1, S, S]")
     random, size = seeded(seed, "street digits"), digits.shape[-1]
     mask = _write(digits.float() / 255, random)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from glann_lib import devices, sampling
-from glann_lib.nam import Translator, require_pair
+from glann_lib.nam import Translator
 from glann_lib.translation_losses import UpToColour, make_translation_loss
 from glann_lib.translation_search import code_lr, first_codes, nearest_in_memory
 
@@ -49,13 +49,14 @@ def translate(
         steps: of Adam from each start; 0: the best start as it is; None: the settings', and 0 for the search "memory".
 
     Raises:
-        ValueError: images of another size or type than T's source domain.
+        ValueError: images of another shape or type than those that T was learned from, or none; no restarts.
     """
     config, target, network = translator.config, translator.target, translator.network
-    require_pair(images, target, config, least=1)
+    restarts = config.restarts if restarts is None else restarts
+    _require(translator, images, restarts, steps)
     device = next(network.parameters()).device
     loss = make_translation_loss(config.loss, images.shape[-1], devices.resolve_precision("auto", device)).to(device)
-    start = _starts(translator, loss, images, config.restarts if restarts is None else restarts)
+    start = _starts(translator, loss, images, restarts)
     if steps is None:
         steps = 0 if config.search == "memory" else config.test_steps
 
@@ -67,6 +68,15 @@ def translate(
     latents = sampling.run_blocks(target.mapper, found.codes) if config.search == "noise" else found.codes
     drawn = sampling.decode(target.generator, latents)
     return Translation(drawn, _explained(loss, found.images, images), found.loss, found.codes)
+
+
+def _require(translator: Translator, images: Tensor, restarts: int, steps: int | None) -> None:
+    known = translator.image_shape
+    if images.dtype != torch.uint8 or images.dim() != 4 or tuple(images.shape[1:]) != known or not len(images):
+        given = f"{images.dtype} {list(images.shape)}"
+        raise ValueError(f"images are {given}: give uint8 {['N', *known]}, one or more, like those T was learned from")
+    if restarts < 1 or (steps is not None and steps < 0):
+        raise ValueError(f"{restarts} restarts of {steps} steps: give 1 or more restarts, 0 or more steps")
 
 
 def _starts(translator: Translator, loss: torch.nn.Module, images: Tensor, restarts: int) -> Tensor:

@@ -72,7 +72,7 @@ class NAMConfig:
         require_part(self, "beta1")
         if self.search == "memory" and self.loss.rpartition("-")[2].startswith("vgg"):
             raise ValueError(
-                f"the search memory compares every image with every training latent, too many for the loss {self.loss}: "
+                f"the search memory compares every image with every latent, too many for the loss {self.loss}: "
                 "choose l1, l2, laplacian or up-to-colour, or the search sphere or noise"
             )
 

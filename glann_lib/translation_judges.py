@@ -82,7 +82,7 @@ class AzimuthJudge(_TrainedJudge):
         """Mean and median error, and how many point more than 90 degrees away, of translations as for `errors`."""
         errors = self.errors(images).double()
         turned = (errors > azimuths.CHANCE).double().mean()
-        values = {"azimuth_median": errors.median(), "azimuth_mean": errors.mean(), "turned": turned}
+        values = {"azimuth_median": errors.quantile(0.5), "azimuth_mean": errors.mean(), "turned": turned}
         return self._record([_score(DIRECTIONS, *item) for item in values.items()], images)
 
 
@@ -132,10 +132,9 @@ def make_judge(
         labels = (azimuths.sectors(data.azimuths) for data in (target, target_test))
         classifier = _fit(target, target_test, labels, config, device, path)
         return AzimuthJudge(classifier, source.azimuths, azimuths.CHANCE)
-    names = {"the source": source, "the target": target, "the target's test set": target_test}
-    missing = [name for name, data in names.items() if data.labels is None]
-    if missing:
-        return NoJudge(f"no scores: {missing[0]} ({names[missing[0]].name}) has neither labels nor azimuths to compare")
+    unlabelled = [data.name for data in sets if data.labels is None]
+    if unlabelled:
+        return NoJudge(f"no scores: {unlabelled[0]} has no class labels, and not all images have azimuths")
     if source.class_names != target.class_names:
         return NoJudge(f"no scores: the classes of {source.name} and {target.name} are not the same")
     classifier = _fit(target, target_test, (target.labels, target_test.labels), config, device, path)

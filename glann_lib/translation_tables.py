@@ -9,7 +9,7 @@ import pandas as pd
 from glann_lib import report_tables
 from glann_lib.measures import TRANSLATION_METRICS
 from glann_lib.reported import reported
-from glann_lib.score_rows import DASH, Record, Row, group
+from glann_lib.score_rows import DASH, KINDS, Record, Row, group
 from glann_lib.score_tables import ARROWS, column_text
 
 PERCENT = ("accuracy", "turned")  # as the paper gives them
@@ -24,9 +24,11 @@ def scores_table(tasks: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
     Raises:
         ValueError: two records of one model and seed.
     """
-    rows = {task: {row.model: row for row in group(records)} for task, records in tasks.items()}
+    scored = {task: records for task, records in tasks.items() if any(record["scores"] for record in records)}
+    rows = {task: {row.model: row for row in group(records)} for task, records in scored.items()}
     names = {model: row.label for own in rows.values() for model, row in own.items()}
-    order = sorted(names, key=lambda model: [*dict.fromkeys(row.model for row in _ordered(rows))].index(model))
+    kinds = {model: KINDS.index(row.kind) for own in rows.values() for model, row in own.items()}
+    order = sorted(names, key=kinds.get)  # the floors last, whichever task has them
     columns: dict[str, list[str]] = {}
     for task, own in rows.items():
         for metric in _metrics(own.values()):
@@ -41,7 +43,7 @@ def note(tasks: Mapping[str, Sequence[Record]]) -> str:
         tasks: as for `scores_table`.
     """
     parts = []
-    for task, records in tasks.items():
+    for task, records in ((task, records) for task, records in tasks.items() if records):
         if not any(record["scores"] for record in records):
             parts.append(f"{task_title(task)}: {records[0]['unscored']}.")
             continue
@@ -57,11 +59,6 @@ def task_title(task: str) -> str:
     """ "mnist->svhn" as "mnist → svhn"; of a path only its end."""
     source, _, target = task.partition("->")
     return " → ".join(name.rpartition("/")[2] for name in (source, target))
-
-
-def _ordered(rows: Mapping[str, Mapping[str, Row]]) -> list[Row]:
-    """All rows, those with scores of the most models first."""
-    return [row for own in sorted(rows.values(), key=len, reverse=True) for row in own.values()]
 
 
 def _columns(task: str, metric: str, rows: Sequence[Row | None], records: Sequence[Record]) -> dict[str, list[str]]:

@@ -120,7 +120,9 @@ class TranslationTask:
 
     def score_nam(self, book: ScoreBook, search: str, seed: int) -> dict[str, Any]:
         """Translate the unseen images in one way, and score that."""
-        settings = [vars(self.settings(search, seed)), self.domain.digest()]
+        target = self.sampled_domain if search == "noise" else self.domain
+        images = [storage.tensor_digest(data.images) for data in (self.source, self.source_test)]
+        settings = [vars(self.settings(search, seed)), target.digest(), images]
         facts = _facts(f"nam-{search}", LABELS[search], "non-adversarial", seed)
 
         def make() -> tuple[Tensor, dict[str, Any]]:
@@ -153,7 +155,7 @@ class TranslationTask:
             ("reconstructions", "reconstructions G(z)", self.target, self.domain.memory),
         ):
             own = dataclasses.replace(book, reference=_OwnLabels(self.judge, data))
-            settings = [storage.tensor_digest(data.images), self.domain.digest()]
+            settings = [data.sha256, self.domain.digest()]
             rows.append(
                 own.add(_facts(key, label, "floor", self.config.nam.seed), settings, lambda m=images: (m(), {}))
             )

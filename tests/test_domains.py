@@ -85,14 +85,15 @@ def cars(tmp_path):
 
 def test_a_name_stands_for_one_task_or_more():
     assert domains.PAIRS.keys() == set(config.TRANSLATIONS)
-    assert pairs_of("embedded") == (("digits", "street-digits"), ("street-digits", "digits"), ("hatchbacks", "vans"))
+    digits, cars = (("digits", "street-digits"), ("street-digits", "digits")), ("hatchbacks", "negative-vans")
+    assert pairs_of("embedded") == (*digits, cars)
     assert pairs_of("mnist-street") == (("mnist", "street-mnist"), ("street-mnist", "mnist"))
     assert pairs_of("mnist-svhn") == (("mnist", "svhn"), ("svhn", "mnist"))
 
 
 def test_every_domain_of_a_named_task_can_be_asked_for():
     assert {name for pairs in domains.PAIRS.values() for pair in pairs for name in pair} <= set(config.DOMAINS)
-    assert set(FAMILIES) <= set(config.DOMAINS)
+    assert set(FAMILIES) == set(config.CAR_FAMILIES) and set(FAMILIES) <= set(config.DOMAINS)
 
 
 @pytest.mark.parametrize("pair", [("digits", "street-digits"), ("sedans", "folder:a-to-b"), ("folder:a", "folder:b")])
@@ -115,7 +116,7 @@ def test_another_name_is_refused_with_the_choices_in_one_line(name):
     assert all(domain in text for domain in (*config.DOMAINS, "folder:PATH"))
 
 
-@pytest.mark.parametrize("name", ["cats", "street-svhn", "mnist-street", "made-chairs", "array"])
+@pytest.mark.parametrize("name", ["cats", "street-svhn", "negative-digits", "mnist-street", "array"])
 def test_an_unknown_domain_is_refused_with_the_choices_in_one_line(name):
     for pair in ((name, "sedans"), ("sedans", name)):
         with pytest.raises(ValueError) as caught:
@@ -202,6 +203,13 @@ def test_made_cars_come_with_azimuths_and_their_limits():
         assert torch.equal(data.images, torch.from_numpy(images)) and data.azimuths.tolist() == azimuths.tolist()
         assert data.name == name and data.labels is None and f"numbers 0 to {count - 1}" in data.source
     assert [len(data) for data in load_pair(limited("hatchbacks", "vans", 32, (5, 4, 3)), "test")] == [3, 3]
+
+
+def test_negatives_are_the_same_cars_with_the_same_azimuths():
+    for split in ("train", "test"):
+        plain, negative = load_pair(limited("vans", "negative-vans", 32, (4, 4, 3)), split)
+        assert torch.equal(negative.images, 255 - plain.images) and torch.equal(negative.azimuths, plain.azimuths)
+        assert negative.name == "negative-vans" and negative.source == f"{plain.source}, as photographic negatives"
 
 
 def test_made_cars_to_train_and_to_test_share_no_number(monkeypatch):

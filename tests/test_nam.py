@@ -86,7 +86,7 @@ def test_a_known_map_of_colours_is_found_again(learned):
         error = (learned.network(unit(images)) - unit(recoloured(images))).abs()
     assert error.max() < 0.35 and error.mean((1, 2, 3)).max() < 0.06
     untouched = (unit(images) - unit(recoloured(images))).abs()
-    assert untouched.max() > 0.75 and untouched.mean() > 0.35  # what a T that does nothing would miss it by
+    assert untouched.max() > 0.65 and untouched.mean() > 0.35  # what a T that does nothing would miss it by
 
 
 def distance(a, b):
@@ -136,7 +136,8 @@ def test_codes_are_of_their_kind_after_every_epoch():
                 assert (length - 1).abs().max() < 1e-6
             else:
                 assert (length - 1).abs().max() > 0.5
-        assert (stage.codes - start).abs().amax(1).min() > 0 or search == "memory"
+        moved = (stage.codes.detach() - start).abs().amax(1)
+        assert search == "memory" or (moved > 1e-3).float().mean() > 0.9
 
 
 def test_an_epoch_sees_every_image_once_in_a_new_order(monkeypatch):

@@ -221,8 +221,8 @@ def test_the_judge_is_trained_for_longer_where_nothing_is_said(monkeypatch, of):
     monkeypatch.setattr(translation_judges, "fit_classifier", fit)
     make_judge(of("a"), of("b"), of("c"))
     make_judge(of("a"), of("b"), of("c"), TINY, "a device", "a path")
-    assert given == [(ClassifierConfig(steps=500), "cpu", None), (TINY, "a device", "a path")]
-    assert ClassifierConfig().steps < 500
+    assert given == [(ClassifierConfig(steps=300), "cpu", None), (TINY, "a device", "a path")]
+    assert ClassifierConfig().steps < 300
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from glann_lib.networks import InfoGANGenerator, LatentMapper
 from glann_lib.translation_config import UP_TO_COLOUR
 from glann_lib.translation_losses import make_translation_loss
 from glann_lib.translation_network import TranslationNetwork
-from glann_lib.translation_search import Target, first_codes, nearest_in_memory
+from glann_lib.translation_search import Target, code_lr, first_codes, nearest_in_memory
 
 
 def pictures(count, channels=3, size=16, seed=0):
@@ -93,6 +93,12 @@ def test_first_codes_are_seeded_and_of_the_right_kind(search, width):
         assert (codes.norm(dim=1) - 1).abs().max() < 1e-6
     else:
         assert (codes.std(0) - 1).abs().max() < 0.1
+
+
+@pytest.mark.parametrize(("search", "factor"), [("sphere", 1.0), ("memory", 1.0), ("noise", 3.0)])
+@pytest.mark.parametrize("shape", [(5, 9), (5, 2, 9)])
+def test_steps_are_as_long_as_the_codes(search, factor, shape):
+    assert abs(code_lr(0.02, torch.zeros(shape), search) - 0.02 * factor) < 1e-9
 
 
 def test_noises_go_through_the_mapper_and_latents_do_not():
