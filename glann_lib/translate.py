@@ -73,8 +73,8 @@ def translate(
 def _require(translator: Translator, images: Tensor, restarts: int, steps: int | None) -> None:
     known = translator.image_shape
     if images.dtype != torch.uint8 or images.dim() != 4 or tuple(images.shape[1:]) != known or not len(images):
-        given = f"{images.dtype} {list(images.shape)}"
-        raise ValueError(f"images are {given}: give uint8 {['N', *known]}, one or more, like those T was learned from")
+        given, wanted = f"{images.dtype} {list(images.shape)}", ", ".join(map(str, known))
+        raise ValueError(f"images are {given}: give uint8 [N, {wanted}], one or more, as T was learned from")
     if restarts < 1 or (steps is not None and steps < 0):
         raise ValueError(f"{restarts} restarts of {steps} steps: give 1 or more restarts, 0 or more steps")
 

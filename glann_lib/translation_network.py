@@ -39,10 +39,11 @@ class TranslationNetwork(nn.Module):
             for below, own in zip([0, *widths], widths, strict=False)
         )
         self.last = nn.Conv2d(widths[-1], channels_out, kernel_size=3, padding=1)
+        self.to(memory_format=torch.channels_last)  # few channels: a third of the time on processors
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, channels_out, S, S] in [0, 1], of images [N, channels_in, S, S] in [0, 1]."""
-        maps = None
+        images, maps = images.contiguous(memory_format=torch.channels_last), None
         for size, scale in zip(self.sizes, self.scales, strict=True):
             seen = adaptive_avg_pool2d(images, size)
             if maps is not None:

@@ -153,6 +153,13 @@ def test_translations_are_a_third_kind_of_data(argv, expected, three):
             ["--only", "00", "07", "--dataset", "embedded"],
             (f"left out: 00_overview works on images ({CHOOSE_IMAGES})",),
         ),
+        (
+            ["--dataset", "mnist"],  # a line for each kind
+            (
+                f"left out: 06_chairs_3d works on shapes ({CHOOSE_SHAPES})",
+                f"left out: 07_nam_translation works on translations ({CHOOSE_PAIRS})",
+            ),
+        ),
     ],
 )
 def test_a_notebook_on_translations_is_left_out_like_any_other(argv, said, three):

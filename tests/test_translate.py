@@ -188,11 +188,13 @@ def test_nothing_is_trained(search):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (torch.zeros(5, 3, 32, 32, dtype=torch.uint8), "32 px, the target's generator draws 16 px"),
+        (torch.zeros(5, 3, 32, 32, dtype=torch.uint8), r"\[5, 3, 32, 32\]: give uint8 \[N, 3, 16, 16\]"),
         (torch.zeros(5, 3, 16, 16), r"torch.float32 \[5, 3, 16, 16\].*give uint8"),
-        (torch.zeros(5, 2, 16, 16, dtype=torch.uint8), r"\[5, 2, 16, 16\].*C 1 or 3"),
+        (torch.zeros(5, 1, 16, 16, dtype=torch.uint8), r"\[5, 1, 16, 16\]: give uint8 \[N, 3, 16, 16\]"),
+        (torch.zeros(5, 3, 16, 12, dtype=torch.uint8), r"\[5, 3, 16, 12\]"),
+        (torch.zeros(0, 3, 16, 16, dtype=torch.uint8), r"\[0, 3, 16, 16\].*one or more"),
     ],
-    ids=["size", "floats", "channels"],
+    ids=["size", "floats", "channels", "oblong", "none"],
 )
 def test_images_of_another_kind_are_one_line_errors(images, message):
     with pytest.raises(ValueError, match=message) as error:
@@ -204,9 +206,7 @@ def test_fewer_images_than_a_batch_are_translated_too():
     assert translate(make_translator(), pictures(1)).images.shape == (1, 3, 16, 16)
 
 
-def test_the_search_noise_needs_a_mapper():
-    translator = make_translator("noise")
-    translator = dataclasses.replace(translator, target=dataclasses.replace(translator.target, mapper=None))
-    with pytest.raises(ValueError, match="search noise needs IMLE's mapping") as error:
-        translate(translator, pictures())
-    assert "\n" not in str(error.value)
+@pytest.mark.parametrize(("restarts", "steps"), [(0, 1), (2, -1)])
+def test_no_restarts_and_fewer_than_no_steps_are_one_line_errors(restarts, steps):
+    with pytest.raises(ValueError, match="give 1 or more restarts, 0 or more steps"):
+        translate(make_translator(), pictures(), restarts, steps)

@@ -228,10 +228,10 @@ def test_the_judge_is_trained_for_longer_where_nothing_is_said(monkeypatch, of):
 @pytest.mark.parametrize(
     ("source", "target", "test", "said"),
     [
-        (unlabelled("photos"), labelled("faces"), labelled("faces"), "the source (photos) has neither labels"),
-        (labelled("photos"), unlabelled("faces"), labelled("faces"), "the target (faces) has neither labels"),
-        (labelled("photos"), labelled("faces"), unlabelled("cats"), "the target's test set (cats) has neither labels"),
-        (unlabelled("photos"), unlabelled("faces"), unlabelled("faces"), "the source (photos) has neither labels"),
+        (unlabelled("photos"), labelled("faces"), labelled("faces"), "photos has no class labels"),
+        (labelled("photos"), unlabelled("faces"), labelled("faces"), "faces has no class labels"),
+        (labelled("photos"), labelled("faces"), unlabelled("cats"), "cats has no class labels"),
+        (unlabelled("photos"), unlabelled("faces"), unlabelled("faces"), "photos has no class labels, and not all"),
         (
             labelled("photos"),
             labelled("faces", names=("b", "a", "c", "d")),

@@ -73,6 +73,18 @@ def test_tasks_with_other_models_stand_side_by_side(digits, more):
     assert table.dtypes.unique().tolist() == [np.dtype(object)]
 
 
+def test_floors_stand_last_whichever_task_has_the_other_models(digits, more):
+    models = list(
+        scores_table({"street-mnist->mnist": [*digits, record("nam-noise", accuracy=0.3)], "a->b": more})["model"]
+    )
+    assert models[-2:] == ["real images", "chance"] and models.index("nearest training image, up to colour") == 4
+
+
+def test_tasks_without_scores_add_no_rows_and_no_records_no_note(digits):
+    assert "NAM, latents free" not in list(scores_table({"a->b": digits, "c->d": [unscored("nam-sphere")]})["model"])
+    assert "c → d" not in note({"a->b": digits, "c->d": []})
+
+
 def test_directions_are_degrees_and_what_is_turned_is_per_cent(cars):
     table = scores_table({"hatchbacks->vans": cars})
     heads = [

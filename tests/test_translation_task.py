@@ -192,6 +192,13 @@ def test_changed_settings_are_trained_and_scored_anew(done, tmp_path, changed, m
     )
 
 
+@pytest.mark.parametrize("changed", [{"imle_epochs": 2}, {"data_source_images": 16}])
+def test_what_the_search_noise_rests_on_decides_its_scores(done, tmp_path, changed):
+    first, other = load(tmp_path), load(tmp_path, **changed)
+    fingerprints = [task.score_nam(a_book(task), "noise", 0)["fingerprint"] for task in (first, other)]
+    assert fingerprints[0] == done[1]["nam-noise"]["fingerprint"] != fingerprints[1]
+
+
 def test_other_unseen_images_are_translated_but_not_learned_from(done, monkeypatch):
     task, _ = done
     translated = counted(monkeypatch, "translate")
@@ -280,7 +287,7 @@ def test_without_labels_all_works_but_the_scores(done, tmp_path):
     records = scored(own, ("memory", "sphere"))
     assert records.keys() == {"nam-memory", "nam-sphere", "nearest", "real", "reconstructions"}
     for record in records.values():
-        assert record["scores"] == [] and record["chance"] is None and "(folder:photos)" in record["unscored"]
+        assert record["scores"] == [] and record["chance"] is None and "folder:photos has no" in record["unscored"]
     assert torch.equal(own.translations("memory", 0).images, task.translations("memory", 0).images)
 
 
