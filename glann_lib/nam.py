@@ -119,7 +119,7 @@ class NAM:
         self.loss = make_translation_loss(self.config.loss, self.images.shape[-1], dtype).to(self.device)
         self.targets = targets_by_row(self.loss, self.images, self.device, CACHE_MIB)
         if self.config.search == "memory":
-            self.memory = devices.place(self.target.memory(), self.device)
+            self.memory = devices.place(self.target.memory, self.device)
 
     def _match(self) -> int:
         """Give each source image the latent of the memory whose T(G(z)) is nearest; returns how many were chosen."""

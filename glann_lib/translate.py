@@ -83,7 +83,7 @@ def _starts(translator: Translator, loss: torch.nn.Module, images: Tensor, resta
     """Codes [N, restarts, D] to start from."""
     config, target = translator.config, translator.target
     if config.search == "memory":
-        rows = nearest_in_memory(translator.network, loss, target.memory(), images, restarts)
+        rows = nearest_in_memory(translator.network, loss, target.memory, images, restarts)
         return target.latents[rows]
     codes = first_codes(len(images) * restarts, target, config.search, config.seed, "nam test codes")
     return codes.unflatten(0, (len(images), restarts))

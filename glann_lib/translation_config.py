@@ -154,7 +154,7 @@ def _quick(source: str, target: str, seed: int) -> dict[str, Any]:
         batch_size=64,
         mapping_lr=0.002,
         restarts=2,
-        test_steps=40,
+        test_steps=25,
     )
     return parts | {
         "data": data,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -33,8 +34,9 @@ class Target:
         """Images [N, C, S, S] in [0, 1] of codes [N, D], with gradients: noises for "noise", else latents."""
         return self.generator(self.mapper(codes) if search == "noise" else codes)
 
+    @functools.cached_property
     def memory(self) -> Tensor:
-        """G(z) of all latents, uint8 [M, C, S, S] on the CPU."""
+        """G(z) of all latents, uint8 [M, C, S, S] on the CPU; drawn once."""
         return sampling.decode(self.generator, self.latents)
 
     def digest(self) -> str:

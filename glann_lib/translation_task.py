@@ -152,7 +152,7 @@ class TranslationTask:
         rows = []
         for key, label, data, images in (
             ("real", "real images", self.target_test, lambda: self.target_test.images),
-            ("reconstructions", "reconstructions G(z)", self.target, self.domain.memory),
+            ("reconstructions", "reconstructions G(z)", self.target, lambda: self.domain.memory),
         ):
             own = dataclasses.replace(book, reference=_OwnLabels(self.judge, data))
             settings = [data.sha256, self.domain.digest()]

@@ -116,7 +116,7 @@ def test_noises_go_through_the_mapper_and_latents_do_not():
 
 def test_the_memory_holds_an_image_of_every_latent_in_order():
     target = make_target()
-    memory = target.memory()
+    memory = target.memory
     with torch.no_grad():
         drawn = target.generator(target.latents)
     assert memory.shape == (70, 1, 28, 28) and memory.dtype == torch.uint8

@@ -133,7 +133,7 @@ def test_floors_are_judged_by_the_labels_of_the_images_themselves(done):
     predicted = task.judge.classifier.predict
     for model, images, data in (
         ("real", task.target_test.images, task.target_test),
-        ("reconstructions", task.domain.memory(), task.target),
+        ("reconstructions", task.domain.memory, task.target),
     ):
         right = (predicted(images) == data.labels).double().mean().item()
         assert records[model]["scores"][0]["value"] == pytest.approx(right)
