@@ -103,7 +103,7 @@ def _handwritten(name: str, split: str, size: int, limit: int | None, part: int 
     if not street:
         return data
     images = make_street_digits(data.images.repeat(copies, 1, 1, 1), SPLITS.index(split))[:wanted]
-    source = f"{data.source}; painted as on a street by rule (glann_lib.street_digits), {copies} times each"
+    source = f"{data.source}; painted as on a street by rule (glann_lib.street_digits){', each twice' * (copies > 1)}"
     return ImageData(images, data.labels.repeat(copies)[:wanted], name, split, source, data.class_names)
 
 

@@ -138,13 +138,13 @@ def _quick(source: str, target: str, seed: int) -> dict[str, Any]:
     data = dataclasses.replace(
         parts["data"],
         source_images=750 if small else 2000,
-        target_images=1000 if small else 10_000,
+        target_images=1000 if small else 5000,
         test_images=200 if small else 1000,
     )
     # The Laplacian pyramid reconstructs as well in a third of the time, and translation needs no more than that.
     glo = dataclasses.replace(parts["glo"], loss="laplacian", normalisation="batch", latent_lr=0.01)
-    glo = dataclasses.replace(glo, epochs=30, decay_every=6, batch_size=64) if small else glo
-    glo = glo if small else dataclasses.replace(glo, epochs=20, decay_every=4)
+    epochs = 30 if small else 40
+    glo = dataclasses.replace(glo, batch_size=64, epochs=epochs, decay_every=epochs // 5)
     nam = dataclasses.replace(
         parts["nam"],
         search="memory",

@@ -12,6 +12,7 @@ import trimesh
 from PIL import Image
 
 from glann_lib import Glann, pipeline
+from glann_lib.made_cars import make_cars
 
 SETTINGS = {
     "image_size": 32,
@@ -59,7 +60,8 @@ def test_the_story_is_told_on_colour_images_without_labels(discs, tmp_path, caps
     assert record["data"]["count"] == 90 and record["data"]["channels"] == 3
     assert record["config"]["glo"]["epochs"] == 10 and record["precision"] in ("float32", "bfloat16")
 
-    assert "left out: 06_chairs_3d works on shapes" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "left out: 06_chairs_3d works on shapes" in said and "left out: 07_nam_translation works on" in said
 
     # What one seed left is not taken for another's.
     assert pipeline.main([*arguments, "--only", "02", "--seed", "1", "--set", "image_size=32"]) == 1
@@ -95,3 +97,48 @@ def test_the_story_is_told_on_a_users_own_meshes(tables, tmp_path, capsys):
     assert Glann.load(run / "model.safetensors").sample(2).shape == (2, 32, 32, 32)
     copy = (run / "notebooks/06_chairs_3d.ipynb").read_text()
     assert str(tables) not in copy.replace(os.path.relpath(tables, pipeline.ROOT), "")  # relative paths only
+
+
+TRANSLATION = {
+    "searches": "memory,noise",
+    "image_size": 28,
+    "glo_epochs": 1,
+    "glo_batch_size": 8,
+    "imle_epochs": 1,
+    "imle_batch_size": 8,
+    "nam_epochs": 1,
+    "nam_batch_size": 8,
+    "nam_width": 2,
+    "nam_restarts": 1,
+    "nam_test_steps": 1,
+    "check_quality": False,
+}
+
+
+def translate(dataset, folder):
+    options = [word for name, value in TRANSLATION.items() for word in ("--set", f"{name}={value}")]
+    return pipeline.main(["--dataset", dataset, "--results", str(folder), *options])
+
+
+def test_a_users_own_cars_are_translated_and_scored_by_their_azimuth(tmp_path, capsys):
+    rows = ["file,azimuth"]
+    for family in ("hatchbacks", "vans"):
+        (tmp_path / "cars" / family).mkdir(parents=True)
+        for number, (image, azimuth) in enumerate(zip(*make_cars(family, 0, 40, 32), strict=True)):
+            Image.fromarray(image.transpose(1, 2, 0)).save(tmp_path / f"cars/{family}/{number:02}.png")
+            rows.append(f"{family}/{number:02}.png,{azimuth}")
+    (tmp_path / "cars/azimuths.csv").write_text("\n".join(rows))
+    assert translate(f"cars:{tmp_path / 'cars'}", tmp_path / "results") == 0, capsys.readouterr()
+    (run,) = (tmp_path / "results").iterdir()
+    table = (run / "tables/07_translation.csv").read_text()
+    assert "azimuth error, median, degrees" in table and "\nreal images," in table and '\n"NAM, latents T(e)"' in table
+    copy = (run / "notebooks/07_nam_translation.ipynb").read_text()
+    assert str(tmp_path) not in copy.replace(os.path.relpath(tmp_path, pipeline.ROOT), "")  # relative paths only
+
+
+def test_images_without_labels_are_translated_and_the_page_says_why_there_are_no_scores(discs, tmp_path, capsys):
+    assert translate(f"folder:{discs}-to-digits", tmp_path) == 0, capsys.readouterr()
+    (run,) = tmp_path.iterdir()
+    copy = (run / "notebooks/07_nam_translation.ipynb").read_text()
+    assert "no scores: folder:" in copy and "has no class labels" in copy
+    assert len(list((run / "figures").glob("07_*_translations.png"))) == 1

@@ -4,17 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from glann_lib import score_tables
+from glann_lib import score_tables, translation_tables
 from glann_lib.config import kind_of
+from glann_lib.domains import pairs_of
 from glann_lib.evaluate import read_records
 from glann_lib.measures import VOXELS
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "results" / "published"
 RUNS = sorted(path.parent for path in PUBLISHED.glob("*/scores"))
+TRANSLATIONS = sorted({path.parent.parent for path in PUBLISHED.glob("*/*-to-*/scores")})
 
 
 def test_some_scores_are_published():
     assert {"mnist", "chairs", "made-chairs"} <= {run.name for run in RUNS}
+    assert {"embedded", "mnist-street"} <= {run.name for run in TRANSLATIONS}
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
@@ -22,6 +25,16 @@ def test_published_tables_are_drawn_from_published_scores(run):
     records = read_records(run / "scores")
     for name, table in (shape_tables if kind_of(run.name) == "shapes" else image_tables)(records, run.name).items():
         assert table.to_csv(index=False) == (run / "tables" / f"{name}.csv").read_text(encoding="utf-8"), name
+
+
+@pytest.mark.parametrize("run", TRANSLATIONS, ids=lambda run: run.name)
+def test_published_translations_are_drawn_from_published_scores(run):
+    tasks = {f"{s}->{t}": read_records(run / f"{s}-to-{t}" / "scores") for s, t in pairs_of(run.name)}
+    table = translation_tables.scores_table(tasks)
+    assert table.to_csv(index=False) == (run / "tables/07_translation.csv").read_text(encoding="utf-8")
+    for record in (record for records in tasks.values() for record in records):
+        origin = record["provenance"]
+        assert origin["commit"] and origin["device"] and origin["target"]["sha256"] and origin["config"]["nam"]
 
 
 def image_tables(records, dataset):
