@@ -47,7 +47,7 @@ def plot_translations(
     height = 3 * len(ROWS) * CELL + 1.1
     figure, axes = plt.subplots(3, 1, figsize=(count * CELL + 1.0, height), layout="constrained")
     for ax, (name, cases) in zip(axes, chosen.items(), strict=True):
-        heading = f"the {name} {count} of {len(order)}: loss {loss[cases].min():.3g} to {loss[cases].max():.3g}"
+        heading = f"the {name} {count} of {len(order):,}: loss {loss[cases].min():.3g} to {loss[cases].max():.3g}"
         strips = dict(zip(ROWS, (part[cases] for part in images), strict=True))
         plot_strips.__wrapped__(strips, heading, ax)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
