@@ -49,7 +49,7 @@ def plot_translations(
     for ax, (name, cases) in zip(axes, chosen.items(), strict=True):
         heading = f"the {name} {count} of {len(order):,}: loss {loss[cases].min():.3g} to {loss[cases].max():.3g}"
         strips = dict(zip(ROWS, (part[cases] for part in images), strict=True))
-        plot_strips.__wrapped__(strips, heading, ax)
+        plot_strips.__wrapped__(strips, heading, ax)  # as it is inside `styled`: the style is set already
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure
 
