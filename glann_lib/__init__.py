@@ -4,7 +4,12 @@
 imported until it is used.
 """
 
+import os
 from typing import Any
+
+# Threads that wait for work sleep: those that spin take the processor from whatever else runs there, and two trainings
+# at once take many times as long as one after the other. Read by OpenMP once, when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __all__ = ["Glann"]
 

@@ -6,6 +6,7 @@ The library never seeds globally and never asks for a device by itself: both are
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import hashlib
 import time
@@ -37,7 +38,21 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     """The number format of networks in training: "float32", "bfloat16", or "auto", which times both on `device`."""
     if name == "auto":
         return _faster_precision(device)
+    if name == "bfloat16" and not _has_bfloat16(device):
+        return torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+@functools.lru_cache
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 itself; where it does not, that is said, once."""
+    if device.type == "cuda":
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has = device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if not has:
+        print(f"this {device.type} has no bfloat16 of its own: training in float32 instead", flush=True)
+    return has
 
 
 @functools.lru_cache
@@ -69,6 +84,26 @@ def place(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type == "cuda" and 4 * images.nbytes > torch.cuda.mem_get_info(device)[0]:
         return images
     return images.to(device)
+
+
+def memory_budget(mib: int, device: torch.device) -> float:
+    """Bytes that a cache may take: so many MiB, on a GPU half of what is free if that is more; 0 stays 0."""
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+    return max(mib * 2**20, free / 2) if mib else 0
+
+
+@functools.lru_cache
+def keep_freed_memory() -> None:
+    """Tell glibc to hand memory that was freed to what asks next, not back to the system; elsewhere nothing happens.
+
+    A training step frees hundreds of MiB and takes them again at once. From the system they come as empty pages, one
+    fault each, which can take longer than the arithmetic.
+    """
+    trim_threshold, mmap_max = -1, -4  # mallopt's names for them in malloc.h
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # no glibc: macOS, musl, Windows
+        libc = ctypes.CDLL(None)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(mmap_max, 0)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Frozen feature extractors: VGG16 and VGG19 with ImageNet weights, and VGG16 with random weights.
 
 The perceptual loss (Eq. 3) compares images by what these networks see; scores compare sets of images by the same means.
-Details of the released code are kept: inputs are 2x - 1, grey is repeated to 3 channels, 28 px is padded to 32 px. The
+Details of the released code are kept: inputs are 2x - 1, grey counts as 3 equal channels, 28 px is padded to 32 px. The
 networks are never trained: no gradient is kept for their weights, and they run channels-last in the fastest number
 format.
 """
@@ -40,13 +40,14 @@ class VGGFeatures(nn.Module):
 
     def __init__(self, layers: nn.Sequential, taps: tuple[int, ...], mean: tuple[float, ...], dtype: torch.dtype):
         super().__init__()
-        for layer in layers:
+        for number, layer in enumerate(layers):
             if isinstance(layer, nn.ReLU):
-                layer.inplace = False  # a tap before a ReLU must stay as it was
+                layer.inplace = number - 1 not in taps  # a tap before a ReLU must stay as it was
         starts = (0, *(tap + 1 for tap in taps))
         self.stages = nn.ModuleList(layers[start:end] for start, end in itertools.pairwise(starts))
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
+        self.register_buffer("grey_kernel", self._fold_grey().to(dtype, memory_format=torch.channels_last))
         self.stages.to(dtype=dtype, memory_format=torch.channels_last)
         self.dtype = dtype
 
@@ -54,13 +55,29 @@ class VGGFeatures(nn.Module):
         """Features [N, C_l, H_l, W_l] at each tap of images [N, 1 or 3, H, W] in [0, 1]."""
         if images.shape[-1] == 28:
             images = nn.functional.pad(images, (2, 2, 2, 2))  # 32 px can be halved as often as VGG wants
-        x = (255 * images - self.mean) / 127.5  # repeats grey to 3 channels, too
+        first, *rest = self.stages[0]
+        if images.shape[1] == 1:
+            x = (255 * images - self.mean.mean()) / 127.5
+            x = torch.cat([x, torch.ones_like(x)], 1)
+            kernel = self.grey_kernel
+        else:
+            x, kernel = (255 * images - self.mean) / 127.5, first.weight
         x = x.to(self.dtype, memory_format=torch.channels_last)
+        x = nn.functional.conv2d(x, kernel, first.bias, padding=1)
         features = []
-        for stage in self.stages:
-            x = stage(x)
+        for stage in (rest, *self.stages[1:]):
+            for layer in stage:
+                x = layer(x)
             features.append(x)
         return features
+
+    def _fold_grey(self) -> Tensor:
+        """The first convolution's kernel for grey images, [64, 2, 3, 3]: of the grey, and of a constant 1.
+
+        Grey repeated to three channels of different mean is one channel, (255 x - average mean) / 127.5, and constants.
+        """
+        kernel, mean = self.stages[0][0].weight, self.mean
+        return torch.cat([kernel.sum(1, keepdim=True), (kernel * (mean.mean() - mean) / 127.5).sum(1, keepdim=True)], 1)
 
 
 def make_extractor(

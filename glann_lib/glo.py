@@ -20,7 +20,8 @@ from torch import Tensor
 
 from glann_lib import devices, storage, training
 from glann_lib.config import GLOConfig
-from glann_lib.losses import ReconstructionLoss, make_loss, targets_by_row
+from glann_lib.graphs import ReplayedStep
+from glann_lib.losses import ReconstructionLoss, TargetsByRow, make_loss
 from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator
 
 WATCHED = 10  # images whose reconstructions are kept at epochs 1, 2, 4, 8, ...
@@ -91,6 +92,7 @@ class GLO:
             self.generator = _generator(images.shape[1:], config).to(device)
             start = torch.randn(len(images), config.latent_dim) * config.latent_init_std
         self.latents = start.to(device).requires_grad_()
+        self.latents.grad = torch.zeros_like(self.latents)
         self.optimiser = self._new_optimiser()
         self.snapshots: dict[int, Tensor] = {}
 
@@ -100,12 +102,12 @@ class GLO:
         if self.loss is None:
             self._make_loss()
         if self.config.optimiser == "official":
-            self.optimiser = self._new_optimiser()
+            training.reset_optimiser(self.optimiser)
         latent_lr = self._set_learning_rate(epoch)
         self.generator.train()
         order = torch.randperm(len(self.images), generator=devices.seeded(self.config.seed, f"glo order {epoch}"))
-        batches = order[: len(order) // batch_size * batch_size].split(batch_size)
-        losses = torch.stack([self._step(batch) for batch in batches])
+        batches = order.to(self.device)[: len(order) // batch_size * batch_size].split(batch_size)
+        losses = torch.stack([self._step_within_memory(batch) for batch in batches])
 
         advice = f"try a smaller glo_latent_lr (now {self.config.latent_lr:g}), or glo_precision=float32"
         training.check_finite(losses, self.name, epoch, advice)
@@ -118,31 +120,45 @@ class GLO:
             self.snapshots[epoch] = self._reconstruct_watched()
         return GLOEpoch(epoch, losses.mean().item(), latent_lr, time.monotonic() - start)
 
+    def _step_within_memory(self, batch: Tensor) -> Tensor:
+        advice = f"lower glo_batch_size (now {self.config.batch_size}) or glo_cache_mib (now {self.config.cache_mib})"
+        return training.step_within_memory(self.replayed_step, batch, self.targets.give_up_cache, advice)
+
     def _step(self, batch: Tensor) -> Tensor:
-        """One step of Adam on G and on the latents of `batch`, row numbers [B]; returns the mean loss."""
-        batch = batch.to(self.device)
+        """One step of Adam on G and on all latents, with the gradients of `batch`, row numbers [B]; the mean loss."""
+        latents = self.latents.detach()[batch].requires_grad_()
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            generated = self.generator(self.latents[batch])
+            generated = self.generator(latents)
         loss = self.loss.compare(generated.float(), self.targets(batch)).mean()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.generator.zero_grad(set_to_none=True)
         loss.backward()
+        # The rest of the latents' gradient is zero and stays so: only the batch's rows are written, and cleared again.
+        self.latents.grad.index_copy_(0, batch, latents.grad)
         self.optimiser.step()
+        self.latents.grad.index_fill_(0, batch, 0)
         return loss.detach()
 
     def _make_loss(self) -> None:
         """The loss network, and what it sees of all images where that fits into the memory set aside for it."""
         self.loss = make_loss(self.config.loss, self.images.shape[-1], self.dtype).to(self.device)
-        self.targets = targets_by_row(self.loss, self.images, self.device, self.config.cache_mib)
+        self.targets = TargetsByRow(self.loss, self.images, self.device, self.config.cache_mib)
+        self.replayed_step = ReplayedStep(self._step, self.device)
 
     def _new_optimiser(self) -> torch.optim.Adam:
         """Adam over all latents and G: rows that are not in the batch go on by their momentum (released code)."""
         groups = [{"params": [self.latents]}, {"params": list(self.generator.parameters())}]
-        return torch.optim.Adam(groups, betas=(self.config.beta1, 0.999), fused=self.device.type != "mps")
+        betas, recorded = (self.config.beta1, 0.999), self.device.type == "cuda"
+        # A recorded step reads its sizes from the device, where they can be changed.
+        lr = torch.tensor(0.0, device=self.device) if recorded else 0.0
+        return torch.optim.Adam(groups, lr, betas, fused=self.device.type != "mps", capturable=recorded)
 
     def _set_learning_rate(self, epoch: int) -> float:
         latent_lr = self.config.latent_lr * self.config.decay ** ((epoch - 1) // self.config.decay_every)
         for group, ratio in zip(self.optimiser.param_groups, (1.0, self.config.generator_lr_ratio), strict=True):
-            group["lr"] = latent_lr * ratio
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(latent_lr * ratio)
+            else:
+                group["lr"] = latent_lr * ratio
         return latent_lr
 
     @torch.no_grad()

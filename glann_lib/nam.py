@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from glann_lib import devices, storage, training
-from glann_lib.losses import ReconstructionLoss, targets_by_row, unit
+from glann_lib.losses import ReconstructionLoss, TargetsByRow, unit
 from glann_lib.networks import load_weights
 from glann_lib.translation_config import UP_TO_COLOUR, NAMConfig
 from glann_lib.translation_losses import UpToColour, make_translation_loss
@@ -104,7 +104,7 @@ class NAM:
         self.network.train()
         order = torch.randperm(len(self.images), generator=devices.seeded(self.config.seed, f"nam order {epoch}"))
         batches = order[: len(order) // batch_size * batch_size].split(batch_size)
-        losses = torch.stack([self._step(batch.to(self.device)) for batch in batches])
+        losses = torch.stack([self._step_within_memory(batch.to(self.device)) for batch in batches])
 
         advice = f"try a smaller nam_latent_lr (now {self.config.latent_lr:g}) or nam_mapping_lr"
         training.check_finite(losses, self.name, epoch, advice)
@@ -117,7 +117,7 @@ class NAM:
     def _make_loss(self) -> None:
         dtype = devices.resolve_precision("auto", self.device)
         self.loss = make_translation_loss(self.config.loss, self.images.shape[-1], dtype).to(self.device)
-        self.targets = targets_by_row(self.loss, self.images, self.device, CACHE_MIB)
+        self.targets = TargetsByRow(self.loss, self.images, self.device, CACHE_MIB)
         if self.config.search == "memory":
             self.memory = devices.place(self.target.memory, self.device)
 
@@ -132,6 +132,10 @@ class NAM:
         if self.config.search == "memory":
             return unit(self.memory[self.rows[batch].to(self.memory.device)].to(self.device))
         return self.target.draw(self.codes[batch], self.config.search)
+
+    def _step_within_memory(self, batch: Tensor) -> Tensor:
+        advice = f"lower nam_batch_size (now {self.config.batch_size})"
+        return training.step_within_memory(self._step, batch, self.targets.give_up_cache, advice)
 
     def _step(self, batch: Tensor) -> Tensor:
         """One step of Adam on T, and on the batch's codes where they are free; returns the mean loss."""

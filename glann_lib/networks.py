@@ -62,10 +62,10 @@ class InfoGANGenerator(nn.Module):
             nn.BatchNorm1d(128 * side**2) if normalise else nn.Identity(),
             nn.LeakyReLU(0.2),
             nn.Unflatten(1, (128, side, side)),
-            nn.ConvTranspose2d(128, 64, kernel_size=4, stride=2, padding=1),
+            Doubling(128, 64),
             nn.BatchNorm2d(64) if normalise else nn.Identity(),
             nn.LeakyReLU(0.2),
-            nn.ConvTranspose2d(64, channels, kernel_size=4, stride=2, padding=1),
+            Doubling(64, channels),
             nn.Sigmoid(),
         )
         for layer in self.layers:
@@ -74,7 +74,26 @@ class InfoGANGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Images in [0, 1], [N, C, S, S], of latents [N, latent_dim]; on the sphere their norms do not matter."""
-        return self.layers(unit_length(z) if self.on_sphere else z)
+        images = self.layers(unit_length(z) if self.on_sphere else z)
+        # Gradients come back through these views in plain strides, whatever those of the loss network are:
+        # channels-last ones would lead the layers into the busy loop that `Doubling` tells of.
+        return images.flatten(1).unflatten(1, self.shape)
+
+
+class Doubling(nn.ConvTranspose2d):
+    """A transposed convolution with kernel 4 and stride 2, [N, wide, S, S] -> [N, narrow, 2 S, 2 S].
+
+    The bias is added apart: where the convolution has to give its gradient, too, oneDNN's kernel for bfloat16 waits for
+    the other threads in a busy loop, which takes a hundred times longer where two runs share a processor.
+    """
+
+    def __init__(self, wide: int, narrow: int):
+        super().__init__(wide, narrow, kernel_size=4, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As nn.ConvTranspose2d."""
+        y = nn.functional.conv_transpose2d(x, self.weight, stride=self.stride, padding=self.padding)
+        return y + self.bias.to(y.dtype)[:, None, None]
 
 
 class VoxelGenerator(nn.Module):

@@ -12,7 +12,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from glann_lib import storage
+from glann_lib import devices, storage
 
 CHECKPOINT_SECONDS = 20.0  # at least so long between two checkpoints: a kill loses that and an epoch
 RESUME = "resume."  # tensors of this prefix are needed to go on training, not afterwards
@@ -61,6 +61,7 @@ def train(stage: Stage, path: Path | None = None) -> Iterator[Any]:
         RuntimeError: another process trains into the same file.
         FloatingPointError: from the stage, when a loss or latent is not finite.
     """
+    devices.keep_freed_memory()
     if path is None:
         yield from (stage.run_epoch(epoch) for epoch in range(1, stage.epochs + 1))
         return
@@ -109,6 +110,29 @@ def progress(records: Iterable[Any], total: int, label: str) -> Iterator[Any]:
     bar.close()
 
 
+def step_within_memory(
+    step: Callable[[Tensor], Tensor], batch: Tensor, give_up_cache: Callable[[], bool], advice: str
+) -> Tensor:
+    """One step of a stage; where a GPU's memory does not suffice, the cache goes first, and the step is tried again.
+
+    Args:
+        step: of the stage, by the batch's row numbers; until it succeeds it changes no weight.
+        batch: int [B].
+        give_up_cache: frees the cache; False where there is none.
+        advice: the settings to lower, with their values.
+
+    Raises:
+        MemoryError: it does not suffice without the cache either; gives the advice.
+    """
+    try:
+        return step(batch)
+    except torch.OutOfMemoryError:
+        if not give_up_cache():
+            raise MemoryError(f"out of memory in a step of {len(batch)} images: {advice}") from None
+    torch.cuda.empty_cache()
+    return step_within_memory(step, batch, give_up_cache, advice)
+
+
 def check_finite(values: Tensor, stage: str, epoch: int, advice: str) -> None:
     """Stop a training whose losses [batches] are not all finite.
 
@@ -135,6 +159,13 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """An optimiser's state as tensors named "resume.optimiser.<parameter>.<name>"."""
     state = optimiser.state_dict()["state"]
     return {f"{RESUME}optimiser.{i}.{name}": value for i, values in state.items() for name, value in values.items()}
+
+
+def reset_optimiser(optimiser: torch.optim.Optimizer) -> None:
+    """Make an optimiser as good as new, in the memory that it has: every number of its state is zero."""
+    for values in optimiser.state.values():
+        for value in values.values():
+            value.zero_()
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:

@@ -1,5 +1,10 @@
 """Devices by name, measured precision, and random streams that depend on seed and purpose alone."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -100,3 +105,61 @@ def test_images_too_large_for_the_gpu_stay_where_they_are(monkeypatch):
     images = torch.zeros(4, 1, 28, 28, dtype=torch.uint8)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (images.nbytes * 4 - 1, 0))
     assert devices.place(images, torch.device("cuda")) is images
+
+
+FAULTS = """
+import resource, sys
+import torch
+from glann_lib import devices
+if sys.argv[1] == "kept":
+    devices.keep_freed_memory()
+    devices.keep_freed_memory()
+for _ in range(20):
+    torch.ones(16 * 2**20)  # 64 MiB, more than glibc keeps by itself
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
+def test_freed_memory_is_kept():
+    """Memory from the system comes as pages that are empty until they are touched, each a fault."""
+    faults = {}
+    for how in ("kept", "given back"):
+        root = Path(__file__).resolve().parents[1]
+        done = subprocess.run([sys.executable, "-c", FAULTS, how], cwd=root, capture_output=True, text=True, check=True)
+        faults[how] = int(done.stdout)
+    pages = 64 * 2**20 // 4096
+    assert faults["given back"] - faults["kept"] > 10 * pages
+
+
+def test_threads_that_wait_sleep():
+    code = "import os, glann_lib; print(os.environ['OMP_WAIT_POLICY'])"
+    root = Path(__file__).resolve().parents[1]
+    for given, expected in ((None, "passive"), ("active", "active")):
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        environment |= {"OMP_WAIT_POLICY": given} if given else {}
+        done = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True)
+        assert done.stdout.strip() == expected
+
+
+@pytest.fixture
+def without_bfloat16(monkeypatch):
+    devices._has_bfloat16.cache_clear()
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    yield
+    devices._has_bfloat16.cache_clear()
+
+
+def test_a_processor_without_bfloat16_falls_back_and_says_so_once(without_bfloat16, capsys):
+    cpu = torch.device("cpu")
+    assert [devices.resolve_precision("bfloat16", cpu) for _ in range(3)] == [torch.float32] * 3
+    assert capsys.readouterr().out == "this cpu has no bfloat16 of its own: training in float32 instead\n"
+    assert devices.resolve_precision("float32", cpu) == torch.float32
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("mib", "free", "expected"), [(1, 8, 4), (6, 8, 6), (0, 8, 0)])
+def test_a_gpus_cache_may_take_half_of_what_is_free(monkeypatch, mib, free, expected):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free * 2**20, 10 * free * 2**20))
+    assert devices.memory_budget(mib, torch.device("cuda")) == expected * 2**20
+    assert devices.memory_budget(mib, torch.device("cpu")) == mib * 2**20

@@ -336,3 +336,35 @@ def test_files_that_hold_no_embedding_are_one_line_errors(tmp_path):
 def test_few_images_are_watched_too():
     embedding = fit_glo(blobs(4), dataclasses.replace(SMALL, batch_size=4, epochs=1))
     assert embedding.snapshots[1].shape == (4, 1, 28, 28) and glo.WATCHED == 10
+
+
+def test_only_the_batchs_rows_of_the_latents_have_a_gradient():
+    """The same latents as with the gradient through a dense gather, bit for bit."""
+    fast, plain = stage_of(), stage_of()
+    for stage in (fast, plain):
+        stage._make_loss()
+        stage._set_learning_rate(1)
+        stage.generator.train()
+    for batch in torch.arange(24).split(8):
+        assert not fast.latents.grad.any()
+        fast._step(batch)
+        loss = plain.loss.compare(plain.generator(plain.latents[batch]), plain.targets(batch)).mean()
+        plain.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        plain.optimiser.step()
+        assert torch.equal(fast.latents, plain.latents)
+    assert all(torch.equal(a, b) for a, b in zip(weights(fast), weights(plain), strict=True))
+
+
+def test_a_training_out_of_memory_gives_up_the_cache_then_names_its_settings(monkeypatch, capsys):
+    stage, taken = stage_of(loss="laplacian"), []
+
+    def step(self, batch):
+        taken.append(len(batch))
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(GLO, "_step", step)
+    with pytest.raises(MemoryError, match=r"glo_batch_size \(now 8\) or glo_cache_mib \(now 1536\)") as error:
+        stage.run_epoch(1)
+    assert "\n" not in str(error.value) and taken == [8, 8]
+    assert "memory is short" in capsys.readouterr().out

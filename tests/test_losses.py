@@ -5,14 +5,18 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import interpolate
+from torchvision.models.vgg import cfgs, make_layers
 
+from glann_lib import features
 from glann_lib.losses import (
     LOSSES,
     MeanAbsoluteDifference,
     PerceptualRepresentation,
     ReconstructionLoss,
     TargetCache,
+    TargetsByRow,
     laplacian_pyramid,
     make_loss,
 )
@@ -96,6 +100,38 @@ def test_the_mean_difference_is_that_of_plain_torch(shape, dtype):
     assert ours.grad.dtype == dtype and not ours.grad[0].any()
     tolerance = 1e-7 if dtype == torch.float32 else 2.0**-8
     assert (ours.grad.float() - plain.grad.float()).abs().max() <= tolerance * weights.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 32)])
+def test_the_perceptual_gradient_is_that_of_the_plain_form(channels, size, dtype):
+    """Frozen, channels-last, ReLUs in place, grey folded into the first layer: against VGG layer by layer."""
+    loss = make_loss("random-vgg16", size, dtype)
+    layers = make_layers(cfgs["D"][:8])  # to conv3_2
+    plain_network = features.make_extractor("random-vgg16", size)
+    theirs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    ours = [layer for layer in plain_network.modules() if isinstance(layer, nn.Conv2d)]
+    for a, b in zip(theirs, ours, strict=True):
+        a.load_state_dict(b.state_dict())
+
+    def maps(images):
+        x = torch.nn.functional.pad(images, (2, 2, 2, 2)) if size == 28 else images
+        x, found = (2 * x - 1).repeat(1, 3 // channels, 1, 1), [images]
+        for number, layer in enumerate(layers[:13]):
+            x = layer(x.clone())
+            found += [x] if number in (3, 8, 12) else []
+        return found
+
+    x, y = pictures(6, channels, size), pictures(6, channels, size, seed=1)
+    fast, plain = x.clone().requires_grad_(), x.clone().requires_grad_()
+    expected = sum((a - b).abs().flatten(1).mean(1) for a, b in zip(maps(plain), maps(y), strict=True))
+    values = loss(fast, y)
+    values.sum().backward()
+    expected.sum().backward()
+    exact = dtype == torch.float32
+    assert ((values - expected).abs() / expected).max() < (1e-5 if exact else 0.02)
+    gap = (fast.grad - plain.grad).norm() / plain.grad.norm()
+    assert gap < (0.01 if exact else 0.15)  # where a ReLU or a maximum is near a tie it may fall to the other side
 
 
 @pytest.mark.parametrize("name", LOCAL)
@@ -194,3 +230,34 @@ def test_unknown_losses_are_one_line_errors():
         make_loss("ssim", 28)
     assert "\n" not in str(error.value)
     assert all(name in str(error.value) for name in LOSSES)
+
+
+@pytest.mark.parametrize("cache_mib", [64, 0])
+def test_targets_by_row_are_those_of_the_images(cache_mib):
+    loss, images = make_loss("random-vgg16", 28), as_bytes(pictures(9))
+    targets, rows = TargetsByRow(loss, images, CPU, cache_mib), torch.tensor([8, 2, 2])
+    assert (targets.cache is not None) == (cache_mib > 0)
+    for found, expected in zip(targets(rows), loss.targets(images[rows].float() / 255), strict=True):
+        assert (found - expected).abs().max() < 1e-5
+
+
+def test_a_cache_is_given_up_once_and_said(capsys):
+    loss, images = make_loss("l1", 28), as_bytes(pictures(9))
+    targets, rows = TargetsByRow(loss, images, CPU, 64), torch.tensor([8, 2])
+    before = targets(rows)
+    assert targets.give_up_cache() and not targets.give_up_cache()
+    assert torch.equal(targets(rows)[0], before[0])
+    assert capsys.readouterr().out.count("memory is short on cpu") == 1
+
+
+def test_a_cache_for_which_memory_does_not_suffice_is_not_made(monkeypatch, capsys):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(TargetCache, "__init__", full)
+    loss, images = make_loss("l1", 28), as_bytes(pictures(9))
+    targets = TargetsByRow(loss, images, CPU, 64)
+    assert targets.cache is None and len(targets(torch.arange(3))[0]) == 3
+    assert (
+        "memory is short on cpu: features of the training images are computed at every step" in capsys.readouterr().out
+    )

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from glann_lib.networks import (
+    Doubling,
     InfoGANGenerator,
     LatentMapper,
     VoxelGenerator,
@@ -21,6 +22,35 @@ VARIANTS = ("batch", "none", "lucic")
 
 def draw(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_doubling_is_a_transposed_convolution(dtype):
+    torch.manual_seed(0)
+    ours, plain = Doubling(6, 4).to(dtype), nn.ConvTranspose2d(6, 4, 4, stride=2, padding=1).to(dtype)
+    nn.init.normal_(ours.bias)
+    plain.load_state_dict(ours.state_dict())
+    x = draw(3, 6, 7, 7).to(dtype)
+    made, expected = ours(x), plain(x)
+    assert made.shape == (3, 4, 14, 14) and made.dtype == dtype
+    tolerance = 1e-6 if dtype == torch.float32 else 2.0**-7
+    assert (made - expected).abs().max() <= tolerance * expected.abs().max()
+    upstream = draw(*made.shape, seed=1).to(dtype)
+    made.backward(upstream)
+    expected.backward(upstream)
+    for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
+        assert (a.grad - b.grad).abs().max() <= 4 * tolerance * b.grad.abs().max()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gradients_reach_the_generators_layers_in_plain_strides(channels):
+    """Channels-last ones, as frozen networks give them, would make two runs on one processor wait for each other."""
+    seen = []
+    generator = InfoGANGenerator(28, channels)
+    generator.layers[-1].register_full_backward_hook(lambda _, __, gradients: seen.append(gradients[0].stride()))
+    images = generator(draw(4, 64))
+    images.backward(torch.ones_like(images, memory_format=torch.channels_last))
+    assert seen == [(channels * 784, 784, 28, 1)]
 
 
 def make(*args):
@@ -102,7 +132,7 @@ def test_batch_norms_stand_where_the_papers_code_has_them(normalisation, norms, 
     layers = [layer for layer in make(28, 1, 64, normalisation).layers if not isinstance(layer, nn.Identity)]
     starts = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear | nn.ConvTranspose2d)]
     kinds = [type(layers[i]) for i in starts]
-    assert kinds == [nn.Linear, nn.Linear, nn.ConvTranspose2d, nn.ConvTranspose2d]
+    assert kinds == [nn.Linear, nn.Linear, Doubling, Doubling]
     assert [layers[i].bias is not None for i in starts] == biases
     for i, norm in zip(starts, norms, strict=True):
         assert norm is None or type(layers[i + 1]) is norm
