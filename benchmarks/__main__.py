@@ -4,47 +4,62 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import os
-import platform
-from importlib import metadata
+import sys
+from collections.abc import Sequence
+from importlib import util
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
-from benchmarks import scores
+from benchmarks import chart, growth, machine
+from benchmarks.material import QUICK, Sizes
+from benchmarks.paths import PATHS
+from benchmarks.timing import Comparison
+from glann_lib import storage
+from glann_lib.devices import select_device
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
-CPU_INFO = Path("/proc/cpuinfo")
-
-
-def machine() -> dict[str, object]:
-    """What the numbers were measured on."""
-    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "processor": (models or [platform.processor()])[0],
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "busy_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # processes, mean of a minute
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in PACKAGES},
-    }
+SMALL_PRODUCT = (256, 2**22)  # side of the matrices and bytes of the copy, for --quick
+NO_FAISS = "faiss is not installed: neighbours and imle are compared with torch.cdist only"
 
 
-def table(comparisons: list[scores.Comparison]) -> str:
+def compare(
+    names: Sequence[str], sizes: Sizes, device: torch.device, repeats: int
+) -> tuple[list[Comparison], list[str]]:
+    """The comparisons called `names`, and a line for each that could not be made; progress goes to stderr."""
+    comparisons, left_out = [], []
+    if not util.find_spec("faiss") and {"neighbours", "imle"} & set(names):
+        left_out.append(NO_FAISS)
+    for name in names:
+        try:
+            found = PATHS[name](sizes, device, repeats)
+        except (RuntimeError, MemoryError, ImportError) as error:  # torch's lack of memory is a RuntimeError
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            left_out.append(f"{name}: {reason}")
+            print(f"left out: {left_out[-1]}", file=sys.stderr, flush=True)
+            continue
+        comparisons += found
+        for c in found:
+            print(f"{name}: ratio {c.ratio:.3g} to {c.textbook}", file=sys.stderr, flush=True)
+    return comparisons, left_out
+
+
+def table(comparisons: Sequence[Comparison], ceilings: dict[str, float]) -> str:
     """One line a comparison."""
 
-    def words(timing: scores.Timing) -> str:
-        return f"{timing.median:.2f} s (spread {timing.spread:.2f})"
+    def part(comparison: Comparison) -> str:
+        fraction = comparison.fraction(ceilings)
+        return "" if fraction is None else f"{fraction:.0%}"
 
     rows = [
         {
             "what": c.what,
-            "here": words(c.here),
-            "textbook": f"{words(c.textbook_time)}: {c.textbook}",
-            "ratio": f"{c.ratio:.1f}",
+            "here": str(c.here),
+            "textbook": f"{c.textbook_time}: {c.textbook}",
+            "ratio (least to largest)": f"{c.ratio:.3g} ({c.ratio_range[0]:.3g} to {c.ratio_range[1]:.3g})",
+            "of the ceiling": part(c),
             "largest difference": c.difference,
         }
         for c in comparisons
@@ -52,21 +67,72 @@ def table(comparisons: list[scores.Comparison]) -> str:
     return pd.DataFrame(rows).to_markdown(index=False)
 
 
+def as_record(comparison: Comparison, ceilings: dict[str, float]) -> dict[str, Any]:
+    """A comparison as plain values, with what follows from its fields."""
+    derived = {
+        "ratio": comparison.ratio,
+        "ratio_range": list(comparison.ratio_range),
+        "fraction_of_ceiling": comparison.fraction(ceilings),
+    }
+    return dataclasses.asdict(comparison) | derived
+
+
+def run_comparisons(arguments: argparse.Namespace, device: torch.device) -> None:
+    """Measure, print the table, and write benchmarks.json, benchmarks.md and chart.png where they are asked for."""
+    description = machine.describe(device)
+    ceilings = machine.ceilings(device, *SMALL_PRODUCT if arguments.quick else ())
+    sizes = QUICK if arguments.quick else Sizes()
+    comparisons, left_out = compare(arguments.only, sizes, device, arguments.repeats)
+    parts = [machine.words(description, ceilings), *left_out]
+    parts = ["\n".join(f"{line}  " for part in parts for line in part.splitlines())]  # two spaces: a new line
+    if comparisons:
+        parts.append(table(comparisons, ceilings))
+    print("\n\n".join(parts))
+    if arguments.folder and comparisons:
+        record = {
+            "machine": description,
+            "ceilings": ceilings,
+            "sizes": dataclasses.asdict(sizes),
+            "results": [as_record(c, ceilings) for c in comparisons],
+            "left_out": left_out,
+        }
+        storage.write_text(arguments.folder / "benchmarks.md", "\n\n".join(parts) + "\n")
+        _keep(arguments.folder, "benchmarks.json", record, "chart.png", chart.draw_ratios(record))
+
+
+def run_growth(arguments: argparse.Namespace, device: torch.device) -> None:
+    """Measure costs as work grows, print them, and write growth.json and growth.png where they are asked for."""
+    description = machine.describe(device)
+    record = {"machine": description} | growth.measure_all(growth.QUICK if arguments.quick else growth.Grid(), device)
+    print(pd.DataFrame(record["points"]).to_markdown(index=False, floatfmt=".4g", intfmt=","))
+    if arguments.folder and record["points"]:
+        _keep(arguments.folder, "growth.json", record, "growth.png", chart.draw_growth(record))
+
+
+def _keep(folder: Path, name: str, record: dict[str, Any], chart_name: str, figure: Figure) -> None:
+    storage.write_json(folder / name, record)
+    figure.savefig(folder / chart_name, dpi=200)
+
+
 def main() -> None:
-    """Measure, print, and write the numbers where they are asked for."""
+    """Read the options and do what they say."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--repeats", type=int, default=3, help="of each measurement (default: 3)")
-    parser.add_argument("--json", type=Path, help="write results and machine to this file")
+    parser.add_argument("--only", nargs="+", default=list(PATHS), metavar="NAME", help=f"some of: {', '.join(PATHS)}")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that everything works")
+    parser.add_argument("--growth", action="store_true", help="instead: costs of an epoch as work grows")
+    parser.add_argument("--folder", type=Path, help="write numbers (JSON), table (Markdown) and chart (PNG) there")
     arguments = parser.parse_args()
     if arguments.repeats < 1:
         parser.error(f"--repeats is {arguments.repeats}: give 1 or more")
-    conditions, sets = machine(), scores.features()
-    comparisons = [compare(*sets, arguments.repeats) for compare in (scores.compare_frechet, scores.compare_prd)]
-    print(table(comparisons))
-    if arguments.json:
-        results = [dataclasses.asdict(c) | {"ratio": c.ratio} for c in comparisons]
-        text = json.dumps({"machine": conditions, "results": results}, indent=2, ensure_ascii=False)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+    if unknown := [name for name in arguments.only if name not in PATHS]:
+        parser.error(f"unknown name {unknown[0]!r}: choose from {', '.join(PATHS)}")
+    try:
+        device = select_device(arguments.device)
+    except ValueError as error:
+        parser.error(str(error))
+    (run_growth if arguments.growth else run_comparisons)(arguments, device)
 
 
 if __name__ == "__main__":

@@ -2,56 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import statistics
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 from scipy import linalg
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
+from benchmarks.timing import Comparison, timed
 from glann_lib.metrics import frechet_distance
 from glann_lib.precision_recall import PRDCurve, prd_curve
 
 COUNT, WIDTH, CLASSES = 10_000, 2048, 10
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of each repeat; the same work each time, or work that differs by a seed only."""
-
-    seconds: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        """Half of the repeats took less."""
-        return statistics.median(self.seconds)
-
-    @property
-    def spread(self) -> float:
-        """Slowest less fastest repeat."""
-        return max(self.seconds) - min(self.seconds)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One score, here and by the book."""
-
-    what: str
-    here: Timing
-    textbook: str  # what it is
-    textbook_time: Timing
-    difference: str  # the largest between the two results, in words
-    results: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def ratio(self) -> float:
-        """How many times the textbook's median is longer."""
-        return self.textbook_time.median / self.here.median
 
 
 def features(count: int = COUNT, width: int = WIDTH) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +33,7 @@ def features(count: int = COUNT, width: int = WIDTH) -> tuple[np.ndarray, np.nda
 
 def compare_frechet(generated: np.ndarray, real: np.ndarray, repeats: int) -> Comparison:
     """The Frechet distance against its formula as it is written."""
-    (here, found), (book, expected) = _timed(
+    (here, found), (book, expected) = timed(
         [lambda _: frechet_distance(generated, real), lambda _: _textbook_frechet(generated, real)], repeats
     )
     error = f"{max(abs(value / expected[0] - 1) for value in found):.1e} of {expected[0]:.5g}"
@@ -88,7 +48,7 @@ def compare_prd(generated: np.ndarray, real: np.ndarray, repeats: int) -> Compar
 
     Two means over seeds are compared: one F score differs from seed to seed, whoever computes it.
     """
-    (here, curves), (book, expected) = _timed(
+    (here, curves), (book, expected) = timed(
         [lambda seed: prd_curve(generated, real, seed=seed), lambda seed: _textbook_prd(generated, real, seed)], repeats
     )
     ours, theirs = ([(curve.f8, curve.f1_8) for curve in found] for found in (curves, expected))
@@ -101,19 +61,6 @@ def compare_prd(generated: np.ndarray, real: np.ndarray, repeats: int) -> Compar
         f"PRD {_size(generated)} + {_size(real)}", here, "10 fits of MiniBatchKMeans, all features, one thread", book,
         ", ".join(words), {"here": ours, "textbook": theirs},
     )  # fmt: skip
-
-
-def _timed(works: list[Callable[[int], Any]], repeats: int) -> list[tuple[Timing, list[Any]]]:
-    """Each work's seconds and results; a work takes the repeat's number.
-
-    They take turns, so that whatever else the machine does falls on all of them.
-    """
-    seconds, results = [[] for _ in works], [[] for _ in works]
-    for number, (place, work) in itertools.product(range(repeats), enumerate(works)):
-        start = time.perf_counter()
-        results[place].append(work(number))
-        seconds[place].append(time.perf_counter() - start)
-    return [(Timing(tuple(times)), found) for times, found in zip(seconds, results, strict=True)]
 
 
 def _textbook_frechet(generated: np.ndarray, real: np.ndarray) -> float:

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib.util
 import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from glann_lib import catalogue, config, plans, runs
+from glann_lib import catalogue, config, costs, plans, runs
 from glann_lib.plans import Plan
 
 ROOT = runs.ROOT
 NOTEBOOKS = ROOT / "notebooks"
 DEVICES = ("auto", "cuda", "mps", "cpu")  # as in devices.py, which needs torch
-GO_ON, WRONG = 10, 2  # exit codes
+GO_ON, WRONG, INTERRUPTED = 10, 2, 130  # exit codes
 # A person's own files: the suffixes beside a folder, and what to name.
 OWN_FILES = {
     config.FOLDER: ((".zip",), "a folder of images or a .zip of them"),
@@ -60,8 +62,16 @@ class UsageError(ValueError):
     """An argument is wrong; the message is one line for the person."""
 
 
-def make_plan(argv: Sequence[str], notebooks: Path = NOTEBOOKS) -> Plan:
+def make_plan(
+    argv: Sequence[str], notebooks: Path = NOTEBOOKS, speed_of: Callable[[str], costs.Speed] | None = None
+) -> Plan:
     """Check the arguments of one command line (without the program's name), and find out what they ask for.
+
+    Args:
+        argv: the arguments.
+        notebooks: the folder of the numbered notebooks.
+        speed_of: device -> how fast this machine is there; asked only once a dry run has nothing left to refuse. None:
+            the reference machine's speed.
 
     Raises:
         UsageError: an argument is wrong.
@@ -88,20 +98,38 @@ def make_plan(argv: Sequence[str], notebooks: Path = NOTEBOOKS) -> Plan:
         plan = plans.with_parameters(plan, dict(options.settings))
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return Plan(text=plans.dry_run_text(plan)) if options.dry_run else plan
+    if options.dry_run:
+        return Plan(text=plans.dry_run_text(plan, speed_of(plan.device) if speed_of else costs.REFERENCE))
+    return plan
 
 
 def main() -> int:
     """Answer what can be answered without installing anything; returns the exit code (see the module's text)."""
     try:
-        text = make_plan(sys.argv[1:]).text
+        text = make_plan(sys.argv[1:], speed_of=measured_speed).text
     except UsageError as error:
         return refuse(error)
+    except KeyboardInterrupt:
+        return refuse("interrupted", INTERRUPTED)
     if not text:
         return GO_ON
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it quietly
     print(text)
     return 0
+
+
+def measured_speed(device: str) -> costs.Speed:
+    """How fast this machine is, by timing it where this Python has torch; the reference machine's speed elsewhere."""
+    if importlib.util.find_spec("torch") is None:
+        return costs.REFERENCE
+    print("timing this machine for the estimate, 5 s", file=sys.stderr, flush=True)
+    try:
+        from glann_lib import speed
+
+        return speed.measure(device)
+    except Exception as error:  # an estimate is no reason to refuse a dry run
+        reason = f"{costs.REFERENCE.measured}: timing it failed, {type(error).__name__}"
+        return replace(costs.REFERENCE, measured=reason)
 
 
 def refuse(error: Exception | str, code: int = WRONG) -> int:
@@ -131,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=_seed, default=0, metavar="N", help="another seed, another throw of the dice (default 0)")
     other = "give any other parameter that a notebook declares (see --list); may be repeated"
     add("--set", action="append", type=_setting, default=[], metavar="NAME=VALUE", dest="settings", help=other)
-    add("--dry-run", action="store_true", help="print what would run, with which parameters, and run nothing")
+    add("--dry-run", action="store_true", help="print what would run, and about how long it takes; run nothing")
     add("--list", action="store_true", help="print the notebooks with their parameters and defaults")
     add("--test", action="store_true", help="run ruff, the unit tests and all notebooks as tests")
     add("-h", "--help", action="store_true", help="print this text")

@@ -92,18 +92,21 @@ def memory_budget(mib: int, device: torch.device) -> float:
     return max(mib * 2**20, free / 2) if mib else 0
 
 
-@functools.lru_cache
-def keep_freed_memory() -> None:
+def keep_freed_memory(keep: bool = True) -> None:
     """Tell glibc to hand memory that was freed to what asks next, not back to the system; elsewhere nothing happens.
 
     A training step frees hundreds of MiB and takes them again at once. From the system they come as empty pages, one
     fault each, which can take longer than the arithmetic.
+
+    Args:
+        keep: False: what glibc does by itself after a large block was freed once, for comparison.
     """
-    trim_threshold, mmap_max = -1, -4  # mallopt's names for them in malloc.h
+    trim_threshold, mmap_threshold, mmap_max = -1, -3, -4  # mallopt's names for them in malloc.h
     with contextlib.suppress(AttributeError, OSError, TypeError):  # no glibc: macOS, musl, Windows
         libc = ctypes.CDLL(None)
-        libc.mallopt(trim_threshold, 2**31 - 1)
-        libc.mallopt(mmap_max, 0)
+        libc.mallopt(mmap_threshold, 32 * 2**20)  # the most that it takes
+        libc.mallopt(trim_threshold, 2**31 - 1 if keep else 64 * 2**20)
+        libc.mallopt(mmap_max, 0 if keep else 65536)
 
 
 @contextlib.contextmanager

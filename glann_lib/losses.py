@@ -19,6 +19,8 @@ from torch.nn.functional import avg_pool2d, interpolate
 from glann_lib import devices, features
 from glann_lib.config import LOSSES
 
+NUMBERS_AT_ONCE = 2**21  # that a processor subtracts and sums up at a time: they stay in its cache meanwhile
+
 
 class ReconstructionLoss(nn.Module):
     """loss(x, y) = sum_l mean |phi_l(x) - phi_l(y)|^p, one number an image.
@@ -74,13 +76,12 @@ class MeanAbsoluteDifference(torch.autograd.Function):
     @staticmethod
     def forward(ctx, a: Tensor, b: Tensor) -> Tensor:
         """mean |a - b| over all but the first dimension."""
-        difference = a - b
+        difference, ctx.size = torch.empty_like(a), a[0].numel()
+        rows = max(1, NUMBERS_AT_ONCE // ctx.size) if a.device.type == "cpu" else len(a)
+        parts = zip(*(values.split(rows) for values in (a, b, difference)), strict=True)
+        sums = [_sum_of_sizes(torch.sub(left, right, out=out)) for left, right, out in parts]
         ctx.save_for_backward(difference)
-        ctx.size = difference[0].numel()
-        size = difference.abs()
-        # Read in the order in which channels-last maps lie: one sum over one dimension is the fastest.
-        rows = size.movedim(1, -1).flatten(1) if size.dim() == 4 else size.flatten(1)
-        return rows.sum(1, dtype=torch.float32) / ctx.size
+        return torch.cat(sums) / ctx.size
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
@@ -88,6 +89,14 @@ class MeanAbsoluteDifference(torch.autograd.Function):
         (difference,) = ctx.saved_tensors
         scale = (gradient / ctx.size).to(difference.dtype).view(-1, *(1,) * (difference.dim() - 1))
         return difference.sign().mul_(scale), None
+
+
+def _sum_of_sizes(values: Tensor) -> Tensor:
+    """sum |values| of each row [N], in float32."""
+    sizes = values.abs()
+    # Read in the order in which channels-last maps lie: one sum over one dimension is the fastest.
+    rows = sizes.movedim(1, -1).flatten(1) if sizes.dim() == 4 else sizes.flatten(1)
+    return rows.sum(1, dtype=torch.float32)
 
 
 def unit(values: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from glann_lib import catalogue, config, runs
+from glann_lib import catalogue, config, costs, estimates, runs
 
 # Every kind of data that a notebook may work on; the first name is taken where the person names none.
 DATASETS = {
@@ -111,12 +111,32 @@ def list_text(plan: Plan) -> str:
     return "\n\n".join([*notebooks, _ending(plan)])
 
 
-def dry_run_text(plan: Plan) -> str:
-    """What --dry-run prints: the notebooks with the parameters that they would be given."""
-    lines = ["would run, in this order:"]
-    for step in plan.steps:
-        lines += [f"  {step.notebook.name}", *(f"      {name} = {value!r}" for name, value in step.parameters.items())]
-    return "\n".join([*lines, _ending(plan)])
+def dry_run_text(plan: Plan, speed: costs.Speed = costs.REFERENCE) -> str:
+    """What --dry-run prints: the notebooks with the parameters that they would be given, and about how long each takes.
+
+    Args:
+        plan: with its parameters.
+        speed: of the machine that the times are for.
+    """
+    lines, times = ["would run, in this order:"], [_time(plan, step, speed) for step in plan.steps]
+    for step, time in zip(plan.steps, times, strict=True):
+        lines += [f"  {step.notebook.name}: {'time unknown' if time is None else about(time)}"]
+        lines += [f"      {name} = {value!r}" for name, value in step.parameters.items()]
+    return "\n".join([*lines, *_total(plan, times, speed), _ending(plan)])
+
+
+def about(seconds: float) -> str:
+    """A duration in words, as roughly as it is known: "about 40 s", "about 7 min", "about 1 h 10 min"."""
+    if seconds < 90:
+        return f"about {max(10, 10 * round(seconds / 10))} s"
+    if seconds < 3570:
+        return f"about {round(seconds / 60)} min"
+    if seconds >= 48 * 3600:
+        return f"about {round(seconds / 86400)} days"
+    if seconds >= 10 * 3600:
+        return f"about {round(seconds / 3600)} h"
+    hours, tens = divmod(round(seconds / 600), 6)
+    return f"about {hours} h" + (f" {10 * tens} min" if tens else "")
 
 
 def joined(words: Sequence[str], conjunction: str) -> str:
@@ -143,6 +163,30 @@ def _declared(notebook: catalogue.Notebook) -> set[str]:
     if notebook.parameters is None:
         raise ValueError(f"{notebook.name} has no cell tagged `parameters`, so it cannot be given any: tag one")
     return {parameter.name for parameter in notebook.parameters}
+
+
+def _time(plan: Plan, step: Step, speed: costs.Speed) -> float | None:
+    """Seconds that a step takes from nothing; None where that is not known."""
+    return estimates.estimate(step.notebook.number, step.dataset, _settings(plan, step), speed)
+
+
+def _settings(plan: Plan, step: Step) -> dict[str, Any]:
+    """All that decides how long a step takes: what it trains itself, and what notebooks before it trained for it."""
+    given = [other.parameters for other in plan.steps if other.dataset == step.dataset]
+    trained = {name: values[name] for values in given for name in values if name.startswith(("glo_", "imle_"))}
+    return {"profile": plan.profile, "seed": plan.seed} | trained | step.parameters
+
+
+def _total(plan: Plan, times: list[float | None], speed: costs.Speed) -> list[str]:
+    known = [time for time in times if time is not None]
+    if not known:
+        return []
+    more = "" if len(known) == len(times) else ", and what is unknown"
+    lines = [f"in all {about(sum(known))}{more} ({speed.measured}); what is already there is not made again"]
+    embeddings = [step for step in plan.steps if step.notebook.number == "01"]
+    caches = [estimates.cache_mib(step.dataset, _settings(plan, step)) for step in embeddings]
+    kept = max(caches, default=0.0) / 1024
+    return [*lines, f"stage 1 keeps about {kept:.1f} GiB of features in memory"] if kept >= 0.1 else lines
 
 
 def _ending(plan: Plan) -> str:

@@ -1,17 +1,40 @@
-"""The benchmarks on small features: both sides agree, and the table and the file say what was measured."""
+"""The benchmarks on tiny data: both sides agree, and tables, files and charts say what was measured."""
 
 import json
+import time
 
+import matplotlib.image
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import __main__ as program
-from benchmarks import scores
+from benchmarks import chart, growth, machine, material, paths, scores, textbook
+from benchmarks.material import QUICK
+from benchmarks.timing import Comparison, Timing, count_operations, timed
+from glann_lib import features, glo, losses
+from glann_lib.config import GLOConfig
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def small():
     return scores.features(count=300, width=24)
+
+
+@pytest.fixture
+def comparisons():
+    two = Timing((1.0, 2.0)), Timing((4.0, 6.0))
+    return [
+        Comparison("stage A", two[0], "plain A", two[1], "none", operations={"float32": 3.0}),
+        Comparison("stage B", two[1], "plain B", two[0], "1e-7"),
+    ]
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["benchmarks", *map(str, arguments)])
+    program.main()
 
 
 def test_features_are_seeded_and_fall_off_as_those_of_networks(small):
@@ -21,31 +44,196 @@ def test_features_are_seeded_and_fall_off_as_those_of_networks(small):
     assert spectrum[-1] > 20 * np.median(spectrum)
 
 
-def test_both_sides_of_each_comparison_agree(small):
+def test_both_sides_of_each_score_agree(small):
     frechet = scores.compare_frechet(*small, repeats=1)
     assert frechet.results["here"] == pytest.approx(frechet.results["textbook"], rel=1e-6)
     prd = scores.compare_prd(*small, repeats=2)
     assert np.abs(np.mean(prd.results["here"], 0) - np.mean(prd.results["textbook"], 0)).max() < 0.05
 
 
-def test_a_ratio_is_that_of_the_medians():
-    comparison = scores.Comparison("a", scores.Timing((1.0, 9.0, 2.0)), "b", scores.Timing((10.0, 12.0)), "none")
+@pytest.mark.parametrize(("size", "channels"), [(28, 1), (32, 3), (64, 3)])
+def test_the_plain_loss_is_ours(size, channels):
+    network = textbook.PlainVGG(features.make_extractor("random-vgg16", size), size)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    first, second = (material.pictures(4, channels, size) / 255).split(2)
+    expected = losses.make_loss("random-vgg16", size)(first, second)
+    torch.testing.assert_close(textbook.perceptual_loss(network, first, second), expected, rtol=1e-4, atol=0)
+
+
+def test_steps_of_stage_1_have_the_same_losses_on_both_sides():
+    config = GLOConfig(loss="random-vgg16", batch_size=8, precision="float32", epochs=9)
+    network, images = textbook.PlainVGG(features.make_extractor("random-vgg16", 28), 28), material.pictures(8, 1, 28)
+    stage = glo.GLO(images, config, CPU)
+    plain = textbook.PlainGLO(images, stage.generator, stage.latents, network)
+    assert paths.first_losses(images, config, CPU, network)[0] == pytest.approx(plain.epoch(8)[0], rel=1e-5)
+    stage.run_epoch(1)
+    assert stage.run_epoch(3).loss == pytest.approx(plain.epoch(8)[0], rel=1e-3)  # after a step of Adam on either side
+
+
+def test_stage_2_matches_and_learns_alike_on_both_sides():
+    (found,) = paths.compare_imle(QUICK, CPU, 1)
+    assert found.results["other_matches"] == 0
+    assert found.results["here"] == pytest.approx(found.results["textbook"], rel=1e-4)
+
+
+def test_every_search_finds_the_same_neighbours():
+    found = paths.compare_neighbours(QUICK, CPU, 1)
+    assert len(found) == len(textbook.searches(CPU)) and not any(c.results["other_indices"] for c in found)
+
+
+@pytest.mark.parametrize(("name", "key", "most"), [("sampling", "grey_levels", 1), ("features", "relative", 1e-5)])
+def test_samples_and_features_are_equal_on_both_sides(name, key, most):
+    (found,) = paths.PATHS[name](QUICK, CPU, 1)
+    assert found.results[key] <= most and found.operations["float32"] > 1e6
+
+
+def test_inversion_ends_at_the_same_loss_on_both_sides():
+    (found,) = paths.compare_inversion(QUICK, CPU, 1)
+    assert found.results["here"] == pytest.approx(found.results["textbook"], rel=0.02)  # bfloat16 on some machines
+
+
+def test_epochs_that_take_a_snapshot_are_not_timed():
+    numbers = paths._epochs()
+    assert [next(numbers) for _ in range(5)] == [3, 5, 6, 7, 9]
+
+
+def test_ratios_are_those_of_the_medians_and_spreads_reach_from_end_to_end():
+    comparison = Comparison("a", Timing((1.0, 9.0, 2.0)), "b", Timing((10.0, 12.0, 11.0)), "none")
     assert comparison.ratio == 5.5 and comparison.here.spread == 8.0
+    assert comparison.ratio_range == (12 / 9, 10.0)
+    assert comparison.here.part(2).seconds == (0.5, 4.5, 1.0)
 
 
-def test_the_program_prints_a_table_and_writes_the_numbers(small, tmp_path, monkeypatch, capsys):
-    path = tmp_path / "numbers.json"
-    monkeypatch.setattr(scores, "features", lambda: small)
-    monkeypatch.setattr("sys.argv", ["benchmarks", "--repeats", "1", "--json", str(path)])
-    program.main()
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4 and "Fréchet distance 300 x 24" in lines[2] and "PRD 300 x 24" in lines[3]
-    record = json.loads(path.read_text())
-    assert record["machine"]["cores"] >= 1 and [row["ratio"] > 0 for row in record["results"]] == [True, True]
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [((2.0, 3.0, 4.5), "3 s (spread 2.5)"), ((0.002,), "2 ms (spread 0)"), ((2e-7,), "0.2 µs (spread 0)")],
+)
+def test_times_are_written_in_a_unit_that_fits(seconds, words):
+    assert str(Timing(seconds)) == words
 
 
-def test_repeats_below_one_are_refused(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["benchmarks", "--repeats", "0"])
+def test_works_take_turns_after_a_warm_up_that_is_not_timed():
+    calls = []
+
+    def work(name, seconds):
+        def run(number):
+            calls.append((name, number))
+            time.sleep(seconds)
+            return number
+
+        return run
+
+    (slow, numbers), (fast, _) = timed([work("a", 0.02), work("b", 0.0)], 2, warm_up=True)
+    assert calls == [("a", 0), ("b", 0), ("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+    assert numbers == [0, 1] and slow.median >= 0.02 > fast.median
+
+
+def test_operations_are_counted_by_number_format_and_set_against_the_ceiling():
+    image, weight = torch.ones(1, 3, 8, 8), torch.ones(5, 3, 3, 3)
+
+    def work():
+        torch.ones(3, 4, dtype=torch.bfloat16) @ torch.ones(4, 5, dtype=torch.bfloat16)
+        torch.nn.functional.conv2d(image, weight, padding=1)
+
+    counts = count_operations(work, parts=2)
+    assert counts == {"bfloat16": 3 * 4 * 5, "float32": 8 * 8 * 5 * 27}
+    second = Timing((1.0,))
+    ceilings = {"bfloat16": 120.0, "float32": 2 * counts["float32"]}
+    assert Comparison("a", second, "b", second, "", operations=counts).fraction(ceilings) == 1.0
+    assert Comparison("a", second, "b", second, "").fraction(ceilings) is None
+
+
+def test_the_machine_is_described_and_measured():
+    description, rates = machine.describe(CPU), machine.ceilings(CPU, side=64, copied=2**16)
+    assert description["cores"] >= 1 and description["gpu"] is None and set(machine.PACKAGES) <= set(description)
+    assert set(rates) == {"float32", "bfloat16", "copy"} and min(rates.values()) > 0
+    assert "billion operations a second" in machine.words(description, rates)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--repeats", "0"], "--repeats is 0: give 1 or more"),
+        (["--only", "fid", "gol-28"], f"unknown name 'gol-28': choose from {', '.join(paths.PATHS)}"),
+        (["--device", "tpu"], "unknown device 'tpu'"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(arguments, message, monkeypatch, capsys):
     with pytest.raises(SystemExit):
-        program.main()
-    assert "--repeats is 0: give 1 or more" in capsys.readouterr().err
+        run(monkeypatch, *arguments)
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_comparison_that_cannot_run_is_named_and_the_others_go_on(comparisons, monkeypatch, capsys):
+    def fails(*_):
+        raise torch.OutOfMemoryError("no memory left\nmore words")
+
+    monkeypatch.setitem(program.PATHS, "fid", fails)
+    monkeypatch.setitem(program.PATHS, "prd", lambda *_: comparisons)
+    found, left_out = program.compare(["fid", "prd"], QUICK, CPU, 1)
+    assert found == comparisons and left_out == ["fid: no memory left"]
+    assert capsys.readouterr().err.splitlines()[0] == "left out: fid: no memory left"
+
+
+def test_the_absence_of_faiss_is_said(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert list(textbook.searches(CPU)) == ["torch.cdist, argmin, in blocks"]
+    assert program.compare(["neighbours"], QUICK, CPU, 1)[1] == [program.NO_FAISS]
+
+
+def test_a_quick_run_prints_a_table_and_writes_numbers_table_and_chart(tmp_path, monkeypatch, capsys):
+    names = ["glo-28", "imle", "neighbours", "sampling", "fid"]
+    run(monkeypatch, "--quick", "--repeats", 1, "--device", "cpu", "--folder", tmp_path, "--only", *names)
+    output = capsys.readouterr()
+    assert {path.name for path in tmp_path.iterdir()} == {"benchmarks.json", "benchmarks.md", "chart.png"}
+    assert output.out == (tmp_path / "benchmarks.md").read_text()
+    assert [line for line in output.err.splitlines() if line.split(":")[0] in names]
+    record = json.loads((tmp_path / "benchmarks.json").read_text())
+    assert record["machine"]["threads"] >= 1 and all(row["ratio"] > 0 for row in record["results"])
+    assert sum(line.startswith("| ") for line in output.out.splitlines()) == len(record["results"]) + 1
+    assert matplotlib.image.imread(tmp_path / "chart.png").shape[0] > 300
+
+
+def test_the_chart_has_a_labelled_bar_a_comparison_after_a_round_through_json(comparisons):
+    results = [program.as_record(c, {"float32": 10.0}) for c in comparisons]
+    record = json.loads(json.dumps({"results": results, "machine": {"gpu": None, "processor": "P", "threads": 2}}))
+    (ax,) = chart.draw_ratios(record).axes
+    assert [bar.get_width() + 1 for bar in ax.patches] == pytest.approx([c.ratio for c in comparisons])
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == ["stage A\nagainst plain A", "stage B\nagainst plain B"]
+    assert [text.get_text() for text in ax.texts] == ["3.33", "0.3"]
+    assert ax.get_xscale() == "log" and "P, threads: 2" in ax.get_title(loc="left")
+
+
+def test_the_points_of_growth_differ_in_one_thing():
+    points = list(growth.Grid().points())
+    assert all(getattr(point, point.panel) == point.value for point in points)
+    assert {point.panel for point in points} == set(chart.PANELS)
+    assert [p.latents > 0 for p in points] == [p.panel == "latents" for p in points]
+
+
+@pytest.mark.parametrize(
+    "point", [growth.Point("images", 8, images=8, batch=4), growth.Point("latents", 64, latents=64, batch=32)]
+)
+def test_a_point_of_growth_holds_time_and_memory(point):
+    found = growth.measure(point, CPU, "float32")
+    assert found["panel"] == point.panel and found["seconds"] > 0 and found["peak_bytes"] >= 0
+    assert (found["cache_bytes"] > 0) == (point.panel == "images")
+
+
+def test_growth_measures_each_point_in_a_process_of_its_own_and_draws_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(growth, "QUICK", growth.Grid((), (), (), (128, 100)))  # 100 are fewer than a batch
+    run(monkeypatch, "--growth", "--quick", "--device", "cpu", "--folder", tmp_path)
+    record = json.loads((tmp_path / "growth.json").read_text())
+    (point,) = record["points"]
+    assert point["value"] == 128 and point["peak_bytes"] > 0
+    assert "growth, latents 100: left out: ValueError: batch_size 128" in capsys.readouterr().err
+    assert (tmp_path / "growth.png").is_file()
+
+
+def test_growth_has_two_rows_of_labelled_panels():
+    points = [{"panel": p, "value": v, "seconds": v / 9, "peak_bytes": v * 2**20} for p in chart.PANELS for v in (2, 4)]
+    axes = chart.draw_growth({"points": points}).axes
+    assert [ax.get_xlabel() for ax in axes] == [""] * 4 + list(chart.PANELS.values())
+    assert [axes[0].get_ylabel(), axes[4].get_ylabel()] == ["time of an epoch, s", "peak memory, MiB"]
+    assert all(ax.get_xscale() == ax.get_yscale() == "log" and len(ax.lines) == 1 for ax in axes)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from glann_lib import neighbours
+from glann_lib import coarse_search, neighbours
 from glann_lib.neighbours import nearest_neighbours
 
 
@@ -22,9 +22,33 @@ def brute_force(queries, points):
     return torch.cdist(queries.double(), points.double(), compute_mode="donot_use_mm_for_euclid_dist")
 
 
-@pytest.fixture(params=["as they are", "tiny"])
+def direct(queries, points):
+    """The plain form: all differences in the rows' own format, the least sum of squares, of equals the first."""
+    squared = torch.cat([(q[:, None] - points).square().sum(2) for q in queries.split(8)])
+    first = squared == squared.amin(1, keepdim=True)
+    return torch.where(first, torch.arange(len(points)), len(points)).amin(1)
+
+
+def use_coarse(monkeypatch, *formats):
+    """Search by these coarse formats, however few the rows."""
+    monkeypatch.setattr(neighbours, "FEW_NUMBERS", 0)
+    monkeypatch.setattr(coarse_search, "formats", lambda *_: iter(formats))
+
+
+COARSE = {"float32": (torch.float32,), "bfloat16": (torch.bfloat16, torch.float32)}
+
+
+@pytest.fixture(params=COARSE)
+def coarse(request, monkeypatch):
+    use_coarse(monkeypatch, *COARSE[request.param])
+
+
+@pytest.fixture(params=["as they are", "tiny", "float32", "bfloat16", "bfloat16, tiny"])
 def tiles(request, monkeypatch):
-    if request.param == "tiny":
+    name = request.param.split(",")[0]
+    if name in COARSE:
+        use_coarse(monkeypatch, *COARSE[name])
+    if "tiny" in request.param:
         monkeypatch.setattr(neighbours, "TILE", 40)
         monkeypatch.setattr(neighbours, "QUERIES_AT_ONCE", 7)
 
@@ -138,8 +162,7 @@ def test_no_queries_have_no_neighbours():
     assert found.index.shape == found.distance.shape == (0, 2)
 
 
-@pytest.mark.parametrize(("n", "m", "k"), [(3000, 5000, 1), (3000, 5000, 4), (1, 5000, 1)])
-def test_one_tile_of_distances_is_held_at_a_time(monkeypatch, n, m, k):
+def test_one_tile_of_distances_is_held_at_a_time(monkeypatch):
     monkeypatch.setattr(neighbours, "TILE", 100_000)
     held, real = [], torch.addmm
 
@@ -148,12 +171,54 @@ def test_one_tile_of_distances_is_held_at_a_time(monkeypatch, n, m, k):
         return real(*args, **kwargs)
 
     monkeypatch.setattr(torch, "addmm", watched)
-    nearest_neighbours(draw(n, 2, 1), draw(m, 2, 2), k)
+    nearest_neighbours(draw(3000, 2, 1), draw(5000, 2, 2), 4)
     assert max(held) <= 100_000
-    assert sum(held) == n * m  # each pair once
+    assert sum(held) == 3000 * 5000  # each pair once
 
 
-def test_tensors_made_on_the_way_stay_small(monkeypatch):
+@pytest.mark.parametrize(("n", "m"), [(3000, 5000), (1, 5000)])
+def test_each_pair_is_bounded_once_or_too_far_by_its_norm(monkeypatch, coarse, n, m):
+    monkeypatch.setattr(neighbours, "TILE", 100_000)
+    held, ranges = [], []
+    product, minima = coarse_search._product, coarse_search.block_minima
+
+    def watched(left, right):
+        held.append(len(left) * len(right))
+        return product(left, right)
+
+    def ranged(queries, points, tile):
+        ranges.append((len(queries.rows), len(points.rows)))
+        return minima(queries, points, tile)
+
+    monkeypatch.setattr(coarse_search, "_product", watched)
+    monkeypatch.setattr(coarse_search, "block_minima", ranged)
+    # Queries at distance 0 or 5 of their mean: norms leave no point out where the queries of a tile differ so much.
+    queries, points = draw(n, 2, 1), draw(m, 2, 2)
+    queries[::2] *= 9
+    found = nearest_neighbours(queries, points).index[:, 0]
+    assert max(held) <= 100_000
+    assert sum(held) == sum(rows * columns for rows, columns in ranges) <= n * -(-m // 64) * 64
+    if n > 1:
+        assert sum(held) > 0.9 * n * m
+    assert torch.equal(found, direct(queries, points))
+
+
+def test_points_too_far_by_their_norm_are_left_out(monkeypatch, coarse):
+    held, minima = [], coarse_search.block_minima
+
+    def ranged(queries, points, tile):
+        held.append(len(queries.rows) * len(points.rows))
+        return minima(queries, points, tile)
+
+    monkeypatch.setattr(coarse_search, "block_minima", ranged)
+    queries = torch.nn.functional.normalize(draw(500, 16, 1))
+    points = torch.nn.functional.normalize(draw(20_000, 16, 2)) * torch.linspace(0.8, 20, 20_000)[:, None]
+    assert torch.equal(nearest_neighbours(queries, points).index[:, 0], direct(queries, points))
+    assert sum(held) < 0.3 * 500 * 20_000
+
+
+@pytest.mark.parametrize("way", ["several", "float32", "bfloat16"])
+def test_tensors_made_on_the_way_stay_small(monkeypatch, way):
     """No operation of the search, distances included, gives more than a few tiles of numbers, even for wide rows."""
     monkeypatch.setattr(neighbours, "TILE", 50_000)
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -169,6 +234,183 @@ def test_tensors_made_on_the_way_stay_small(monkeypatch):
             return result
 
     queries, points = draw(400, 300, 1), draw(600, 300, 2)
+    points[:500] = points[0]  # one tile of queries falls back
+    if way != "several":
+        use_coarse(monkeypatch, *COARSE[way])
     with Largest() as largest:
-        nearest_neighbours(queries, points, k=10)
+        nearest_neighbours(queries, points, k=10 if way == "several" else 1)
     assert largest.numbers <= 4 * max(neighbours.TILE, points.numel())
+
+
+def clustered(rows, width, seed):
+    centres = draw(20, width, 99)
+    return centres[torch.arange(rows) % 20] + 0.05 * draw(rows, width, seed)
+
+
+def with_outliers(rows, width, seed):
+    values = draw(rows, width, seed)
+    values[::97] *= 1e4
+    return values
+
+
+DATA = {
+    "random": draw,
+    "clustered": clustered,
+    "duplicated": lambda rows, width, seed: draw(rows, width, seed)[torch.arange(rows) % max(1, rows // 40)],
+    "whole": whole_numbers,
+    "small": lambda *given: 1e-3 * draw(*given),
+    "tiny": lambda *given: 1e-19 * draw(*given),
+    "large": lambda *given: 1e3 * draw(*given),
+    "huge": lambda *given: 1e17 * draw(*given),
+    "far": lambda *given: 1e3 + draw(*given),
+    "outliers": with_outliers,
+}
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 64, 784, 3072])
+@pytest.mark.parametrize("data", DATA)
+def test_one_neighbour_is_that_of_the_plain_form(coarse, data, width):
+    n, m = (300, 2500) if width < 100 else (40, 700)
+    queries, points = DATA[data](n, width, 1), DATA[data](m, width, 2)
+    assert torch.equal(nearest_neighbours(queries, points).index[:, 0], direct(queries, points))
+    # Queries among the points, some of them points.
+    queries = points[:n] + 1e-3 * draw(n, width, 3) * points.abs().mean() * (torch.arange(n) % 2)[:, None]
+    assert torch.equal(nearest_neighbours(queries, points).index[:, 0], direct(queries, points))
+
+
+def test_numbers_that_vanish_when_squared_among_others(coarse):
+    points = draw(2000, 5, 1) * 10 ** torch.linspace(-25, 0, 2000)[:, None]
+    queries = draw(300, 5, 2) * 10 ** torch.linspace(-25, 0, 300)[:, None]
+    assert torch.equal(nearest_neighbours(queries, points).index[:, 0], direct(queries, points))
+
+
+def test_float64_rows_that_float32_cannot_tell_apart(coarse):
+    points = 1 + 1e-10 * draw(1500, 8, 1).double()
+    queries = torch.cat([points[::7] + 1e-12 * draw(215, 8, 2), 2 + draw(20, 8, 3)])
+    assert torch.equal(nearest_neighbours(queries, points).index[:, 0], direct(queries, points))
+
+
+def test_rows_that_do_not_lie_in_order_in_memory(coarse):
+    queries, points = draw(65, 200, 1).T, draw(65, 3000, 2).T
+    expected = direct(queries.contiguous(), points.contiguous())
+    assert torch.equal(nearest_neighbours(queries, points).index[:, 0], expected)
+
+
+def test_lower_precision_of_the_caller_changes_nothing(coarse):
+    queries, points = draw(200, 64, 1), draw(3000, 64, 2)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu"):
+            found = nearest_neighbours(queries, points).index[:, 0]
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert torch.equal(found, direct(queries, points))
+
+
+@pytest.mark.parametrize("formats", [(), (torch.bfloat16,), (torch.float32,), (torch.bfloat16, torch.float32)])
+def test_where_too_many_blocks_are_left_pairs_are_compared_one_by_one(monkeypatch, formats):
+    use_coarse(monkeypatch, *formats)
+    monkeypatch.setattr(neighbours, "QUERIES_AT_ONCE", 100)
+    points = draw(4000, 16, 1)
+    points[200:] = points[200] + 1e-7 * draw(3800, 16, 2)  # nearly equal; their norms are, too
+    queries = torch.cat([draw(100, 16, 3), points[200] + 0.1 * draw(100, 16, 4)])
+    compared, real = [], neighbours._compare_all
+    monkeypatch.setattr(neighbours, "_compare_all", lambda q, p: compared.append(len(q)) or real(q, p))
+    assert torch.equal(nearest_neighbours(queries, points).index[:, 0], direct(queries, points))
+    assert 100 in compared
+
+
+def bounds(dtype, queries, points):
+    """Coarse rows, true distances [n, m] in float64, and the block minima."""
+    coarse = coarse_search.coarsen(queries, dtype, "queries"), coarse_search.coarsen(points, dtype, "points")
+    return *coarse, brute_force(queries, points), coarse_search.block_minima(*coarse, 10_000)
+
+
+def tile_pairs():
+    for seed, width in itertools.product(range(5), (1, 3, 17, 64, 784)):
+        for scale, shift in ((1, 0), (1e-3, 1), (1e3, 0), (1, 30)):
+            queries, points = draw(50, width, seed) + shift, scale * draw(640, width, seed + 50) + shift
+            points[:50] = queries * (1 + 1e-3 * seed)
+            yield queries, points
+
+
+def bounds_fail(dtype, monkeypatch=None):
+    """How often, in many tiles, a bound is below the true least distance, or a nearest point's block is left out."""
+    above = left_out = 0
+    for queries, points in tile_pairs():
+        coarse, coarse_points, true, minima = bounds(dtype, queries, points)
+        least, nearest = true.min(1)
+        above += int((coarse_search.upper_bound(coarse, coarse_points, minima) < least).sum())
+        within = coarse_search.blocks_within(coarse, coarse_points, minima, least.float() * (1 + 1e-7))
+        left_out += int((~within[nearest // coarse.block, torch.arange(len(queries))]).sum())
+    return above, left_out
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_bounds_hold(dtype):
+    assert bounds_fail(dtype) == (0, 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bounds_a_hundredth_as_wide_would_not_hold(monkeypatch, dtype):
+    real = coarse_search.coarsen
+
+    def narrow(*args):
+        coarse = real(*args)
+        return coarse_search.Coarse(coarse.rows, coarse.size, coarse.error / 100)
+
+    monkeypatch.setattr(coarse_search, "coarsen", narrow)
+    monkeypatch.setattr(coarse_search.Coarse, "slack", property(lambda self: 1e-2 * coarse_search.slack(8)))
+    monkeypatch.setattr(
+        coarse_search.Coarse, "rounding", property(lambda self: 1e-2 * 2.0**-8 * (dtype == torch.bfloat16))
+    )
+    above, left_out = bounds_fail(dtype)
+    assert above > 0 and left_out > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_each_part_of_a_bound_is_at_least_the_error_made(dtype):
+    """Rounded rows, their norms, and s before it is rounded, against float64."""
+    for queries, points in tile_pairs():
+        coarse, coarse_points, _, minima = bounds(dtype, queries, points)
+        width = queries.shape[1]
+        near, near_points = coarse.rows[:, :width].double(), -coarse_points.rows[:, :width].double()
+        assert ((queries - near).norm(dim=1) <= coarse.error).all() and (near.norm(dim=1) <= coarse.size).all()
+        true = 0.5 * torch.cdist(near_points, near, compute_mode="donot_use_mm_for_euclid_dist").square()
+        spread = coarse.slack / 2 * (coarse_points.size[:, None] + coarse.size).square()
+        low, high = ((true + sign * spread).view(-1, coarse.block, 50).amin(1) for sign in (-1, 1))
+        assert (minima / (1 + coarse.rounding) <= high).all() and (minima / (1 - coarse.rounding) >= low).all()
+
+
+def test_a_format_is_chosen_for_large_searches_only(monkeypatch):
+    monkeypatch.setattr(coarse_search, "_bfloat16_is_faster", lambda *_: True)
+    cpu = torch.device("cpu")
+    assert list(coarse_search.formats(100, 100, 64, 1000, cpu)) == [torch.float32]
+    assert list(coarse_search.formats(60_000, 120_000, 64, 1000, cpu)) == [torch.bfloat16, torch.float32]
+    assert list(coarse_search.formats(60_000, 120_000, 64, 1000, torch.device("cuda"))) == [torch.float32]
+
+
+def test_the_faster_format_is_chosen(monkeypatch):
+    seconds = {torch.bfloat16: 1.0, torch.float32: 2.0}
+    monkeypatch.setattr(coarse_search, "_seconds", lambda width, tile, dtype: seconds[dtype])
+    measure = coarse_search._bfloat16_is_faster.__wrapped__
+    assert measure(64, 1000) == torch.backends.mkldnn.is_available()
+    seconds[torch.float32] = 0.5
+    assert not measure(64, 1000)
+
+
+def test_formats_are_timed():
+    assert all(0 < coarse_search._seconds(8, 10_000, dtype) < 10 for dtype in (torch.float32, torch.bfloat16))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_minima_read_as_whole_numbers_are_those_of_the_floats(monkeypatch, dtype):
+    values = draw(640, 9, 1).to(dtype)
+    values[:64] = values[:64].abs() + 1  # no number below 0
+    values[64:128] = -0.0
+    values[128:192] = values[128:192].abs() * 1e-30
+    monkeypatch.setattr(coarse_search, "_product", lambda *_: values.clone())
+    found = coarse_search._minima(values, values[:9], 64)
+    expected = values.view(10, 64, 9).amin(1).clamp(min=0)
+    assert torch.equal(found, expected) and (found[0] >= 1).all() and (found[2] > 0).all()

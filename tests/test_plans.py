@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from glann_lib import arguments, plans
+from glann_lib import arguments, costs, estimates, plans
 
 ROOT = Path(__file__).resolve().parents[1]
 CHOOSE_SHAPES = "--dataset made-chairs, chairs or meshes:PATH"
@@ -205,6 +205,68 @@ def test_dry_run_shows_both_data_sets_and_what_is_left_out(both, monkeypatch):
         lines[-2].startswith("left out: notebooks 00 and 03")
         and lines[-1] == "results would go to results/chairs-quick"
     )
+
+
+def test_a_dry_run_says_how_long_each_notebook_takes_and_all_together(both, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    lines = printed(["--dry-run", "--dataset", "digits"], both).splitlines()
+    times = [estimates.estimate(number, "digits", {"samples": 5} if number == "03" else {}) for number in ("00", "03")]
+    assert f"  00_overview: {plans.about(times[0])}" in lines
+    total = f"in all {plans.about(times[0] + estimates.estimate('03', 'digits', {}))} ({costs.REFERENCE.measured}); "
+    (line,) = (line for line in lines if line.startswith("in all "))
+    assert line == total + "what is already there is not made again"
+
+
+def test_a_speed_changes_the_times(both):
+    plan = arguments.make_plan(["--dataset", "digits"], both)
+    slow = costs.Speed(600, 600, "by hand")
+    assert "in all about 6 h (by hand)" in plans.dry_run_text(plan, slow)
+
+
+def test_what_is_not_known_is_said_to_be_unknown(four, tmp_path):
+    lines = printed(["--dry-run"], four).splitlines()
+    assert "  10_late: time unknown" in lines and any(", and what is unknown (" in line for line in lines)
+    (tmp_path / "empty").mkdir()
+    text = printed(["--dry-run", "--dataset", f"folder:{tmp_path / 'empty'}"], four)
+    assert "01_glo_embedding: time unknown" in text and "in all" not in text
+
+
+def test_a_setting_of_one_notebook_counts_in_those_that_use_what_it_trained(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    usual, more = (
+        arguments.make_plan(["--only", "01", "04", "--dry-run", *argv]).text
+        for argv in ([], ["--set", "glo_loss=laplacian"])
+    )
+    (before, after) = (text.partition("04_interpolation: ")[2].splitlines()[0] for text in (usual, more))
+    assert before != after
+
+
+def test_the_cache_of_stage_1_is_named_where_there_is_one():
+    assert (
+        "stage 1 keeps about 1.1 GiB of features in memory"
+        in arguments.make_plan(["--dry-run", "--dataset", "mnist"]).text
+    )
+    assert "GiB" not in arguments.make_plan(["--dry-run", "--dataset", "mnist", "--profile", "paper"]).text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "10 s"),
+        (44, "40 s"),
+        (89.9, "90 s"),
+        (91, "2 min"),
+        (3569, "59 min"),
+        (3571, "1 h"),
+        (4200, "1 h 10 min"),
+        (35_900, "10 h"),
+        (36_000, "10 h"),
+        (171_000, "48 h"),
+        (260_000, "3 days"),
+    ],
+)
+def test_a_duration_is_said_as_roughly_as_it_is_known(seconds, words):
+    assert plans.about(seconds) == f"about {words}"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,75 @@
+"""What the numbers were measured on: its description, and how fast it multiplies matrices and copies memory."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import import_module, metadata, util
+from pathlib import Path
+
+import torch
+
+from benchmarks.timing import timed
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision")
+CPU_INFO = Path("/proc/cpuinfo")
+TRIALS = 4  # the first also sets up the kernels: the fastest leaves it out
+
+
+def describe(device: torch.device) -> dict[str, object]:
+    """Processor, GPU, versions, and how busy the machine is."""
+    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": (models or [platform.processor()])[0],
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "busy_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # processes, mean of a minute
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in PACKAGES},
+        "faiss": import_module("faiss").__version__ if util.find_spec("faiss") else None,
+    }
+
+
+def ceilings(device: torch.device, side: int = 2048, copied: int = 2**28) -> dict[str, float]:
+    """The fastest of a few tries of two works that leave nothing to gain.
+
+    Args:
+        device: where to measure.
+        side: of the square matrices that are multiplied, a multiple of 16.
+        copied: bytes of the copy.
+
+    Returns:
+        "float32" and "bfloat16": operations a second of a matrix product, an addition and a multiplication as two;
+        "copy": bytes a second, read plus written. Convolutions of 3x3 may exceed the product's rate: there are ways to
+        do them with fewer operations, and in float32 on a GPU with shorter numbers.
+    """
+    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    rates = {name: 2 * side**3 / _product_seconds(device, side, dtype) for name, dtype in formats.items()}
+    source = torch.zeros(copied, dtype=torch.uint8, device=device)
+    target = torch.zeros_like(source)
+    ((copying, _),) = timed([lambda _: target.copy_(source)], TRIALS, device=device)
+    return rates | {"copy": 2 * copied / min(copying.seconds)}
+
+
+def _product_seconds(device: torch.device, side: int, dtype: torch.dtype) -> float:
+    """Of the faster way: torch's product, or a 1x1 convolution, whose library is another one on processors."""
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(side, side, generator=generator).to(device, dtype) for _ in range(2))
+    images, kernel = b.view(16, side // 16, 1, side).movedim(-1, 1), a[:, :, None, None]  # one thread wants a batch
+    works = [lambda _: a @ b, lambda _: torch.nn.functional.conv2d(images, kernel)]
+    return min(second for product, _ in timed(works, TRIALS, device=device) for second in product.seconds)
+
+
+def words(description: dict[str, object], rates: dict[str, float]) -> str:
+    """Description and ceilings as two lines for people."""
+    busy = description["busy_before"]
+    name = description["gpu"] or f"{description['processor']}, cores: {description['cores']}"
+    product = ", ".join(f"{rates[kind] / 1e9:,.0f} in {kind}" for kind in ("float32", "bfloat16"))
+    return (
+        f"{name}, threads: {description['threads']}, torch {description['torch']}, Python {description['python']}, "
+        f"load before {'unknown' if busy is None else f'{busy:.2f}'}\n"
+        f"ceiling: matrix product, billion operations a second: {product}; copy: {rates['copy'] / 1e9:.1f} GB/s"
+    )
