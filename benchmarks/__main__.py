@@ -14,12 +14,12 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks import chart, growth, machine
+from benchmarks import chart, growth, machine, together
 from benchmarks.material import QUICK, Sizes
 from benchmarks.paths import PATHS
 from benchmarks.timing import Comparison
 from glann_lib import storage
-from glann_lib.devices import select_device
+from glann_lib.devices import resolve_precision, select_device
 
 SMALL_PRODUCT = (256, 2**22)  # side of the matrices and bytes of the copy, for --quick
 NO_FAISS = "faiss is not installed: neighbours and imle are compared with torch.cdist only"
@@ -109,6 +109,18 @@ def run_growth(arguments: argparse.Namespace, device: torch.device) -> None:
         _keep(arguments.folder, "growth.json", record, "growth.png", chart.draw_growth(record))
 
 
+def run_together(arguments: argparse.Namespace, device: torch.device) -> None:
+    """Measure two trainings at once, print them, and write together.json where it is asked for."""
+    description = machine.describe(device)
+    precision = str(resolve_precision("auto", device)).removeprefix("torch.")
+    point = growth.Point("images", 256, images=256) if arguments.quick else growth.Point("images", 1024, images=1024)
+    rows = together.measure_all(point, device, precision)
+    print(pd.DataFrame(rows).to_markdown(index=False, floatfmt=".3g"))
+    if arguments.folder:
+        record = {"machine": description, "precision": precision, "point": dataclasses.asdict(point), "rows": rows}
+        storage.write_json(arguments.folder / "together.json", record)
+
+
 def _keep(folder: Path, name: str, record: dict[str, Any], chart_name: str, figure: Figure) -> None:
     storage.write_json(folder / name, record)
     figure.savefig(folder / chart_name, dpi=200)
@@ -121,7 +133,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=list(PATHS), metavar="NAME", help=f"some of: {', '.join(PATHS)}")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that everything works")
-    parser.add_argument("--growth", action="store_true", help="instead: costs of an epoch as work grows")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--growth", action="store_true", help="instead: costs of an epoch as work grows")
+    other.add_argument("--together", action="store_true", help="instead: two trainings at once on this machine")
     parser.add_argument("--folder", type=Path, help="write numbers (JSON), table (Markdown) and chart (PNG) there")
     arguments = parser.parse_args()
     if arguments.repeats < 1:
@@ -132,7 +146,8 @@ def main() -> None:
         device = select_device(arguments.device)
     except ValueError as error:
         parser.error(str(error))
-    (run_growth if arguments.growth else run_comparisons)(arguments, device)
+    chosen = run_growth if arguments.growth else run_together if arguments.together else run_comparisons
+    chosen(arguments, device)
 
 
 if __name__ == "__main__":

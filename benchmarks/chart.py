@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from benchmarks.machine import title
 from glann_lib.plots import COLOURS, styled
 
 PANELS = {  # of growth.json, with the unit of what grows
@@ -52,7 +53,7 @@ def _style_ratios(ax: Axes, machine: dict[str, Any]) -> None:
     ax.grid(axis="y", visible=False)
     ax.axvline(1, color=COLOURS[6], linewidth=0.8)
     ax.set_xlabel("textbook's time / time here (log scale; right of 1: faster here)")
-    ax.set_title(f"{machine['gpu'] or machine['processor']}, threads: {machine['threads']}", fontsize=9)
+    ax.set_title(title(machine), fontsize=9)
 
 
 @styled

@@ -92,6 +92,12 @@ def measure(point: Point, device: torch.device, precision: str) -> dict[str, Any
     }
 
 
+def command(point: Point, device: torch.device, precision: str) -> list[str]:
+    """What to start, in the repository's folder, for one point in a process of its own: its last line is JSON."""
+    own = [sys.executable, "-m", "benchmarks.growth", "--point", json.dumps(dataclasses.asdict(point))]
+    return [*own, "--device", device.type, "--precision", precision]
+
+
 def measure_all(grid: Grid, device: torch.device) -> dict[str, Any]:
     """Every point of `grid`, a process each; a point that cannot be measured is left out, with a line on stderr.
 
@@ -101,9 +107,7 @@ def measure_all(grid: Grid, device: torch.device) -> dict[str, Any]:
     precision = str(resolve_precision("auto", device)).removeprefix("torch.")
     found = []
     for point in grid.points():
-        command = [sys.executable, "-m", "benchmarks.growth", "--point", json.dumps(dataclasses.asdict(point))]
-        command += ["--device", device.type, "--precision", precision]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(command(point, device, precision), cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
             print(f"growth, {point.panel} {point.value:,}: left out: {reason}", file=sys.stderr, flush=True)

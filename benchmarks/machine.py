@@ -10,21 +10,30 @@ from pathlib import Path
 import torch
 
 from benchmarks.timing import timed
+from glann_lib.runs import provenance
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision")
 CPU_INFO = Path("/proc/cpuinfo")
+LIMITS = (
+    "ONEDNN_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+)  # variables that hide a processor's newer instructions from torch
 TRIALS = 4  # the first also sets up the kernels: the fastest leaves it out
 
 
 def describe(device: torch.device) -> dict[str, object]:
-    """Processor, GPU, versions, and how busy the machine is."""
+    """Processor, GPU, versions of the code and of packages, and how busy the machine is."""
+    record = provenance(device)
     lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return {
         "processor": (models or [platform.processor()])[0],
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "limits": {name: os.environ[name] for name in LIMITS if name in os.environ},
         "device": device.type,
+        "commit": record["commit"],
+        "uncommitted_changes": record["uncommitted_changes"],
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "busy_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # processes, mean of a minute
         "python": platform.python_version(),
@@ -63,13 +72,19 @@ def _product_seconds(device: torch.device, side: int, dtype: torch.dtype) -> flo
     return min(second for product, _ in timed(works, TRIALS, device=device) for second in product.seconds)
 
 
+def title(description: dict[str, object]) -> str:
+    """GPU or processor with its threads, and what it was limited to, in some words."""
+    limits = "".join(f", {name}={value}" for name, value in description["limits"].items())
+    return f"{description['gpu'] or description['processor']}, threads: {description['threads']}{limits}"
+
+
 def words(description: dict[str, object], rates: dict[str, float]) -> str:
     """Description and ceilings as two lines for people."""
     busy = description["busy_before"]
-    name = description["gpu"] or f"{description['processor']}, cores: {description['cores']}"
+    name = title(description)
     product = ", ".join(f"{rates[kind] / 1e9:,.0f} in {kind}" for kind in ("float32", "bfloat16"))
     return (
-        f"{name}, threads: {description['threads']}, torch {description['torch']}, Python {description['python']}, "
+        f"{name}, torch {description['torch']}, Python {description['python']}, "
         f"load before {'unknown' if busy is None else f'{busy:.2f}'}\n"
         f"ceiling: matrix product, billion operations a second: {product}; copy: {rates['copy'] / 1e9:.1f} GB/s"
     )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as program
-from benchmarks import chart, growth, machine, material, paths, scores, textbook
+from benchmarks import chart, growth, machine, material, paths, scores, textbook, together
 from benchmarks.material import QUICK
 from benchmarks.timing import Comparison, Timing, count_operations, timed
 from glann_lib import features, glo, losses
@@ -196,13 +196,15 @@ def test_a_quick_run_prints_a_table_and_writes_numbers_table_and_chart(tmp_path,
 
 def test_the_chart_has_a_labelled_bar_a_comparison_after_a_round_through_json(comparisons):
     results = [program.as_record(c, {"float32": 10.0}) for c in comparisons]
-    record = json.loads(json.dumps({"results": results, "machine": {"gpu": None, "processor": "P", "threads": 2}}))
+    record = json.loads(
+        json.dumps({"results": results, "machine": {"gpu": None, "processor": "P", "threads": 2, "limits": {"A": "B"}}})
+    )
     (ax,) = chart.draw_ratios(record).axes
     assert [bar.get_width() + 1 for bar in ax.patches] == pytest.approx([c.ratio for c in comparisons])
     labels = [label.get_text() for label in ax.get_yticklabels()]
     assert labels == ["stage A\nagainst plain A", "stage B\nagainst plain B"]
     assert [text.get_text() for text in ax.texts] == ["3.33", "0.3"]
-    assert ax.get_xscale() == "log" and "P, threads: 2" in ax.get_title(loc="left")
+    assert ax.get_xscale() == "log" and ax.get_title(loc="left") == "P, threads: 2, A=B"
 
 
 def test_the_points_of_growth_differ_in_one_thing():
@@ -237,3 +239,19 @@ def test_growth_has_two_rows_of_labelled_panels():
     assert [ax.get_xlabel() for ax in axes] == [""] * 4 + list(chart.PANELS.values())
     assert [axes[0].get_ylabel(), axes[4].get_ylabel()] == ["time of an epoch, s", "peak memory, MiB"]
     assert all(ax.get_xscale() == ax.get_yscale() == "log" and len(ax.lines) == 1 for ax in axes)
+
+
+def test_two_trainings_at_once_are_measured_beside_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(together, "WAITS", ("passive",))
+    tiny = growth.Point("latents", 128, latents=128)
+    monkeypatch.setattr(growth, "Point", lambda *_, **__: tiny)
+    run(monkeypatch, "--together", "--quick", "--device", "cpu", "--folder", tmp_path)
+    (row,) = json.loads((tmp_path / "together.json").read_text())["rows"]
+    assert row["alone"] > 0 and row["slowdown"] == pytest.approx(row["together"] / row["alone"])
+    assert "slowdown" in capsys.readouterr().out
+
+
+def test_a_run_beside_another_that_fails_says_why():
+    point = growth.Point("latents", 8, latents=8)  # fewer than a batch
+    with pytest.raises(RuntimeError, match="batch_size 128 is larger"):
+        together.measure_all(point, CPU, "float32")
