@@ -74,26 +74,43 @@ class InfoGANGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Images in [0, 1], [N, C, S, S], of latents [N, latent_dim]; on the sphere their norms do not matter."""
-        images = self.layers(unit_length(z) if self.on_sphere else z)
-        # Gradients come back through these views in plain strides, whatever those of the loss network are:
-        # channels-last ones would lead the layers into the busy loop that `Doubling` tells of.
-        return images.flatten(1).unflatten(1, self.shape)
+        return self.layers(unit_length(z) if self.on_sphere else z)
 
 
 class Doubling(nn.ConvTranspose2d):
     """A transposed convolution with kernel 4 and stride 2, [N, wide, S, S] -> [N, narrow, 2 S, 2 S].
 
-    The bias is added apart: where the convolution has to give its gradient, too, oneDNN's kernel for bfloat16 waits for
-    the other threads in a busy loop, which takes a hundred times longer where two runs share a processor.
+    Its weights' gradient is computed in float32 also where the rest is in bfloat16: oneDNN's kernel for the latter waits
+    for the other threads in a busy loop, which takes a hundred times longer where two runs share a processor, and is
+    hardly faster where they do not.
     """
 
     def __init__(self, wide: int, narrow: int):
         super().__init__(wide, narrow, kernel_size=4, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """As nn.ConvTranspose2d."""
-        y = nn.functional.conv_transpose2d(x, self.weight, stride=self.stride, padding=self.padding)
-        return y + self.bias.to(y.dtype)[:, None, None]
+        """As nn.ConvTranspose2d, in the number format of `x`."""
+        return _Doubled.apply(x, self.weight) + self.bias.to(x.dtype)[:, None, None]
+
+
+class _Doubled(torch.autograd.Function):
+    """The transposed convolution without its bias: the gradient of a convolution from [2 S, 2 S] to [S, S]."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return nn.functional.conv_transpose2d(x, weight.to(x.dtype), stride=2, padding=1)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight = None, None
+        if ctx.needs_input_grad[0]:
+            of_x = nn.functional.conv2d(gradient, weight.to(x.dtype), stride=2, padding=1)
+        if ctx.needs_input_grad[1]:
+            wide = gradient.float(), weight.shape, x.float()
+            of_weight = nn.grad.conv2d_weight(*wide, stride=2, padding=1).to(weight.dtype)
+        return of_x, of_weight
 
 
 class VoxelGenerator(nn.Module):
