@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from torchvision.models import VGG16_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
+from glann_lib.devices import keep_freed_memory
+
 VGG16_FILE = "vgg16-397923af.pth"  # torchvision's own name for its ImageNet weights
 VGG19_FILE = "vgg19_imagenet_blocks123.npz"  # block1_conv1 ... block3_conv4, kernels HWIO, input BGR
 EXTRACTORS = ("vgg16", "vgg19", "random-vgg16")
@@ -129,6 +131,7 @@ def pooled_features(extractor: VGGFeatures, images: Tensor, batch_size: int = 25
     Returns:
         float32 [N, sum of C_l], on the CPU.
     """
+    keep_freed_memory()
     rows = []
     for batch in images.split(batch_size):
         batch = batch.to(extractor.mean.device)

@@ -80,9 +80,9 @@ class InfoGANGenerator(nn.Module):
 class Doubling(nn.ConvTranspose2d):
     """A transposed convolution with kernel 4 and stride 2, [N, wide, S, S] -> [N, narrow, 2 S, 2 S].
 
-    Its weights' gradient is computed in float32 also where the rest is in bfloat16: oneDNN's kernel for the latter waits
-    for the other threads in a busy loop, which takes a hundred times longer where two runs share a processor, and is
-    hardly faster where they do not.
+    Its weights' gradient is computed in float32 also where the rest is in bfloat16: oneDNN's kernel for the latter
+    waits for the other threads in a busy loop, which takes a hundred times longer where two runs share a processor,
+    and is hardly faster where they do not.
     """
 
     def __init__(self, wide: int, narrow: int):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from glann_lib.devices import seeded
+from glann_lib.devices import keep_freed_memory, seeded
 from glann_lib.losses import ReconstructionLoss, unit
 from glann_lib.neighbours import nearest_neighbours
 
@@ -178,6 +178,7 @@ def refine(
         start: [N, restarts, D], on the device of `loss`.
         render, images, loss, steps, lr: as for `invert`; with 0 steps the best of the starting codes is taken.
     """
+    keep_freed_memory()
     device, (count, restarts) = start.device, start.shape[:2]
     wanted = unit(images.to(device))
     found = [

@@ -1,7 +1,9 @@
 """The benchmarks on tiny data: both sides agree, and tables, files and charts say what was measured."""
 
 import json
+import statistics
 import time
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
@@ -235,7 +237,8 @@ def test_growth_measures_each_point_in_a_process_of_its_own_and_draws_it(tmp_pat
 
 def test_growth_has_two_rows_of_labelled_panels():
     points = [{"panel": p, "value": v, "seconds": v / 9, "peak_bytes": v * 2**20} for p in chart.PANELS for v in (2, 4)]
-    axes = chart.draw_growth({"points": points}).axes
+    machine = {"gpu": "G", "threads": 2, "limits": {}}
+    axes = chart.draw_growth({"points": points, "precision": "bfloat16", "machine": machine}).axes
     assert [ax.get_xlabel() for ax in axes] == [""] * 4 + list(chart.PANELS.values())
     assert [axes[0].get_ylabel(), axes[4].get_ylabel()] == ["time of an epoch, s", "peak memory, MiB"]
     assert all(ax.get_xscale() == ax.get_yscale() == "log" and len(ax.lines) == 1 for ax in axes)
@@ -255,3 +258,21 @@ def test_a_run_beside_another_that_fails_says_why():
     point = growth.Point("latents", 8, latents=8)  # fewer than a batch
     with pytest.raises(RuntimeError, match="batch_size 128 is larger"):
         together.measure_all(point, CPU, "float32")
+
+
+PUBLISHED = Path(__file__).resolve().parents[1] / "results" / "published" / "benchmarks"
+
+
+def test_benchmarks_are_published():
+    assert (PUBLISHED / "amd-epyc-2-threads" / "benchmarks.json").is_file()
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in PUBLISHED.glob("*/benchmarks.json")), ids=str)
+def test_published_ratios_follow_from_the_seconds(folder):
+    record = json.loads((folder / "benchmarks.json").read_text())
+    assert record["machine"]["commit"] and not record["machine"]["uncommitted_changes"]
+    for row in record["results"]:
+        here, book = (statistics.median(row[side]["seconds"]) for side in ("here", "textbook_time"))
+        assert row["ratio"] == pytest.approx(book / here)
+        assert f"{row['ratio']:.3g} (" in (folder / "benchmarks.md").read_text()
+    assert len(chart.draw_ratios(record).axes[0].patches) == len(record["results"])
