@@ -34,6 +34,7 @@ GROUP = 16  # blocks whose minima are put together for the upper bound
 PIECES = 3  # numbers of 8 digits, bfloat16, that hold a float32
 MAGNITUDES = (1e-12, 1e12)  # norms whose squares neither vanish nor overflow in float32
 SMALL = 1e-15  # its square is far above the least float32, and it is far below the least of MAGNITUDES
+SMALL_TILE = 2**16  # values of s
 MANY_PRODUCTS = 2e10  # of single numbers; from here, 0.1 s, the choice of a format is worth its time
 
 
@@ -150,7 +151,9 @@ def _bfloat16_is_faster(width: int, tile: int) -> bool:
     """Whether minima in bfloat16 take less time than in float32 on this processor, on a tile of this shape."""
     if not torch.backends.mkldnn.is_available():
         return False  # torch's own product in bfloat16 is slow, and sums in it are not always float32
-    return _seconds(width, tile, torch.bfloat16) < _seconds(width, tile, torch.float32)
+    small = SMALL_TILE  # first: where it alone takes longer than all in float32, the rest need not be waited for
+    exact = _seconds(width, tile, torch.float32)
+    return _seconds(width, small, torch.bfloat16) < exact and _seconds(width, tile, torch.bfloat16) < exact
 
 
 def _seconds(width: int, tile: int, dtype: torch.dtype) -> float:

@@ -38,36 +38,41 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     """The number format of networks in training: "float32", "bfloat16", or "auto", which times both on `device`."""
     if name == "auto":
         return _faster_precision(device)
-    if name == "bfloat16" and not _has_bfloat16(device):
+    if name == "bfloat16" and not has_bfloat16(device):
+        _say_without_bfloat16(device)
         return torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
 @functools.lru_cache
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16 itself; where it does not, that is said, once."""
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 itself; where not, that format can take a hundred times longer."""
     if device.type == "cuda":
-        has = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        has = device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    if not has:
-        print(f"this {device.type} has no bfloat16 of its own: training in float32 instead", flush=True)
-    return has
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+@functools.lru_cache  # says so once
+def _say_without_bfloat16(device: torch.device) -> None:
+    print(f"this {device.type} has no bfloat16 of its own: training in float32 instead", flush=True)
 
 
 @functools.lru_cache
 def _faster_precision(device: torch.device) -> torch.dtype:
     """Which of float32 and bfloat16 runs a VGG-like convolution, forward and backward, in less time (about 0.1 s)."""
-    if device.type == "mps":
+    if device.type == "mps" or not has_bfloat16(device):
         return torch.float32  # bfloat16 convolutions are not in every macOS release
-    seconds = {dtype: _convolution_seconds(device, dtype) for dtype in (torch.float32, torch.bfloat16)}
-    return min(seconds, key=seconds.get)
+    exact = _convolution_seconds(device, torch.float32)
+    # One image first: where it alone takes longer than all, the rest need not be waited for.
+    if _convolution_seconds(device, torch.bfloat16, count=1) > exact:
+        return torch.float32
+    return torch.bfloat16 if _convolution_seconds(device, torch.bfloat16) < exact else torch.float32
 
 
-def _convolution_seconds(device: torch.device, dtype: torch.dtype) -> float:
+def _convolution_seconds(device: torch.device, dtype: torch.dtype, count: int = 32) -> float:
     layer = nn.Conv2d(64, 64, 3, padding=1).requires_grad_(False)
     layer = layer.to(device, dtype, memory_format=torch.channels_last)
-    images = torch.full((32, 64, 32, 32), 0.5, device=device, dtype=dtype, requires_grad=True)
+    images = torch.full((count, 64, 32, 32), 0.5, device=device, dtype=dtype, requires_grad=True)
     images = images.contiguous(memory_format=torch.channels_last)
     best = float("inf")
     for _ in range(4):  # the first run also sets up the kernels: the minimum leaves it out

@@ -82,17 +82,21 @@ def test_named_precisions(name, dtype):
 
 @pytest.mark.parametrize("faster", [torch.float32, torch.bfloat16])
 def test_auto_takes_the_faster_precision(monkeypatch, fresh_measurement, faster):
-    monkeypatch.setattr(devices, "_convolution_seconds", lambda device, dtype: 1.0 if dtype == faster else 2.0)
+    monkeypatch.setattr(
+        devices, "_convolution_seconds", lambda device, dtype, count=32: (1.0 if dtype == faster else 2.0) * count
+    )
     assert devices.resolve_precision("auto", torch.device("cpu")) == faster
     assert devices.resolve_precision("auto", torch.device("mps")) == torch.float32
 
 
 def test_auto_measures_once(monkeypatch, fresh_measurement):
     measured, real = [], devices._convolution_seconds
-    monkeypatch.setattr(devices, "_convolution_seconds", lambda *key: measured.append(real(*key)) or measured[-1])
+    monkeypatch.setattr(
+        devices, "_convolution_seconds", lambda *key, **own: measured.append(real(*key, **own)) or measured[-1]
+    )
     chosen = {devices.resolve_precision("auto", torch.device("cpu")) for _ in range(3)}
     assert len(chosen) == 1 and chosen < {torch.float32, torch.bfloat16}
-    assert len(measured) == 2 and all(0 < seconds < 60 for seconds in measured)
+    assert 2 <= len(measured) <= 3 and all(0 < seconds < 60 for seconds in measured)  # one image, then all in bfloat16
 
 
 def test_images_are_placed_on_the_device():
@@ -144,18 +148,32 @@ def test_threads_that_wait_sleep():
 
 @pytest.fixture
 def without_bfloat16(monkeypatch):
-    devices._has_bfloat16.cache_clear()
+    for cached in (devices.has_bfloat16, devices._say_without_bfloat16, devices._faster_precision):
+        cached.cache_clear()
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     yield
-    devices._has_bfloat16.cache_clear()
+    for cached in (devices.has_bfloat16, devices._say_without_bfloat16, devices._faster_precision):
+        cached.cache_clear()
 
 
 def test_a_processor_without_bfloat16_falls_back_and_says_so_once(without_bfloat16, capsys):
     cpu = torch.device("cpu")
     assert [devices.resolve_precision("bfloat16", cpu) for _ in range(3)] == [torch.float32] * 3
     assert capsys.readouterr().out == "this cpu has no bfloat16 of its own: training in float32 instead\n"
-    assert devices.resolve_precision("float32", cpu) == torch.float32
+    assert devices.resolve_precision("float32", cpu) == devices.resolve_precision("auto", cpu) == torch.float32
     assert capsys.readouterr().out == ""
+
+
+def test_a_format_that_is_very_slow_is_found_out_by_one_image(monkeypatch, fresh_measurement):
+    asked = []
+
+    def seconds(device, dtype, count=32):
+        asked.append((dtype, count))
+        return count * (1e-3 if dtype == torch.float32 else 1.0)
+
+    monkeypatch.setattr(devices, "_convolution_seconds", seconds)
+    assert devices.resolve_precision("auto", torch.device("cpu")) == torch.float32
+    assert asked == [(torch.float32, 32), (torch.bfloat16, 1)]
 
 
 @pytest.mark.parametrize(("mib", "free", "expected"), [(1, 8, 4), (6, 8, 6), (0, 8, 0)])
