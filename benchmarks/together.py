@@ -1,7 +1,7 @@
 """Two trainings at once on one machine: each should take twice as long as alone, no more.
 
-OpenMP's threads wait for work either asleep, as here, or spinning, as they do by themselves: a thread that spins
-takes the processor from the other run.
+OpenMP's threads wait for work either asleep after a short spin, as here, or spinning on: such a thread takes the
+processor from the other run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from benchmarks import growth
 from benchmarks.growth import Point
 
-WAITS = ("passive", "active")  # values of OMP_WAIT_POLICY: asleep, spinning
+WAITS = {"asleep": {}, "spinning": {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "infinite"}}  # OpenMP's variables
 
 
 def measure_all(point: Point, device: torch.device, precision: str) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def measure_all(point: Point, device: torch.device, precision: str) -> list[dict
 
 def _seconds(count: int, wait: str, point: Point, device: torch.device, precision: str) -> list[float]:
     """The median seconds of an epoch in each of `count` processes that run at once."""
-    environment = os.environ | {"OMP_WAIT_POLICY": wait}
+    environment = os.environ | WAITS[wait]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     command = growth.command(point, device, precision)
     runs = [subprocess.Popen(command, cwd=growth.ROOT, env=environment, **pipes) for _ in range(count)]

@@ -245,7 +245,7 @@ def test_growth_has_two_rows_of_labelled_panels():
 
 
 def test_two_trainings_at_once_are_measured_beside_one(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(together, "WAITS", ("passive",))
+    monkeypatch.setattr(together, "WAITS", {"asleep": {}})
     tiny = growth.Point("latents", 128, latents=128)
     monkeypatch.setattr(growth, "Point", lambda *_, **__: tiny)
     run(monkeypatch, "--together", "--quick", "--device", "cpu", "--folder", tmp_path)
