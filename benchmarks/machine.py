@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.timing import timed
+from glann_lib.devices import has_bfloat16
 from glann_lib.runs import provenance
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision")
@@ -51,11 +52,12 @@ def ceilings(device: torch.device, side: int = 2048, copied: int = 2**28) -> dic
         copied: bytes of the copy.
 
     Returns:
-        "float32" and "bfloat16": operations a second of a matrix product, an addition and a multiplication as two;
+        "float32", and "bfloat16" where the device computes in it: operations a second of a matrix product, an addition
+        and a multiplication as two;
         "copy": bytes a second, read plus written. Convolutions of 3x3 may exceed the product's rate: there are ways to
         do them with fewer operations, and in float32 on a GPU with shorter numbers.
     """
-    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    formats = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if has_bfloat16(device) else {})
     rates = {name: 2 * side**3 / _product_seconds(device, side, dtype) for name, dtype in formats.items()}
     source = torch.zeros(copied, dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
@@ -82,7 +84,7 @@ def words(description: dict[str, object], rates: dict[str, float]) -> str:
     """Description and ceilings as two lines for people."""
     busy = description["busy_before"]
     name = title(description)
-    product = ", ".join(f"{rates[kind] / 1e9:,.0f} in {kind}" for kind in ("float32", "bfloat16"))
+    product = ", ".join(f"{rates[kind] / 1e9:,.0f} in {kind}" for kind in rates if kind != "copy")
     return (
         f"{name}, torch {description['torch']}, Python {description['python']}, "
         f"load before {'unknown' if busy is None else f'{busy:.2f}'}\n"
