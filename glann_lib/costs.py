@@ -42,13 +42,13 @@ class Speed:
 REFERENCE = Speed(1.0, 1.0, "on two cores of an AMD EPYC without AMX, not on this machine")
 
 # Seconds of the reference machine, measured on whole runs unless a comment says otherwise.
-PERCEPTUAL = {28: 0.20 / 128, 32: 0.30 / 128, 64: 0.80 / 64}  # GLO step by px, for each image of its batch
+PERCEPTUAL = {28: 0.19 / 128, 32: 0.20 / 128, 64: 0.60 / 64}  # GLO step by px, for each image of its batch
 PLAIN = {28: 0.022 / 64, 32: 0.04 / 64, 64: 0.25 / 64}  # the same for the losses without a network
-UNCACHED = 1.3  # times the above where the targets' features do not fit into the cache (inferred from the faces)
+UNCACHED = 1.4  # times the above where the targets' features do not fit into the cache (inferred from the faces)
 VOXELS = 0.052 / 32  # GLO step for each shape: 32 voxels a side, voxel_channels 64
 IMLE_STEP = 0.0006  # a batch of 128 with hidden_dim 128
-IMLE_NOISE = 3.5e-6  # to draw a noise and map it
-IMLE_PAIR = 8.5 / (60_000 * 120_000)  # to compare a latent with a mapped noise
+IMLE_NOISE = 7e-6  # to draw a noise and map it
+IMLE_PAIR = 3.5 / (60_000 * 120_000)  # to compare a latent with a mapped noise
 CLASSIFIER = 0.04 / 64  # step for each image at 28 px
 # Generator steps of notebook 05's rivals at 28 px; with larger images they grow as GLO's perceptual step does.
 RIVALS = dict.fromkeys(("mm-gan", "ns-gan", "lsgan", "wgan"), 0.085) | {"wgan-gp": 0.2, "dragan": 0.16, "began": 0.16}

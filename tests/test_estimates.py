@@ -16,7 +16,7 @@ from glann_lib.estimates import estimate
 
 ROOT = Path(__file__).resolve().parents[1]
 # Seconds of whole notebooks on the reference machine, under the quick profile.
-DIGITS = {"00": 22, "01": 88, "02": 21, "03": 16, "04": 24, "05": 142}
+DIGITS = {"00": 31, "01": 87, "02": 32, "03": 17, "04": 32, "05": 146}
 MNIST = {"00": 16, "01": 233, "02": 74, "03": 22, "04": 23}
 FACES = {"00": 68, "01": 677, "02": 30, "03": 73, "04": 139}  # a folder of 10,000
 OTHERS = [("06", "made-chairs", 100), ("06", "chairs", 1000), ("07", "embedded", 120), ("07", "mnist-street", 430)]

@@ -220,7 +220,9 @@ def test_a_dry_run_says_how_long_each_notebook_takes_and_all_together(both, monk
 def test_a_speed_changes_the_times(both):
     plan = arguments.make_plan(["--dataset", "digits"], both)
     slow = costs.Speed(600, 600, "by hand")
-    assert "in all about 6 h (by hand)" in plans.dry_run_text(plan, slow)
+    total = sum(estimates.estimate(number, "digits", {}, slow) for number in ("00", "03"))
+    assert total > 500 * sum(estimates.estimate(number, "digits", {}) for number in ("00", "03"))
+    assert f"in all {plans.about(total)} (by hand)" in plans.dry_run_text(plan, slow)
 
 
 def test_what_is_not_known_is_said_to_be_unknown(four, tmp_path):
