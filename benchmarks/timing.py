@@ -145,8 +145,8 @@ class OperationCounter(TorchDispatchMode):
         return result
 
 
-def count_operations(work: Callable[[], Any], parts: int = 1) -> dict[str, float]:
-    """What `Comparison.operations` holds, of one of `parts` equal parts of `work`, which is done once."""
+def count_operations(work: Callable[[], Any]) -> dict[str, float]:
+    """What `Comparison.operations` holds, of `work`, which is done once."""
     with OperationCounter() as counter:
         work()
-    return {name: count / parts for name, count in counter.counts.items()}
+    return dict(counter.counts)

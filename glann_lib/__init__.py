@@ -9,7 +9,8 @@ from typing import Any
 
 # Threads that wait for work soon sleep: those that spin take the processor from whatever else runs there, and two
 # trainings at once take longer than one after the other. A short spin (some microseconds) bridges the gaps between
-# small steps, where waking up would take longer than the work. Read by OpenMP once, when torch is imported.
+# small steps, where waking up would take longer than the work. Read by OpenMP once, when torch is imported; the
+# notebooks that run_all.sh runs inherit it.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 

@@ -146,11 +146,14 @@ class GLO:
 
     def _new_optimiser(self) -> torch.optim.Adam:
         """Adam over all latents and G: rows that are not in the batch go on by their momentum (released code)."""
-        groups = [{"params": [self.latents]}, {"params": list(self.generator.parameters())}]
+        params = [self.latents], list(self.generator.parameters())
+        groups = [{"params": values, "lr": self._step_size()} for values in params]
         betas, recorded = (self.config.beta1, 0.999), self.device.type == "cuda"
-        # A recorded step reads its sizes from the device, where they can be changed.
-        lr = torch.tensor(0.0, device=self.device) if recorded else 0.0
-        return torch.optim.Adam(groups, lr, betas, fused=self.device.type != "mps", capturable=recorded)
+        return torch.optim.Adam(groups, betas=betas, fused=self.device.type != "mps", capturable=recorded)
+
+    def _step_size(self) -> float | Tensor:
+        """Of one group, yet to be set; a recorded step reads it from the device, from a tensor that no other shares."""
+        return torch.tensor(0.0, device=self.device) if self.device.type == "cuda" else 0.0
 
     def _set_learning_rate(self, epoch: int) -> float:
         latent_lr = self.config.latent_lr * self.config.decay ** ((epoch - 1) // self.config.decay_every)

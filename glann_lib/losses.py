@@ -156,7 +156,7 @@ class TargetsByRow:
 
     def __call__(self, rows: Tensor) -> list[Tensor]:
         """The targets of the images of these numbers, int [B], for `ReconstructionLoss.compare`."""
-        if self.cache:
+        if self.cache is not None:
             return self.cache[rows]
         return self.loss.targets(unit(self.images[rows.to(self.images.device)].to(self.device)))
 

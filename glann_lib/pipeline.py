@@ -38,8 +38,6 @@ ENVIRONMENT = {
     "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of .venv, not one of the same name in the person's home
     "GLANN_PROGRESS": "lines",  # log lines in place of progress bars
     "PYTHONUNBUFFERED": "1",
-    "OMP_WAIT_POLICY": "passive",  # this and the next as in glann_lib/__init__.py: a kernel may import torch first
-    "GOMP_SPINCOUNT": "3000",
 }
 
 

@@ -368,3 +368,11 @@ def test_a_training_out_of_memory_gives_up_the_cache_then_names_its_settings(mon
         stage.run_epoch(1)
     assert "\n" not in str(error.value) and taken == [8, 8]
     assert "memory is short" in capsys.readouterr().out
+
+
+def test_step_sizes_that_are_tensors_are_each_groups_own(monkeypatch):
+    """On a GPU they are, and are changed in place: shared, the latents would move by the generator's step."""
+    monkeypatch.setattr(GLO, "_step_size", lambda self: torch.tensor(0.0))
+    stage = stage_of(latent_lr=0.08, generator_lr_ratio=0.25)
+    assert stage._set_learning_rate(1) == 0.08
+    assert [group["lr"].item() for group in stage.optimiser.param_groups] == pytest.approx([0.08, 0.02])
