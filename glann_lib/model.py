@@ -7,6 +7,7 @@ Of a model for shapes every method gives fields, uint8 [N, S, S, S], where that 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class Glann:
         latents: [N, latent_dim] on the unit sphere, one row a training image.
         config: the settings that it was trained with.
         record: where it comes from, plain values; travels with the file.
+        labels: int64 [N], the class of each training image; None where they have none.
+        class_names: by class index; empty where classes have none.
     """
 
     def __init__(
@@ -47,9 +50,12 @@ class Glann:
         latents: Tensor,
         config: Config,
         record: dict[str, Any],
+        labels: Tensor | None = None,
+        class_names: Sequence[str] = (),
     ):
         self.generator, self.mapper = generator.eval(), mapper.eval()
         self.latents, self.config, self.record = latents, config, record
+        self.labels, self.class_names = labels, tuple(class_names)
 
     @classmethod
     def fit(
@@ -83,13 +89,29 @@ class Glann:
         path = Path(folder) if folder else None
         embedding = fit_glo(data.tensor, data.config.glo, torch_device, path and path / "glo.safetensors")
         mapping = fit_imle(embedding.latents, data.config.imle, torch_device, path and path / "imle.safetensors")
-        return cls.join(embedding, mapping, data.config, {"data": data.description})
+        return cls.join(embedding, mapping, data.config, {"data": data.data.describe()}, data.data)
 
     @classmethod
-    def join(cls, embedding: Embedding, mapping: Mapping, config: Config, record: dict[str, Any]) -> Glann:
-        """A model from its two finished stages; each brings the settings that it was trained with."""
+    def join(
+        cls,
+        embedding: Embedding,
+        mapping: Mapping,
+        config: Config,
+        record: dict[str, Any],
+        data: ImageData | ShapeData | None = None,
+    ) -> Glann:
+        """A model from its two finished stages; each brings the settings that it was trained with.
+
+        Args:
+            embedding, mapping: of stage 1 and 2.
+            config: of the run.
+            record: where the model comes from, plain values.
+            data: what it was trained on, whose labels go along where it has some.
+        """
         config = dataclasses.replace(config, glo=embedding.config, imle=mapping.config)
-        return cls(embedding.generator, mapping.mapper, embedding.latents, config, record)
+        known = data if isinstance(data, ImageData) else None
+        classes = (known.labels, known.class_names) if known else ()
+        return cls(embedding.generator, mapping.mapper, embedding.latents, config, record, *classes)
 
     @property
     def device(self) -> torch.device:
@@ -202,8 +224,11 @@ class Glann:
         tensors = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
         tensors |= {f"mapper.{name}": value for name, value in self.mapper.state_dict().items()}
         tensors["latents"] = self.latents
+        if self.labels is not None:
+            tensors["labels"] = self.labels
         record = {"format": FORMAT, "config": self.config.as_dict(), "image_shape": list(self.generator.shape)}
-        return storage.save_tensors(Path(path), tensors, record | {"record": self.record})
+        record |= {"class_names": list(self.class_names), "record": self.record}
+        return storage.save_tensors(Path(path), tensors, record)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Glann:
@@ -226,8 +251,8 @@ class Glann:
         mapper = LatentMapper(config.imle.noise_dim, config.glo.latent_dim, config.imle.hidden_dim)
         load_weights(generator, tensors, "generator.")
         load_weights(mapper, tensors, "mapper.")
-        device = select_device(device)
-        return cls(generator.to(device), mapper.to(device), latents.to(device), config, record["record"])
+        device, classes = select_device(device), (tensors.get("labels"), record.get("class_names", ()))
+        return cls(generator.to(device), mapper.to(device), latents.to(device), config, record["record"], *classes)
 
     def _checked(self, images: ArrayLike) -> Tensor:
         """Images or voxels of the training's shape, as `fit` takes them."""

@@ -28,12 +28,12 @@ class TrainingData:
     Attributes:
         tensor: images uint8 [N, C, S, S], or voxels bool [N, S, S, S].
         config: the settings.
-        description: plain values for the provenance record.
+        data: the record that they come from.
     """
 
     tensor: Tensor
     config: Config
-    description: dict[str, Any]
+    data: ImageData | ShapeData
 
 
 def prepare(
@@ -56,7 +56,7 @@ def prepare(
         data = from_array(data)
         data, config = (_shapes if isinstance(data, ShapeData) else _images)(data, profile, seed, settings)
     tensor = data.voxels if isinstance(data, ShapeData) else data.images
-    return TrainingData(tensor, config, data.describe())
+    return TrainingData(tensor, config, data)
 
 
 def from_array(data: ImageData | ShapeData | ArrayLike) -> ImageData | ShapeData:

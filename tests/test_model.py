@@ -107,6 +107,14 @@ def test_colour_and_grey_have_the_generators_of_the_paper():
     assert chosen.config.glo.normalisation == "lucic"
 
 
+def test_labels_travel_with_the_model(tmp_path):
+    data = ImageData.from_array(blobs(16), labels=np.arange(16) % 3, class_names=("small", "middle", "large"))
+    model = Glann.fit(data, device="cpu", **TINY | {"glo_epochs": 1, "imle_epochs": 1})
+    again = Glann.load(model.save(tmp_path / "model.safetensors"), "cpu")
+    assert again.class_names == ("small", "middle", "large") and torch.equal(again.labels, data.labels)
+    assert Glann.fit(blobs(16), device="cpu", **TINY | {"glo_epochs": 1, "imle_epochs": 1}).labels is None
+
+
 def test_a_data_sets_name_is_enough(monkeypatch):
     asked = []
 

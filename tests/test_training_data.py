@@ -35,7 +35,7 @@ def test_a_name_loads_its_data_with_its_settings():
         limit = {"data_train_models" if name == "made-chairs" else "data_train_images": 20}
         data = prepare(name, "quick", 3, limit)
         assert data.config == make_config(name, "quick", 3, **limit)
-        assert len(data.tensor) == data.description["count"] == 20 and data.tensor.dtype == dtype
+        assert len(data.tensor) == data.data.describe()["count"] == 20 and data.tensor.dtype == dtype
 
 
 def test_images_in_memory_keep_their_size_and_have_the_papers_generator():
