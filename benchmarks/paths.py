@@ -23,7 +23,7 @@ from benchmarks.material import (
     settle,
 )
 from benchmarks.timing import Comparison, count_operations, timed
-from glann_lib import features, glo, imle, sampling
+from glann_lib import features, glo, imle, inversion, sampling
 from glann_lib.config import GLOConfig, IMLEConfig
 from glann_lib.devices import resolve_precision, seeded
 from glann_lib.losses import make_loss
@@ -151,7 +151,7 @@ def compare_inversion(sizes: Sizes, device: torch.device, repeats: int) -> list[
         return generator(mapper(codes))
 
     works = [
-        lambda _: sampling.invert(render, candidates, images, loss, *arguments).loss,
+        lambda _: inversion.invert(render, candidates, images, loss, *arguments).loss,
         lambda _: textbook.invert(render, candidates, images, network, *arguments),
     ]
     operations = count_operations(lambda: works[0](0))

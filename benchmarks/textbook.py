@@ -167,7 +167,7 @@ def invert(
     """The best loss of each of `images`, uint8 [N, C, S, S], searched for one after the other.
 
     Args:
-        render, candidates, restarts, steps, lr: as for `glann_lib.sampling.invert`.
+        render, candidates, restarts, steps, lr: as for `glann_lib.inversion.invert`.
         network: of the loss.
     """
     with torch.no_grad():

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from glann_lib import catalogue, config, costs, plans, runs
+from glann_lib import catalogue, config, costs, lab, plans, runs
 from glann_lib.plans import Plan
 
 ROOT = runs.ROOT
@@ -53,6 +53,7 @@ examples:
   ./run_all.sh --dataset mnist --profile paper   the paper's own epochs and loss, on all images: hours, better a GPU
   ./run_all.sh --only 03 04                      two notebooks again, with what the earlier ones made
   ./run_all.sh --set glo_epochs=60 --dry-run     says what would run with more epochs, and runs nothing
+  ./run_all.sh --lab                             open JupyterLab on the playground
   ./run_all.sh --test                            the style checks, the unit tests and all notebooks as tests
 
 Data sets lie in data/, or where the environment variable GLANN_DATA says."""
@@ -88,6 +89,8 @@ def make_plan(
                 "--test takes no other option: it always tests everything, on digits, made-chairs and embedded"
             )
         return Plan(test=True)
+    if options.lab:
+        return _lab_plan(argv, notebooks)
     try:
         chosen = plans.select(catalogue.find_notebooks(notebooks), options.only, options.start)
         results_dir = options.results or "results"
@@ -161,9 +164,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--set", action="append", type=_setting, default=[], metavar="NAME=VALUE", dest="settings", help=other)
     add("--dry-run", action="store_true", help="print what would run, and about how long it takes; run nothing")
     add("--list", action="store_true", help="print the notebooks with their parameters and defaults")
+    add("--lab", action="store_true", help="open JupyterLab on the playground, to draw with what the notebooks trained")
     add("--test", action="store_true", help="run ruff, the unit tests and all notebooks as tests")
     add("-h", "--help", action="store_true", help="print this text")
     return parser
+
+
+def _lab_plan(argv: Sequence[str], notebooks: Path) -> Plan:
+    if len(argv) > 1:
+        raise UsageError("--lab takes no other option: data set and seed are chosen in the playground itself")
+    if not (notebooks / lab.PLAYGROUND).is_file():
+        raise UsageError(f"--lab opens notebooks/{lab.PLAYGROUND}, which is not there: get it from the repository")
+    return Plan(lab=True)
 
 
 def _dataset(text: str) -> str:

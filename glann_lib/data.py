@@ -35,26 +35,27 @@ LAYOUTS = {
 }
 
 
-def load_images(settings: config.DataConfig, split: str) -> ImageData:
+def load_images(settings: config.DataConfig, split: str, download: bool = True) -> ImageData:
     """One split of a data set at the size asked for; at most `train_images` or `test_images`, drawn with a fixed seed.
 
     Args:
         settings: the data set's name or "folder:PATH", size in px, and the limits. A relative PATH counts from the
             working folder or, where nothing lies there, from the repository.
         split: "train" or "test". A folder and the 10,000 faces are split 9 to 1 with a fixed seed.
+        download: whether data that are not there may be downloaded.
 
     Raises:
         ValueError: unknown split; files that are damaged, too few or not images.
         FileNotFoundError: the folder does not exist.
-        ConnectionError: the data are not there and cannot be downloaded; says what to place where.
+        ConnectionError: the data are not there and cannot, or may not, be downloaded; says what to place where.
     """
     check_split(split)
     if settings.dataset.startswith(config.FOLDER):
         return _folder(settings, split)
-    return LOADERS[settings.dataset](settings, split)
+    return LOADERS[settings.dataset](settings, split, download)
 
 
-def _digits(settings: config.DataConfig, split: str) -> ImageData:
+def _digits(settings: config.DataConfig, split: str, download: bool) -> ImageData:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -67,38 +68,38 @@ def _digits(settings: config.DataConfig, split: str) -> ImageData:
     return _from_arrays(settings, split, pixels[:, None], bunch.target[chosen], source, "0123456789")
 
 
-def _idx(settings: config.DataConfig, split: str) -> ImageData:
+def _idx(settings: config.DataConfig, split: str, download: bool) -> ImageData:
     kind = {"mnist": "MNIST", "fashion": "FashionMNIST"}[settings.dataset]
     _unpack(f"{kind}/raw")
-    data = _torchvision(settings.dataset, kind, train=split == "train")
+    data = _torchvision(settings.dataset, kind, download, train=split == "train")
     names = "0123456789" if kind == "MNIST" else data.classes
     return _from_arrays(settings, split, data.data[:, None], data.targets, f"torchvision.datasets.{kind}", names)
 
 
-def _svhn(settings: config.DataConfig, split: str) -> ImageData:
-    data = _torchvision("svhn", "SVHN", "svhn", split=split)
+def _svhn(settings: config.DataConfig, split: str, download: bool) -> ImageData:
+    data = _torchvision("svhn", "SVHN", download, "svhn", split=split)
     return _from_arrays(settings, split, data.data, data.labels, "torchvision.datasets.SVHN", "0123456789")
 
 
-def _cifar10(settings: config.DataConfig, split: str) -> ImageData:
+def _cifar10(settings: config.DataConfig, split: str, download: bool) -> ImageData:
     archive = places.find(f"cifar10/{split}.zip")
     if archive is not None and places.find("cifar-10-batches-py") is None:
         source, lossy = f"cifar10/{split}.zip, lossless WebP by class", archive.with_name("lossy.txt")
         if lossy.is_file():
             source += f"; {len(lossy.read_text().split())} of the 60,000 images come from JPEG (lossy.txt)"
         return _from_files(settings, split, list_images(archive), source)
-    data = _torchvision("cifar10", "CIFAR10", train=split == "train")
+    data = _torchvision("cifar10", "CIFAR10", download, train=split == "train")
     pixels = data.data.transpose(0, 3, 1, 2)
     return _from_arrays(settings, split, pixels, data.targets, "torchvision.datasets.CIFAR10", data.classes)
 
 
-def _celeba(settings: config.DataConfig, split: str) -> ImageData:
+def _celeba(settings: config.DataConfig, split: str, download: bool) -> ImageData:
     crop = "centre square of 160/178 of the width (Lucic et al.)"
     archive = places.find("celeba10k/images.zip")
     if archive is not None and places.find("celeba/img_align_celeba") is None:
         source = f"celeba10k/images.zip: first 10,000 aligned CelebA faces, half size JPEG; {crop}"
         return _from_files(settings, split, list_images(archive), source, CELEBA_CROP, divide=True)
-    data = _torchvision("celeba", "CelebA", split=split, target_type=[])
+    data = _torchvision("celeba", "CelebA", download, split=split, target_type=[])
     folder = Path(data.root) / data.base_folder / "img_align_celeba"
     files = DataFiles(folder, tuple(data.filename), (folder.stat().st_mtime_ns,))
     return _from_files(settings, split, files, f"torchvision.datasets.CelebA; {crop}", CELEBA_CROP)
@@ -168,8 +169,8 @@ def _read(files: DataFiles, names: list[str], size: int, crop: float) -> dict[st
     return {"images": torch.from_numpy(pictures.images), "readable": torch.from_numpy(pictures.readable)}
 
 
-def _torchvision(dataset: str, kind: str, folder: str = "", **options: Any) -> Any:
-    """torchvision's data set `kind` from the first place that holds it, else downloaded."""
+def _torchvision(dataset: str, kind: str, download: bool, folder: str = "", **options: Any) -> Any:
+    """torchvision's data set `kind` from the first place that holds it, else downloaded where that is allowed."""
     from torchvision import datasets
 
     load, place = getattr(datasets, kind), places.data_place()
@@ -182,6 +183,10 @@ def _torchvision(dataset: str, kind: str, folder: str = "", **options: Any) -> A
             if "not found" not in str(error):
                 files = f"{dataset} in {root}, {LAYOUTS[dataset]}"
                 raise ValueError(f"{files}, is damaged ({_reason(error)}): remove it and run again") from None
+    if not download:
+        raise ConnectionError(
+            f"{dataset} is not on this machine: place {LAYOUTS[dataset]} in data/; see data/README.md"
+        )
     try:
         return load(root=str((place if places.writable(place) else places.DATA) / folder), download=True, **options)
     except Exception as error:

@@ -7,7 +7,7 @@ Of a model for shapes every method gives fields, uint8 [N, S, S, S], where that 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from glann_lib import evaluate, sampling, shape_metrics, storage
+from glann_lib import compact, evaluate, inversion, released, sampling, shape_metrics, storage
 from glann_lib.config import Config
 from glann_lib.devices import resolve_precision, select_device
 from glann_lib.glo import Embedding, fit_glo
 from glann_lib.image_data import ImageData
 from glann_lib.imle import Mapping, fit_imle
-from glann_lib.losses import make_loss
+from glann_lib.losses import ReconstructionLoss, make_loss
 from glann_lib.networks import InfoGANGenerator, LatentMapper, VoxelGenerator, load_weights, make_generator
 from glann_lib.score_features import make_score_extractor
 from glann_lib.shape_data import ShapeData
@@ -162,7 +162,7 @@ class Glann:
 
     def invert(
         self, images: ArrayLike, space: str = "noise", *, restarts: int = 4, steps: int = 200, seed: int = 0
-    ) -> sampling.Inversion:
+    ) -> inversion.Inversion:
         """The noises (Eq. 6) or latents whose images come nearest to given ones by the training's loss.
 
         Args:
@@ -175,17 +175,29 @@ class Glann:
         Raises:
             ValueError: images of another size or number of channels; unknown space.
         """
-        wanted = self._checked(images)
-        noise = sampling.draw_noise(1024, self.mapper.noise_dim, seed)
-        if space == "noise":
-            candidates, render = noise, lambda e: self.generator(self.mapper(e))
-        elif space == "latent":
-            candidates, render = sampling.run_blocks(self.mapper, noise), self.generator
-        else:
-            raise ValueError(f"unknown space {space!r}: choose noise or latent")
-        dtype = resolve_precision(self.config.glo.precision, self.device)
-        loss = make_loss(self.config.glo.loss, self.generator.shape[-1], dtype).to(self.device)
-        return sampling.invert(render, candidates.to(self.device), wanted, loss, restarts, steps)
+        return inversion.invert(*self._problem(space, seed, images), restarts, steps)
+
+    def search(
+        self,
+        image: ArrayLike,
+        space: str = "noise",
+        *,
+        restarts: int = 4,
+        steps: int = 200,
+        seed: int = 0,
+        every: int = 5,
+    ) -> Iterator[inversion.Inversion]:
+        """`invert` of one image, to be watched: the best code at the start and after every `every` steps.
+
+        Args:
+            image: [1, C, S, S], as for `invert`.
+            space, restarts, steps, seed: as for `invert`, whose result comes last.
+            every: steps from one report to the next.
+
+        Raises:
+            ValueError: as `invert`; several images at once.
+        """
+        return inversion.search(*self._problem(space, seed, image), restarts, steps, every=every)
 
     def score(
         self, images: ArrayLike, extractor: str = "random-vgg16", count: int | None = None, seed: int = 0
@@ -228,22 +240,32 @@ class Glann:
             tensors["labels"] = self.labels
         record = {"format": FORMAT, "config": self.config.as_dict(), "image_shape": list(self.generator.shape)}
         record |= {"class_names": list(self.class_names), "record": self.record}
-        return storage.save_tensors(Path(path), tensors, record)
+        return storage.save_sealed(Path(path), tensors, record)
+
+    @staticmethod
+    def available() -> tuple[str, ...]:
+        """Names of the released models, sorted; `load` takes them."""
+        return released.available()
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto") -> Glann:
-        """A model that `save` wrote.
+    def load(cls, name: str | Path, device: str = "auto") -> Glann:
+        """A released model, or one that `save` wrote.
+
+        Args:
+            name: one of `available()`, or a file's path.
+            device: "auto", "cuda", "mps" or "cpu".
 
         Raises:
-            FileNotFoundError: there is no such file.
+            FileNotFoundError: there is no such model or file; says which there are.
             ValueError: the file is damaged, or no model of this library.
         """
-        tensors, record = storage.load_tensors(Path(path))
+        path = released.locate(name)
+        tensors, record = storage.load_sealed(path)
         if record.get("format") != FORMAT:
             raise ValueError(f"{path} is not a GLANN model: name a file that Glann.save wrote")
         try:
-            config, shape = Config.from_dict(record["config"]), record["image_shape"]
-            latents = tensors["latents"]
+            config, shape, origin = Config.from_dict(record["config"]), record["image_shape"], record["record"]
+            latents = (tensors := compact.expand(tensors))["latents"]
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} was saved by another version of this library ({error}): fit it again") from None
         glo = config.glo
@@ -252,7 +274,7 @@ class Glann:
         load_weights(generator, tensors, "generator.")
         load_weights(mapper, tensors, "mapper.")
         device, classes = select_device(device), (tensors.get("labels"), record.get("class_names", ()))
-        return cls(generator.to(device), mapper.to(device), latents.to(device), config, record["record"], *classes)
+        return cls(generator.to(device), mapper.to(device), latents.to(device), config, origin, *classes)
 
     def _checked(self, images: ArrayLike) -> Tensor:
         """Images or voxels of the training's shape, as `fit` takes them."""
@@ -262,6 +284,21 @@ class Glann:
             own = self.generator.shape
             raise ValueError(f"images are {tuple(tensor.shape[1:])}, the model's are {own}: resize them first")
         return tensor
+
+    def _problem(
+        self, space: str, seed: int, images: ArrayLike
+    ) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor, ReconstructionLoss]:
+        """What an inversion needs: how codes are drawn, those to start from, the images to find, and the loss."""
+        wanted, noise = self._checked(images), sampling.draw_noise(1024, self.mapper.noise_dim, seed)
+        if space == "noise":
+            candidates, render = noise, lambda e: self.generator(self.mapper(e))
+        elif space == "latent":
+            candidates, render = sampling.run_blocks(self.mapper, noise), self.generator
+        else:
+            raise ValueError(f"unknown space {space!r}: choose noise or latent")
+        dtype = resolve_precision(self.config.glo.precision, self.device)
+        loss = make_loss(self.config.glo.loss, self.generator.shape[-1], dtype).to(self.device)
+        return render, candidates.to(self.device), wanted, loss
 
     def _noise(self, end: int | Tensor) -> Tensor:
         return sampling.draw_noise(1, self.mapper.noise_dim, int(end))[0] if not isinstance(end, Tensor) else end

@@ -16,9 +16,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from glann_lib import arguments, plans
+from glann_lib import arguments, lab, plans
 from glann_lib.arguments import ROOT
 from glann_lib.plans import Plan
 
@@ -34,8 +34,7 @@ except ValueError as error:
 """
 FAILED = 1
 INTERRUPTED = 130
-ENVIRONMENT = {
-    "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of .venv, not one of the same name in the person's home
+ENVIRONMENT = lab.ENVIRONMENT | {
     "GLANN_PROGRESS": "lines",  # log lines in place of progress bars
     "PYTHONUNBUFFERED": "1",
 }
@@ -54,13 +53,16 @@ def main(argv: Sequence[str] | None = None, notebooks: Path = arguments.NOTEBOOK
 
     Returns:
         The exit code: 0 done, 1 a notebook or the folder for results failed, 2 a wrong argument, 130 interrupted.
+        With --lab the process becomes JupyterLab, whose exit code it is.
     """
-    _prepare_environment()
     try:
         plan = arguments.make_plan(sys.argv[1:] if argv is None else argv, notebooks)
         if plan.text:
             print(plan.text)
             return 0
+        _prepare_environment(lab.ENVIRONMENT if plan.lab else ENVIRONMENT)
+        if plan.lab:
+            open_lab(notebooks)
         return run_tests() if plan.test else run(plan)
     except arguments.UsageError as error:
         return arguments.refuse(error)
@@ -103,6 +105,20 @@ def run(plan: Plan) -> int:
     return 0
 
 
+def open_lab(notebooks: Path) -> NoReturn:
+    """Become JupyterLab on the playground, so that Ctrl-C and a polite kill reach it and no one else.
+
+    Args:
+        notebooks: the folder of the playground; JupyterLab shows the one that it lies in.
+
+    Raises:
+        OSError: Python cannot be started.
+    """
+    command = lab.command(sys.executable, notebooks / lab.PLAYGROUND, notebooks.parent)
+    print("JupyterLab opens on the playground; stop it with Ctrl-C", flush=True)
+    os.execv(command[0], command)
+
+
 def run_tests() -> int:
     """Ruff, then the unit tests and all notebooks in one pytest process; the notebooks start from nothing.
 
@@ -139,8 +155,8 @@ def _run_notebooks(plan: Plan, folders: dict[str, Path], shown: dict[str, str]) 
         print(f"      done in {execution.duration(seconds)}", flush=True)
 
 
-def _prepare_environment() -> None:
-    for name, value in ENVIRONMENT.items():
+def _prepare_environment(values: dict[str, str]) -> None:
+    for name, value in values.items():
         os.environ.setdefault(name, value)
     data = os.environ.get("GLANN_DATA")
     if data and Path(data).exists():  # typed in the person's folder, read in the repository's

@@ -37,6 +37,7 @@ class Plan:
 
     text: str = ""  # not empty: print it, no more is to be done
     test: bool = False
+    lab: bool = False  # open JupyterLab on the playground
     profile: str = "quick"
     seed: int = 0
     device: str = "auto"

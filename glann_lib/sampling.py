@@ -1,4 +1,4 @@
-"""New images from trained networks: e -> T -> G (Sec. 3.4.3), interpolation, inversion (Eq. 6), the GLO Gaussian.
+"""New images from trained networks: e -> T -> G (Sec. 3.4.3), interpolation, the GLO Gaussian.
 
 Where G draws shapes, everything here gives their fields [N, S, S, S] in place of images.
 
@@ -8,15 +8,10 @@ a seed is the same bits however many images are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-from glann_lib.devices import keep_freed_memory, seeded
-from glann_lib.losses import ReconstructionLoss, unit
-from glann_lib.neighbours import nearest_neighbours
+from glann_lib.devices import seeded
 
 BLOCK = 64  # rows that a network sees at once
 PATHS = ("noise-linear", "noise-spherical", "latent-linear")
@@ -47,23 +42,32 @@ def draw_noise(count: int, noise_dim: int, seed: int, prior: str = "normal") -> 
 
 
 @torch.no_grad()
-def run_blocks(network: nn.Module, rows: Tensor) -> Tensor:
-    """`network` in eval mode over rows [N, D], in blocks of fixed size on the network's device; result on the CPU."""
+def run_blocks(network: nn.Module, rows: Tensor, block: int = BLOCK) -> Tensor:
+    """`network` in eval mode over rows [N, D], in blocks of fixed size on the network's device; result on the CPU.
+
+    Args:
+        network: T or G.
+        rows: codes.
+        block: rows that the network sees at once. A block is filled up, so one row costs as much as `block` do: where
+            one image is drawn again and again, 1 is faster. Another size can round another way: before they are
+            rounded to grey levels, the images of two sizes may differ in their last bits.
+    """
     network.eval()
     device = next(network.parameters()).device
     outputs = []
-    for block in rows.split(BLOCK):
-        filled = torch.cat([block, block[:1].expand(BLOCK - len(block), -1)])
-        outputs.append(network(filled.to(device))[: len(block)].float().cpu())
+    for part in rows.split(block):
+        filled = torch.cat([part, part[:1].expand(block - len(part), -1)])
+        outputs.append(network(filled.to(device))[: len(part)].float().cpu())
     return torch.cat(outputs)
 
 
-def decode(generator: nn.Module, latents: Tensor) -> Tensor:
+def decode(generator: nn.Module, latents: Tensor, block: int = BLOCK) -> Tensor:
     """Images G(z), uint8 [N, C, S, S] on the CPU, of latents [N, latent_dim] of any norm; or fields [N, S, S, S].
 
-    A shape's field is its occupancy, 0 to 255; from 128 on a voxel is taken to be solid.
+    A shape's field is its occupancy, 0 to 255; from 128 on a voxel is taken to be solid. `block` is as for
+    `run_blocks`: with another one a pixel that lies between two grey levels may fall to the other.
     """
-    images = [run_blocks(generator, rows).mul(255).round().to(torch.uint8) for rows in latents.split(1024)]
+    images = [run_blocks(generator, rows, block).mul(255).round().to(torch.uint8) for rows in latents.split(1024)]
     return torch.cat(images)
 
 
@@ -123,94 +127,6 @@ def interpolate_images(
         first, last = run_blocks(mapper, torch.stack([start, end]))
         return decode(generator, interpolate(first, last, steps))
     return decode(generator, run_blocks(mapper, interpolate(start, end, steps, path == "noise-spherical")))
-
-
-@dataclass(frozen=True)
-class Inversion:
-    """What `invert` found: codes [N, D], their images uint8 [N, C, S, S], and their losses [N]."""
-
-    codes: Tensor
-    images: Tensor
-    loss: Tensor
-
-
-def invert(
-    render: Callable[[Tensor], Tensor],
-    candidates: Tensor,
-    images: Tensor,
-    loss: ReconstructionLoss,
-    restarts: int = 4,
-    steps: int = 200,
-    lr: float = 0.05,
-) -> Inversion:
-    """The codes whose images come nearest to given ones: e = arg min loss(G(T(e)), I) (Eq. 6), by Adam.
-
-    The loss has many local minima, so every image starts from several codes: the candidates whose images are nearest to
-    it in pixels. Of the codes they end in the best is kept.
-
-    Args:
-        render: codes [n, D] -> images [n, C, S, S] in [0, 1], with gradients; on the device of `loss`.
-        candidates: [M, D] codes to start from, M at least `restarts`; noises, or training latents.
-        images: uint8 [N, C, S, S], or voxels bool [N, S, S, S].
-        loss: the loss to minimise.
-        restarts: starting codes an image.
-        steps: of Adam.
-        lr: its step size, in units of the code.
-    """
-    device = candidates.device
-    with torch.no_grad():
-        pixels = torch.cat([render(rows).flatten(1) for rows in candidates.split(BLOCK)])
-    start = nearest_neighbours(unit(images.to(device)).flatten(1), pixels, k=restarts).index
-    return refine(render, candidates[start], images, loss, steps, lr)
-
-
-def refine(
-    render: Callable[[Tensor], Tensor],
-    start: Tensor,
-    images: Tensor,
-    loss: ReconstructionLoss,
-    steps: int = 200,
-    lr: float = 0.05,
-) -> Inversion:
-    """`invert` from starting codes that the caller has chosen.
-
-    Args:
-        start: [N, restarts, D], on the device of `loss`.
-        render, images, loss, steps, lr: as for `invert`; with 0 steps the best of the starting codes is taken.
-    """
-    keep_freed_memory()
-    device, (count, restarts) = start.device, start.shape[:2]
-    wanted = unit(images.to(device))
-    found = [
-        _descend(render, codes.flatten(0, 1), target.repeat_interleave(restarts, 0), loss, steps, lr)
-        for codes, target in zip(start.split(16), wanted.split(16), strict=True)
-    ]
-    codes = torch.cat([codes for codes, _ in found]).unflatten(0, (count, restarts))
-    values = torch.cat([values for _, values in found]).unflatten(0, (count, restarts))
-    best = values.nan_to_num(nan=torch.inf).argmin(1)  # argmin takes NaN for the least
-    rows = torch.arange(count, device=device)
-    codes, values = codes[rows, best], values[rows, best]
-    with torch.no_grad():
-        result = torch.cat([render(rows) for rows in codes.split(BLOCK)])
-    return Inversion(codes.cpu(), result.mul(255).round().to(torch.uint8).cpu(), values.cpu())
-
-
-def _descend(
-    render: Callable[[Tensor], Tensor], start: Tensor, target: Tensor, loss: ReconstructionLoss, steps: int, lr: float
-) -> tuple[Tensor, Tensor]:
-    """Codes after `steps` of Adam whose step size falls to zero, and their losses; each code for itself."""
-    codes = start.clone().requires_grad_()
-    optimiser = torch.optim.Adam([codes], lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps))
-    wanted = loss.targets(target)
-    for _ in range(steps):
-        optimiser.zero_grad(set_to_none=True)
-        loss.compare(render(codes), wanted).sum().backward(inputs=[codes])
-        optimiser.step()
-        schedule.step()
-    codes = codes.detach()
-    with torch.no_grad():
-        return codes, loss.compare(render(codes), wanted)
 
 
 class GaussianSampler:

@@ -95,6 +95,28 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise ValueError(f"{path} is damaged or cut short ({error}); remove it and run again") from None
 
 
+def save_sealed(path: Path, tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> Path:
+    """`save_tensors`, with a digest of the tensors in the record, "weights_sha256": `load_sealed` checks it.
+
+    Raises:
+        OSError: as `write_bytes`.
+    """
+    return save_tensors(path, tensors, record | {"weights_sha256": tensors_digest(tensors)})
+
+
+def load_sealed(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """`load_tensors`; a file whose record holds no digest is older and taken as it is.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as `load_tensors`, or a number differs from what was saved.
+    """
+    tensors, record = load_tensors(path)
+    if record.get("weights_sha256") not in (None, tensors_digest(tensors)):
+        raise ValueError(f"{path} is damaged: its numbers are not those that were saved; copy or make it again")
+    return tensors, record
+
+
 def digest(*parts: Any) -> str:
     """SHA-256 over plain values, by their JSON with sorted keys: equal settings give equal text."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -104,6 +126,11 @@ def tensor_digest(tensor: torch.Tensor) -> str:
     """SHA-256 over a tensor's shape, type and values."""
     array = tensor.detach().cpu().contiguous().numpy()
     return hashlib.sha256(f"{array.shape}{array.dtype}".encode() + array.tobytes()).hexdigest()
+
+
+def tensors_digest(tensors: dict[str, torch.Tensor]) -> str:
+    """SHA-256 over the names of tensors, their shapes, types and values, in whatever order they come."""
+    return digest({name: tensor_digest(tensor) for name, tensor in tensors.items()})
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glann_lib import devices, sampling
+from glann_lib import devices, inversion, sampling
 from glann_lib.nam import Translator
 from glann_lib.translation_losses import UpToColour, make_translation_loss
 from glann_lib.translation_search import code_lr, first_codes, nearest_in_memory
@@ -64,7 +64,7 @@ def translate(
         return network(target.draw(codes, config.search))
 
     lr = code_lr(config.test_lr, start, config.search)
-    found = sampling.refine(render, start.to(device), images, loss, steps, lr)
+    found = inversion.refine(render, start.to(device), images, loss, steps, lr)
     latents = sampling.run_blocks(target.mapper, found.codes) if config.search == "noise" else found.codes
     drawn = sampling.decode(target.generator, latents)
     return Translation(drawn, _explained(loss, found.images, images), found.loss, found.codes)

@@ -1,4 +1,4 @@
-"""Shared by all tests: two quiet threads, tiny notebooks, and a word at the end on which tests had real data."""
+"""Shared by all tests: two quiet threads, tiny notebooks, and a word at the end on real data and a browser."""
 
 import collections
 import os
@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 import pytest
 
 REAL_DATA_WORDS = ("GLANN_DATA", "shared")  # stand in the reasons for which tests on real data are skipped
+NO_BROWSER = "no chromium here"  # stands in the reason for which tests in a browser are skipped
 PARAMETERS = """\
 dataset = "digits"  # a name, or folder:PATH
 profile = "quick"
@@ -20,7 +21,7 @@ count = 2  # of lines to print
 
 
 def pytest_configure(config):
-    config.real_data = set()
+    config.real_data, config.browser = set(), set()
 
 
 def pytest_collection_modifyitems(config, items):
@@ -28,6 +29,8 @@ def pytest_collection_modifyitems(config, items):
         reasons = [str(mark.kwargs.get("reason", "")) for mark in item.iter_markers("skipif")]
         if any(word in reason for reason in reasons for word in REAL_DATA_WORDS):
             config.real_data.add(item.nodeid)
+        if item.path.name.startswith("test_browser"):
+            config.browser.add(item.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -45,6 +48,18 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.line(f"{len(ran)} ran, {skipped.total()} were skipped")
         for reason, count in skipped.items():
             terminalreporter.line(f"  {count} skipped: {reason}")
+    _say_whether_a_browser_was_there(terminalreporter, config)
+
+
+def _say_whether_a_browser_was_there(terminalreporter, config):
+    stats = terminalreporter.stats
+    reasons = [str(report.longrepr) for report in stats.get("skipped", []) if report.nodeid in config.browser]
+    ran = [report for kind in ("passed", "failed", "error") for report in stats.get(kind, [])]
+    count = len({report.nodeid for report in ran} & config.browser)
+    if any(NO_BROWSER in reason for reason in reasons):
+        terminalreporter.line("browser tests: skipped, no chromium here (apt install chromium)")
+    elif count:
+        terminalreporter.line(f"browser tests: {count} ran")
 
 
 @pytest.fixture(scope="session")

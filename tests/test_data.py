@@ -310,6 +310,20 @@ def absent(error, seen=None):
     return load
 
 
+@pytest.mark.parametrize(("dataset", "kind"), [("mnist", "MNIST"), ("svhn", "SVHN"), ("cifar10", "CIFAR10")])
+def test_nothing_is_downloaded_where_that_is_not_allowed(monkeypatch, dataset, kind):
+    asked = []
+
+    def absent_set(**options):
+        asked.append(options["download"])
+        raise RuntimeError("Dataset not found")
+
+    monkeypatch.setattr(datasets, kind, absent_set)
+    with pytest.raises(ConnectionError, match=f"{dataset} is not on this machine: place .* in data/"):
+        load_images(config.make_config(dataset).data, "train", download=False)
+    assert asked and not any(asked)
+
+
 @pytest.mark.parametrize(
     ("dataset", "kind", "error", "words"),
     [

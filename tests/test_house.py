@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 COMMON_PARAMETERS = {"dataset", "profile", "seed", "device", "results_dir"}
-LARGEST = 4 * 2**20  # bytes
+LARGEST, LARGEST_MODEL = 4 * 2**20, 16 * 2**20  # bytes; of any kept file, and of a released model
+COMING = {"08", "09"}  # high resolution and the claims: their numbers are kept free
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(work|root|home)/(?!me/)\w")  # /home/me/ is an example's
 OUTSIDE = ".." + "/shared"
 
@@ -59,7 +60,7 @@ def test_notebooks_are_clean(path):
 
 def test_notebooks_are_numbered_without_a_gap():
     numbers = [path.name[:2] for path in NOTEBOOKS]
-    assert numbers == [f"{number:02}" for number in range(len(numbers))]
+    assert sorted({*numbers, *COMING}) == [f"{number:02}" for number in range(len(numbers) + len(COMING))]
 
 
 def test_every_fault_of_a_notebook_is_found():
@@ -73,8 +74,8 @@ def test_every_fault_of_a_notebook_is_found():
 
 
 def test_no_kept_file_is_large():
-    large = [f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes" for path in kept_files()]
-    assert [line for line in large if int(line.rsplit(" ", 2)[1]) > LARGEST] == []
+    limits = {path: LARGEST_MODEL if path.name == "model.safetensors" else LARGEST for path in kept_files()}
+    assert [path.relative_to(ROOT) for path, limit in limits.items() if path.stat().st_size > limit] == []
 
 
 def test_no_kept_file_names_a_place_of_one_machine():

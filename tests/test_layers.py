@@ -8,21 +8,24 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "glann_lib"
 FLOORS = (
-    {"checks", "coarse_search", "devices", "storage"},
+    {"checks", "coarse_search", "devices", "storage", "latest", "picture", "sketch", "lab"},
     {"config", "networks", "features", "neighbours", "metrics", "plots", "data_files", "image_data", "training"}
     | {"report_style", "report_tables", "reported", "inception", "classifier_network"}
     | {"measures", "shape_metrics", "solids", "chair_designs", "azimuths", "car_designs", "street_digits"}
-    | {"translation_network", "graphs"},
+    | {"translation_network", "graphs", "explorer", "compact"},
     {"runs", "costs", "data_sizes", "losses", "precision_recall", "score_plots", "latent_plots", "classifier_training"}
-    | {"rival_networks", "rival_config", "score_rows", "places", "catalogue"}
+    | {"rival_networks", "rival_config", "score_rows", "places", "catalogue", "directions"}
     | {"image_files", "mesh_files", "meshes", "chair_parts", "car_parts", "translation_config", "translation_plots"},
     {"data", "shape_data", "sampling", "glo", "imle", "generator_stage", "classifier", "report", "execution"}
-    | {"estimates", "shape_plots", "made_chairs", "made_cars", "car_files", "translation_losses"},
-    {"shapes", "gan", "vae", "pixel_imle", "score_features", "shape_scores", "widgets", "plans", "speed"}
+    | {"estimates", "shape_plots", "made_chairs", "made_cars", "car_files", "translation_losses"}
+    | {"latent_map", "uploads", "released"},
+    {"shapes", "gan", "vae", "pixel_imle", "score_features", "shape_scores", "plans", "speed", "inversion", "at_hand"}
     | {"domains", "translation_search", "translation_judges"},
     {"rivals", "evaluate", "score_tables", "training_data", "arguments", "nam"},
     {"comparison", "model", "translate", "translation_tables", "pipeline"},
-    {"translation_task"},
+    {"translation_task", "release"}
+    | {"interpolation_widget", "directions_widget", "map_widget", "inversion_widget", "shapes_widget"},
+    {"widgets"},
 )
 
 

@@ -1,11 +1,13 @@
 """The Glann object: fit, sample, reconstruct, interpolate, invert, and files that give the same samples bit for bit."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
 
 import glann_lib
-from glann_lib import sampling, storage
+from glann_lib import compact, released, sampling, storage
 from glann_lib.config import GLOConfig, make_config
 from glann_lib.data import ImageData
 from glann_lib.glo import load_embedding
@@ -105,6 +107,16 @@ def test_colour_and_grey_have_the_generators_of_the_paper():
     assert Glann.fit(blobs(16, 3, 32), device="cpu", **settings).config.glo.normalisation == "batch"  # quick
     chosen = Glann.fit(blobs(16, 1, 28), device="cpu", **settings, glo_normalisation="lucic")
     assert chosen.config.glo.normalisation == "lucic"
+
+
+@pytest.mark.parametrize("space", ["noise", "latent"])
+def test_a_search_can_be_watched_and_ends_in_what_invert_finds(model, space):
+    image, options = blobs(1, seed=5), {"restarts": 2, "steps": 6, "seed": 3}
+    records = list(model.search(image, space, every=1, **options))
+    assert len(records) == 7  # the start, and one a step
+    assert torch.equal(records[-1].codes, model.invert(image, space, **options).codes)
+    assert len({tuple(record.codes[0].tolist()) for record in records}) == 7
+    assert len(list(model.search(image, space, every=4, **options))) == 3  # steps 0, 4 and 6
 
 
 def test_labels_travel_with_the_model(tmp_path):
@@ -256,8 +268,9 @@ def test_files_that_hold_no_model_are_one_line_errors(model, folder, tmp_path):
     without = {name: value for name, value in tensors.items() if name != "latents"}
     other = record | {"image_shape": [1, 32, 32]}
     newer = record | {"config": {**record["config"], "glo": {**record["config"]["glo"], "future_setting": 1}}}
-    for parts in ((without, record), (tensors, other), (tensors, newer)):
-        storage.save_tensors(path, *parts)
+    nameless = {name: value for name, value in record.items() if name != "record"}
+    for parts in ((without, record), (tensors, other), (tensors, newer), (tensors, nameless)):
+        storage.save_sealed(path, *parts)
         with pytest.raises(ValueError) as error:
             Glann.load(path, device="cpu")
         assert "\n" not in str(error.value)
@@ -265,6 +278,49 @@ def test_files_that_hold_no_model_are_one_line_errors(model, folder, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match="damaged or cut short"):
         Glann.load(path, device="cpu")
+
+
+def test_a_changed_number_is_found(model, tmp_path):
+    path = model.save(tmp_path / "glann.safetensors")
+    whole = path.read_bytes()
+    for place in (len(whole) // 3, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match="is damaged: its numbers are not those that were saved") as error:
+            Glann.load(path, "cpu")
+        assert "\n" not in str(error.value)
+
+
+def test_files_from_before_the_digest_are_taken(model, tmp_path):
+    path = model.save(tmp_path / "glann.safetensors")
+    tensors, record = storage.load_tensors(path)
+    del record["weights_sha256"]
+    storage.save_tensors(path, tensors, record)
+    assert torch.equal(Glann.load(path, "cpu").sample(3), model.sample(3))
+
+
+def test_half_precision_keeps_samples_within_a_grey_level(model, tmp_path):
+    path = model.save(tmp_path / "glann.safetensors")
+    size = path.stat().st_size
+    tensors, record = storage.load_tensors(path)
+    storage.save_sealed(path, compact.halve(tensors), record)
+    assert path.stat().st_size < 0.55 * size
+    small = Glann.load(path, "cpu")
+    assert (small.sample(200).int() - model.sample(200).int()).abs().max() <= 1
+    assert {parameter.dtype for parameter in small.generator.parameters()} == {torch.float32}
+    again = Glann.load(small.save(tmp_path / "full.safetensors"), "cpu")
+    assert torch.equal(again.sample(5), small.sample(5))
+
+
+def test_released_models_are_found_by_name(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(released, "FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert Glann.available() == ()
+    path = model.save(tmp_path / "spots" / released.MODEL)
+    storage.write_json(path.with_name(released.CARD), {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
+    assert Glann.available() == ("spots",)
+    assert torch.equal(Glann.load("spots", "cpu").sample(3), model.sample(3))
+    with pytest.raises(FileNotFoundError, match="no released model 'spot': released are spots"):
+        Glann.load("spot")
 
 
 def test_samples_are_scored_against_real_images(model):

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -87,6 +88,9 @@ def run(argv, notebooks):
         (["mnist"], "unknown argument 'mnist'"),
         (["--results"], "expected one argument"),
         (["--test", "--only", "1"], "--test takes no other option"),
+        (["--lab", "--seed", "1"], "--lab takes no other option"),
+        (["--lab", "10"], "unknown argument '10'"),
+        (["--lab"], "--lab opens notebooks/10_playground.ipynb, which is not there: get it from the repository"),
     ],
 )
 def test_wrong_argument_is_one_line_and_exit_code_2(argv, said, four):
@@ -450,3 +454,56 @@ def test_the_test_command_runs_three_tools_and_takes_the_worst_code(monkeypatch)
     assert tools[0][:2] == ["ruff", "check"] and tools[1][:3] == ["ruff", "format", "--check"]
     assert tools[2][:3] == ["pytest", "tests", "notebooks"] and "--nbval-lax" in tools[2]
     assert not Path(calls[0][1]).exists()
+
+
+@pytest.fixture(scope="module")
+def opened(write_notebook, tmp_path_factory):
+    """JupyterLab as --lab starts it, stopped by Ctrl-C: exit code, words, what the browser got, environment."""
+    folder = tmp_path_factory.mktemp("lab")
+    write_notebook(folder / "n" / "10_playground.ipynb")
+    browser, page = folder / "browser", folder / "page"
+    browser.write_text(f'#!/bin/sh\ncp "${{1#file://}}" "{page}.part" && mv "{page}.part" "{page}"\n')
+    browser.chmod(0o755)
+    own = {name: str(folder / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    kept = {name: value for name, value in os.environ.items() if name not in (*pipeline.ENVIRONMENT, "JUPYTER_TOKEN")}
+    code = "import sys, pathlib, signal\nfrom glann_lib import pipeline\n"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # as above
+    code += "sys.exit(pipeline.main(['--lab'], pathlib.Path(sys.argv[1])))"
+    command, together = [sys.executable, "-c", code, str(folder / "n")], subprocess.STDOUT
+    with (folder / "log").open("w+") as log:
+        environment = kept | own | {"BROWSER": str(browser)}
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=together)
+        try:
+            deadline = time.monotonic() + 60
+            while not page.exists() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.1)
+            settings = Path(f"/proc/{process.pid}/environ")
+            environment = settings.read_bytes().decode().split("\0") if settings.exists() else None
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+        finally:
+            process.kill()
+    return process.returncode, (folder / "log").read_text(), page.read_text(), environment
+
+
+def test_the_lab_says_where_it_is_and_that_ctrl_c_stops_it(opened):
+    said = opened[1]
+    assert said.startswith("JupyterLab opens on the playground; stop it with Ctrl-C\n")
+    assert re.search(r"http://127\.0\.0\.1:\d+/lab/tree/n/10_playground\.ipynb\?token=[0-9a-f]{48}\n", said)
+
+
+def test_the_lab_opens_the_persons_browser_on_the_playground(opened):
+    assert re.search(r"/lab/tree/n/10_playground\.ipynb\?token=[0-9a-f]{48}", opened[2])
+
+
+def test_ctrl_c_ends_the_lab_quietly(opened):
+    code, said, _, _ = opened
+    assert code == 0 and "Traceback" not in said and "(y/[n])" not in said
+
+
+def test_the_lab_has_its_own_kernel_and_progress_bars(opened):
+    environment = opened[3]
+    if environment is None:
+        pytest.skip("this system does not show the environment of a process")
+    assert "JUPYTER_PREFER_ENV_PATH=1" in environment
+    assert not any(entry.startswith("GLANN_PROGRESS=") for entry in environment)

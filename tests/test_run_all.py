@@ -18,7 +18,7 @@ PLAIN_PYTHON = getattr(sys, "_base_executable", sys.executable)  # the one that 
 TOOLS = ("bash", "cat", "cut", "dirname", "env", "flock", "grep", "mkdir", "rm", "tail")
 # All that installing needs.
 MODULES = ("__init__", "checks", "config", "storage", "report_tables", "runs", "catalogue", "plans", "arguments")
-MODULES += ("pipeline", "costs", "data_sizes", "estimates", "translation_config", "rival_config", "reported")
+MODULES += ("pipeline", "lab", "costs", "data_sizes", "estimates", "translation_config", "rival_config", "reported")
 TIMING = "timing this machine for the estimate, 5 s\n"  # said where the plain Python happens to have torch
 ACTOR = """\
 #!/usr/bin/env bash
@@ -105,6 +105,7 @@ def test_the_command_line_needs_the_standard_library_only():
         (["--list"], "06_chairs_3d: A title (works on shapes)"),
         (["--dry-run", "--dataset", "made-chairs"], "my tree/results/made-chairs-quick"),
         (["--list"], "07_nam_translation: A title (works on translations)"),
+        (["--help"], "./run_all.sh --lab                             open JupyterLab on the playground"),
         (["--dry-run", "--dataset", "mnist-to-svhn"], "my tree/results/mnist-to-svhn-quick"),
     ],
 )
@@ -126,6 +127,8 @@ def test_questions_are_answered_before_anything_is_installed(ready, argv, said, 
         (["--only", "6", "--dataset", "mnist"], "06_chairs_3d works on shapes: --dataset made-chairs"),
         (["--only", "7", "--dataset", "mnist"], "07_nam_translation works on translations: --dataset embedded"),
         (["--only", "9"], "unknown notebook"),
+        (["--lab", "--dataset", "mnist"], "--lab takes no other option"),
+        (["--lab"], "--lab opens notebooks/10_playground.ipynb, which is not there"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_installed(ready, argv, said):
@@ -219,6 +222,14 @@ def test_the_first_start_installs_and_the_second_does_not(ready, tmp_path):
     assert ready.installations() == 1
 
 
+def test_jupyterlab_starts_after_the_same_installation(ready, write_notebook):
+    write_notebook(ready.root / "notebooks" / "10_playground.ipynb")
+    done = ready.run("--lab")
+    assert done.returncode == 0, done.stderr
+    first, last = done.stdout.splitlines()
+    assert first.startswith("installing into ") and last == "pipeline: --lab"
+
+
 def test_changed_requirements_are_installed_again(ready):
     ready.run()
     with (ready.root / "requirements.txt").open("a") as file:
@@ -304,6 +315,69 @@ def test_the_exit_code_is_the_pipelines(ready):
     assert ready.run().returncode == 7
 
 
-def test_continuous_integration_calls_the_test_command():
-    assert "exec ./run_all.sh --test" in (ROOT / ".ci" / "run").read_text()
+class Integration:
+    """.ci/run in a tree where apt-get, sudo and run_all.sh are played by scripts."""
+
+    def __init__(self, folder):
+        self.root, self.bin, self.calls = folder / "my tree", folder / "bin", folder / "calls"
+        (self.root / ".ci").mkdir(parents=True)
+        self.bin.mkdir()
+        shutil.copy(ROOT / ".ci" / "run", self.root / ".ci" / "run")
+        for tool in ("bash", "cut", "dirname", "env", "tail", "touch", "chmod"):
+            (self.bin / tool).symlink_to(shutil.which(tool))
+        self.add(self.root / "run_all.sh", 'echo "run_all.sh $* ${GLANN_REQUIRE_BROWSER:-}"; echo "1 passed"; exit 3')
+        self.add(self.bin / "sudo", '[[ $1 == -n ]] && shift && exec "$@"')
+
+    @staticmethod
+    def add(file, text):
+        file.write_text(f"#!/usr/bin/env bash\n{text}\n")
+        file.chmod(0o755)
+
+    def run(self, cwd="/"):
+        command = [str(self.bin / "bash"), str(self.root / ".ci" / "run")]
+        return subprocess.run(command, cwd=cwd, env={"PATH": str(self.bin)}, capture_output=True, text=True)
+
+
+@pytest.fixture
+def integration(tmp_path):
+    return Integration(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["chromium", "chromium-browser", "google-chrome"])
+def test_continuous_integration_calls_the_test_command(name, integration):
+    integration.add(integration.bin / name, "")
+    done = integration.run()  # there is no apt-get: it is not needed
+    assert (done.stdout, done.stderr, done.returncode) == ("run_all.sh --test 1\n1 passed\n", "", 3)
+
+
+def test_continuous_integration_installs_a_browser_that_is_missing(integration):
+    install = f'echo "noise"; echo "$*" >>"{integration.calls}"\n'
+    install += (
+        f'[[ $1 != install ]] || {{ touch "{integration.bin}/chromium"; chmod +x "{integration.bin}/chromium"; }}'
+    )
+    integration.add(integration.bin / "apt-get", install)
+    done = integration.run()
+    assert done.stdout == "run_all.sh --test 1\n1 passed\n" and done.stderr == ""
+    update, installed = integration.calls.read_text().splitlines()
+    assert update == "update -qq" and installed == "install -y -qq --no-install-recommends chromium"
+
+
+@pytest.mark.parametrize(
+    ("apt", "said"),
+    [
+        ("echo first; echo 'E: no network' >&2; exit 100", "it said: E: no network"),
+        ("echo 'all is well'", "it said: all is well"),
+        (None, "command not found"),
+    ],
+)
+def test_continuous_integration_without_a_browser_is_one_clear_line(apt, said, integration):
+    if apt is not None:
+        integration.add(integration.bin / "apt-get", apt)
+    done = integration.run()
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith(".ci/run: no chromium here, and apt-get cannot install it: install it, then start")
+    assert said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_continuous_integration_may_be_started():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)

@@ -1,0 +1,70 @@
+"""Work of which only the newest request counts: what is asked for while it runs is kept one deep, the rest forgotten.
+
+A slider that is dragged asks for far more pictures than can be drawn. Here the hand never waits for the drawing, and
+the drawing never works through what the hand has left behind: the latest value wins.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+NOTHING = object()
+
+
+class Latest:
+    """Calls a function, in a thread of its own, with the newest value that was submitted.
+
+    Args:
+        work: called with a value; never twice at the same time.
+        failed: called in the same thread with what `work` raised; the next value is worked on as ever.
+    """
+
+    def __init__(self, work: Callable[[Any], None], failed: Callable[[Exception], None]):
+        self._work, self._failed = work, failed
+        self._changed = threading.Condition()
+        self._waiting: Any = NOTHING
+        self._busy = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def superseded(self) -> bool:
+        """Whether a newer value waits: long work looks at this between its steps, and stops."""
+        return self._waiting is not NOTHING
+
+    def submit(self, value: Any) -> None:
+        """Ask for `value`; it takes the place of one that waits. Returns at once."""
+        with self._changed:
+            self._waiting = value
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="latest", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def wait(self, timeout: float = 60) -> None:
+        """Return once the newest value is worked on and nothing waits.
+
+        Args:
+            timeout: s.
+
+        Raises:
+            TimeoutError: it takes longer.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._busy and not self.superseded, timeout):
+                raise TimeoutError(f"still at work after {timeout:g} s")
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self.superseded)
+                value, self._waiting, self._busy = self._waiting, NOTHING, True
+            try:
+                self._work(value)
+            except Exception as error:  # whatever it is, the next value deserves its turn
+                self._failed(error)
+            finally:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()

@@ -1,0 +1,66 @@
+"""A picture for notebooks that can be replaced fast, has words for those who do not see it, and may ask for a point.
+
+ipywidgets' own Image has no alternative text and smooths small images when it enlarges them; here the browser enlarges
+them pixel by pixel, so that only the small image travels. The part that runs in the browser is picture.js.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+from numpy.typing import ArrayLike
+from PIL import Image
+
+GAP = 2  # px between the images of a strip
+
+
+def png_bytes(image: ArrayLike) -> bytes:
+    """A uint8 image [C, H, W], C 1 or 3, as PNG."""
+    pixels = np.asarray(image)
+    picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def strip_of(images: ArrayLike) -> np.ndarray:
+    """Images uint8 [N, C, H, W] side by side with white gaps, uint8 [C, H, W']."""
+    images = np.asarray(images)
+    padded = np.pad(images, ((0, 0), (0, 0), (0, 0), (0, GAP)), constant_values=255)
+    return np.concatenate(padded, axis=2)[..., :-GAP]
+
+
+class Picture(anywidget.AnyWidget):
+    """A PNG with alternative text; where `asks` is set, a click, a drag or the arrow keys choose a point in it.
+
+    Attributes:
+        value: the PNG's bytes.
+        alt: what it shows, in words.
+        caption: a line below it; may be empty.
+        width: px on the page.
+        smooth: whether the browser may smooth it; small images are not to be.
+        asks: whether a point may be chosen.
+        point: the chosen one, parts of width and height from the upper left corner, each in [0, 1].
+    """
+
+    _esm = Path(__file__).with_name("picture.js")
+    _css = Path(__file__).with_name("picture.css")
+    value = traitlets.Bytes(b"").tag(sync=True)
+    alt = traitlets.Unicode("").tag(sync=True)
+    caption = traitlets.Unicode("").tag(sync=True)
+    width = traitlets.Int(224).tag(sync=True)
+    smooth = traitlets.Bool(False).tag(sync=True)
+    asks = traitlets.Bool(False).tag(sync=True)
+    point = traitlets.Tuple(traitlets.Float(), traitlets.Float(), default_value=(0.5, 0.5)).tag(sync=True)
+
+    def show(self, image: ArrayLike, **words: Any) -> None:
+        """Replace the picture by an image uint8 [C, H, W], and words (alt, caption) that go with it, in one message."""
+        with self.hold_sync():
+            self.set_trait("value", png_bytes(image))
+            for name, text in words.items():
+                self.set_trait(name, text)
