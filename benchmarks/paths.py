@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from benchmarks import scores, textbook
+from benchmarks import moves, scores, textbook
 from benchmarks.material import (
     HIDDEN_DIM,
     LATENT_DIM,
@@ -200,6 +200,8 @@ PATHS: dict[str, Callable[[Sizes, torch.device, int], list[Comparison]]] = {
     "imle": compare_imle,
     "neighbours": compare_neighbours,
     "sampling": compare_sampling,
+    "move-28": functools.partial(moves.compare_move, size=28, channels=1),
+    "move-64": functools.partial(moves.compare_move, size=64, channels=3),
     "inversion": compare_inversion,
     "features": compare_features,
     "fid": functools.partial(compare_scores, compare=scores.compare_frechet),

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from glann_lib.directions import Direction, attribute_directions, move, principal_directions
-from glann_lib.explorer import WIDE, Explorer, require_images
+from glann_lib.explorer import LONG, WIDE, Explorer, require_images
 from glann_lib.model import Glann
 from glann_lib.picture import Picture, strip_of
 from glann_lib.sampling import decode, draw_noise, run_blocks
 
 LIVE = 1  # rows of a block while somebody waits: one image is there in a quarter of the time that four take
 SHOWN = 9  # in the strip
-PRINCIPAL, ATTRIBUTE = 3.0, 4.0  # ends of the sliders, in standard deviations of the latents
+PRINCIPAL, ATTRIBUTE = 3.0, 6.0  # ends of the sliders, in standard deviations of the latents
 NO_LABELS = "attribute directions are learned from labels, and this model's training images have none"
 ONE_CLASS = "attribute directions tell classes apart, and this model's training images are of one class"
 
@@ -186,6 +186,6 @@ def _words(seed: int, directions: Sequence[Direction], amounts: Sequence[float])
 
 def _slider(name: str, limit: float) -> ipywidgets.FloatSlider:
     slider = ipywidgets.FloatSlider(0, min=-limit, max=limit, step=0.1, description=name, readout_format="+.1f")
-    slider.style, slider.layout.width = WIDE, "360px"
+    slider.style, slider.layout.width = WIDE, LONG
     slider.tooltip = f"{name}, in standard deviations of the training images' latents"
     return slider

@@ -17,7 +17,17 @@ from glann_lib.data_sizes import counts, domain, is_grey, limited
 
 # Seconds of the reference machine, measured on whole runs unless a comment says otherwise.
 KERNEL = 6.0  # start and imports
-FIXED = {"00": 4.0, "01": 12.0, "02": 6.0, "03": 4.0, "04": 5.0, "05": 29.0, "06": 34.0, "07": 18.0}  # plots, tables
+FIXED = {
+    "00": 4.0,
+    "01": 12.0,
+    "02": 6.0,
+    "03": 4.0,
+    "04": 5.0,
+    "05": 29.0,
+    "06": 34.0,
+    "07": 18.0,
+    "10": 9.0,
+}  # plots, tables
 SCORE_PAIR = 2.5e-7  # distances and clusters for each pair of a sample and a held-out image
 NAM_STEP = 0.0002  # step of T for each image at 28 px, width 8
 NAM_PAIR = 1e-7  # to compare a source image with one of the memory at 28 px
@@ -114,6 +124,12 @@ def _interpolation(dataset: str, parameters: dict[str, Any]) -> Work:
     return Work(steps * image_step(settings.glo.loss, size, grey) + candidates)
 
 
+def _playground(dataset: str, parameters: dict[str, Any]) -> Work:
+    settings, grey = _config(dataset, parameters), is_grey(dataset)
+    size, steps = settings.data.image_size, RESTARTS * (_get(parameters, "inversion_steps") + 1)
+    return Work(steps * image_step(settings.glo.loss, size, grey) + 1024 * image_step("l1", size, grey))
+
+
 def _budgets(settings: Config, count: int, steps: int | None) -> int:
     """Generator steps of a rival, under all its budgets together; as `rivals.budgets`."""
     equal = settings.glo.epochs * (count // settings.glo.batch_size)
@@ -197,3 +213,4 @@ def _nam(search: str, nam: translation_config.NAMConfig, size: int, images: tupl
 
 NOTEBOOKS: dict[str, Callable[[str, dict[str, Any]], Work]] = {"00": _overview, "01": _embedding, "02": _mapping}
 NOTEBOOKS |= {"03": _sampling, "04": _interpolation, "05": _tables, "06": _shapes, "07": _translation}
+NOTEBOOKS |= {"10": _playground}

@@ -15,6 +15,7 @@ import ipywidgets
 from glann_lib.latest import Latest
 
 WIDE = {"description_width": "10.5em"}  # the longest label is not cut off, and the controls stand below each other
+LONG = "440px"  # of a slider with its label and its number
 
 
 class Explorer(ipywidgets.VBox):

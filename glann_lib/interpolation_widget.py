@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from glann_lib import runs
-from glann_lib.explorer import WIDE, Explorer, require_images
+from glann_lib.explorer import LONG, WIDE, Explorer, require_images
 from glann_lib.model import Glann
 from glann_lib.picture import Picture, png_bytes, strip_of
 from glann_lib.plots import plot_strips
@@ -80,6 +80,7 @@ class InterpolationWidget(Explorer):
         controls = [self.ends, self.first, self.last, self.path, self.position]
         for control in controls:
             control.style = WIDE
+        self.position.layout.width = LONG
         self.play = ipywidgets.Play(max=FRAMES - 1, interval=60, repeat=True, tooltip="move along the path")
         self.save_png = ipywidgets.Button(description="save strip (PNG)", tooltip="write the strip below to a file")
         self.save_gif = ipywidgets.Button(

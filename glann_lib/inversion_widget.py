@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from glann_lib import features, uploads
-from glann_lib.explorer import WIDE, Explorer, require_images
+from glann_lib.explorer import LONG, WIDE, Explorer, require_images
 from glann_lib.latest import Latest
 from glann_lib.model import Glann
 from glann_lib.picture import Picture, strip_of
@@ -110,6 +110,7 @@ class InversionWidget(Explorer):
     def _results(self) -> ipywidgets.Widget:
         self.given, self.found, self.variation = (Picture(width=WIDTH) for _ in range(3))
         self.amount = ipywidgets.FloatSlider(0.3, min=0, max=1, step=1 / PARTS, description="vary", style=WIDE)
+        self.amount.layout.width = LONG
         self.amount.tooltip = "part of the way from the noise that was found to a fresh one"
         self.seed = ipywidgets.BoundedIntText(0, 0, 999_999, description="of seed", style=WIDE)
         self.seed.tooltip = "of the fresh noise that the third picture goes towards"

@@ -18,7 +18,7 @@ import trimesh
 from torch import Tensor
 
 from glann_lib import runs, shape_plots
-from glann_lib.explorer import WIDE, Explorer
+from glann_lib.explorer import LONG, WIDE, Explorer
 from glann_lib.meshes import EmptyShapeError, save_mesh, surface
 from glann_lib.model import Glann
 from glann_lib.picture import Picture, strip_of
@@ -124,6 +124,7 @@ class ShapesWidget(Explorer):
         controls = [self.first, self.last, self.path, self.position, self.turn]
         for control in controls:
             control.style = WIDE
+        self.position.layout.width = self.turn.layout.width = LONG
         return ipywidgets.VBox([*controls, self.play, self.save])
 
     def _shown(self) -> ipywidgets.Widget:

@@ -94,7 +94,7 @@ def four(write_notebook, tmp_path_factory):
     write_notebook(folder / "00_overview.ipynb", title="00 · The whole story")
     write_notebook(folder / "01_glo_embedding.ipynb", parameters="dataset = 'digits'\nglo_epochs = None  # passes")
     write_notebook(folder / "02_imle_mapping.ipynb")
-    write_notebook(folder / "10_late.ipynb")
+    write_notebook(folder / "11_late.ipynb")
     return folder
 
 

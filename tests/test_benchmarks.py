@@ -83,7 +83,15 @@ def test_every_search_finds_the_same_neighbours():
     assert len(found) == len(textbook.searches(CPU)) and not any(c.results["other_indices"] for c in found)
 
 
-@pytest.mark.parametrize(("name", "key", "most"), [("sampling", "grey_levels", 1), ("features", "relative", 1e-5)])
+@pytest.mark.parametrize(
+    ("name", "key", "most"),
+    [
+        ("sampling", "grey_levels", 1),
+        ("move-28", "grey_levels", 1),
+        ("move-64", "grey_levels", 1),
+        ("features", "relative", 1e-5),
+    ],
+)
 def test_samples_and_features_are_equal_on_both_sides(name, key, most):
     (found,) = paths.PATHS[name](QUICK, CPU, 1)
     assert found.results[key] <= most and found.operations["float32"] > 1e6

@@ -124,8 +124,8 @@ def test_the_image_moves_towards_a_class(model, widget):
     assert widget.strip.caption.endswith("the rest as above: seed 4, more like high at +2")
     widget.likeness.value = -1.0
     widget.wait()
-    assert widget.strip.value == png_bytes(strip_of(strip(model, latent, directions, (1, 0, -1), 2, 4.0)))
-    assert widget.strip.caption.startswith("more like high from -4 to +4")
+    assert widget.strip.value == png_bytes(strip_of(strip(model, latent, directions, (1, 0, -1), 2, 6.0)))
+    assert widget.strip.caption.startswith("more like high from -6 to +6")
     assert widget.message.value == ""
 
 

@@ -94,7 +94,7 @@ def test_fewer_rivals_take_less(less):
 @pytest.mark.parametrize(
     ("number", "dataset", "parameters"),
     [
-        ("10", "digits", {}),
+        ("11", "digits", {}),
         ("01", "folder:nowhere", {}),
         ("06", "meshes:nowhere.zip", {}),
         ("07", "cars:nowhere", {}),

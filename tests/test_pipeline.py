@@ -201,10 +201,10 @@ def test_list_shows_titles_parameters_and_comments(four):
 def test_dry_run_says_what_would_run_and_leaves_no_file(four, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = sorted(four.iterdir())
-    code, out, err = run(["--dry-run", "--results", "out", "--only", "10", "0", "--set", "count=9"], four)
+    code, out, err = run(["--dry-run", "--results", "out", "--only", "11", "0", "--set", "count=9"], four)
     text = out.getvalue()
     assert code == 0 and not err and list(tmp_path.iterdir()) == [] and sorted(four.iterdir()) == before
-    assert text.index("00_overview") < text.index("10_late") and "count = 9" in text
+    assert text.index("00_overview") < text.index("11_late") and "count = 9" in text
     assert text.splitlines()[-1] == "results would go to out/digits-quick"
 
 

@@ -29,11 +29,11 @@ def names(plan):
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        ([], ["00_overview", "01_glo_embedding", "02_imle_mapping", "10_late"]),
+        ([], ["00_overview", "01_glo_embedding", "02_imle_mapping", "11_late"]),
         (["--only", "1"], ["01_glo_embedding"]),
-        (["--only", "10", "00", "0"], ["00_overview", "10_late"]),
+        (["--only", "11", "00", "0"], ["00_overview", "11_late"]),
         (["--only", "imle_mapping", "notebooks/01_glo_embedding.ipynb"], ["01_glo_embedding", "02_imle_mapping"]),
-        (["--from", "02"], ["02_imle_mapping", "10_late"]),
+        (["--from", "02"], ["02_imle_mapping", "11_late"]),
     ],
 )
 def test_selection(argv, expected, four):
@@ -227,7 +227,7 @@ def test_a_speed_changes_the_times(both):
 
 def test_what_is_not_known_is_said_to_be_unknown(four, tmp_path):
     lines = printed(["--dry-run"], four).splitlines()
-    assert "  10_late: time unknown" in lines and any(", and what is unknown (" in line for line in lines)
+    assert "  11_late: time unknown" in lines and any(", and what is unknown (" in line for line in lines)
     (tmp_path / "empty").mkdir()
     text = printed(["--dry-run", "--dataset", f"folder:{tmp_path / 'empty'}"], four)
     assert "01_glo_embedding: time unknown" in text and "in all" not in text
