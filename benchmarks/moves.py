@@ -13,11 +13,11 @@ from torch import Tensor
 from benchmarks.material import Sizes, make_generator, make_latents
 from benchmarks.timing import Comparison, count_operations, timed
 from glann_lib.directions import move, principal_directions
+from glann_lib.directions_widget import LIVE
 from glann_lib.picture import png_bytes
 from glann_lib.sampling import decode
 
 MOVES = 10  # timed together: one alone is over too soon
-ROWS = 4  # rows that the network sees for one picture, as in DirectionsWidget
 
 
 def compare_move(sizes: Sizes, device: torch.device, repeats: int, size: int, channels: int) -> list[Comparison]:
@@ -30,7 +30,7 @@ def compare_move(sizes: Sizes, device: torch.device, repeats: int, size: int, ch
         return move(latents[:1], directions, [amounts[number].item()] * len(directions))
 
     def here(_: int) -> list[bytes]:
-        return [png_bytes(decode(generator, codes(number), block=ROWS)[0]) for number in range(MOVES)]
+        return [png_bytes(decode(generator, codes(number), block=LIVE)[0]) for number in range(MOVES)]
 
     works = [here, lambda _: [redraw(generator, codes(number).to(device)) for number in range(MOVES)]]
     operations = count_operations(lambda: here(0))

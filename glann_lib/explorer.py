@@ -32,6 +32,10 @@ class Explorer(ipywidgets.VBox):
         self._latest = Latest(self.draw, self._failed)
         super().__init__([*rows, self.message])
 
+    def __repr__(self) -> str:
+        """What a saved page shows in its place."""
+        return f"{type(self).__name__}: moves when this notebook is run in JupyterLab"
+
     def request(self) -> Any:
         """What the controls ask for, as plain values."""
         raise NotImplementedError

@@ -122,7 +122,7 @@ class InterpolationWidget(Explorer):
         with self._showing:
             (kind, first, last, _), _, pictures = self.shown
             part = self.position.value / (FRAMES - 1)
-            words = f"{part:.0%} of the way from {self._name(kind, first)} to {self._name(kind, last)}"
+            words = f"{part:.0%} from {self._name(kind, first)} to {self._name(kind, last)}"
             with self.picture.hold_sync():
                 self.picture.value = pictures[self.position.value]
                 self.picture.alt = self.picture.caption = words

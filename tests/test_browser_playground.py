@@ -13,6 +13,16 @@ from PIL import Image
 
 from glann_lib.interpolation_widget import FRAMES
 
+# Milliseconds from a key to the moment when the new picture is there, measured in the page itself.
+STOPWATCH = """image => {
+    window.waited = [];
+    let pressed = null;
+    document.addEventListener("keydown", () => { pressed = performance.now(); }, true);
+    image.addEventListener("load", () => {
+        if (pressed !== null) window.waited.push(performance.now() - pressed);
+        pressed = null;
+    });
+}"""
 PLAYGROUND = Path(__file__).resolve().parents[1] / "notebooks" / "10_playground.ipynb"
 SOON, SEARCH = 10, 120  # s
 
@@ -57,36 +67,39 @@ def test_all_cells_run_and_nothing_complains(page):
     page.screenshot("playground")
 
 
-def test_a_slider_moved_by_keys_shows_another_picture_soon(page):
-    box = cell(page, "InterpolationWidget")
-    picture, seconds = box.locator(".glann-picture img").first, []
-    for _ in range(12):
-        before = captions(box)[0]
-        started = time.monotonic()
-        page.press(handle(box, "position"), "ArrowRight")
-        until(lambda before=before: captions(box)[0] != before, "the caption of the next picture")
-        seconds.append(time.monotonic() - started)
+@pytest.mark.parametrize(
+    ("widget", "label"), [("InterpolationWidget", "position"), ("DirectionsWidget", "principal direction 1")]
+)
+def test_a_slider_moved_by_keys_shows_another_picture_soon(page, widget, label):
+    box, moves = cell(page, widget), 12
+    picture = box.locator(".glann-picture img").first
     before = page.picture(picture)
-    page.press(handle(box, "position"), "PageUp", 5)
-    page.wait_until_changed(picture, before)
-    page.screenshot("interpolation", box)
-    middle = statistics.median(seconds)
-    record = {"key to picture, median of 12, s": round(middle, 3), "slowest, s": round(max(seconds), 3)}
-    (browser.artefacts() / "latency.json").write_text(json.dumps(record))
-    assert middle < 1  # 0.1 is what it takes; other work on the machine may slow it
+    picture.evaluate(STOPWATCH)
+    for number in range(1, moves + 1):
+        page.press(handle(box, label), "ArrowRight")
+        until(lambda number=number: page.page.evaluate("() => window.waited.length") >= number, "the next picture")
+        time.sleep(0.3)  # what follows the picture, such as a strip, is not waited for
+    assert page.picture(picture) != before
+    waited = page.page.evaluate("() => window.waited")
+    page.screenshot(widget, box)
+    record = {"key to picture, median of 12, ms": statistics.median(waited), "slowest, ms": max(waited)}
+    (browser.artefacts() / f"latency_{widget}.json").write_text(json.dumps(record))
+    assert statistics.median(waited) < 500  # README says what it takes alone; other work on the machine slows it
 
 
 def test_the_latest_value_wins(page):
     box = cell(page, "InterpolationWidget")
     page.press(handle(box, "position"), "Home")
     page.press(handle(box, "position"), "ArrowRight", FRAMES - 1)
-    until(lambda: captions(box)[0].startswith("100% of the way"), "the last picture")
+    until(lambda: captions(box)[0].startswith("100% from"), "the last picture")
     time.sleep(0.5)
-    assert captions(box)[0].startswith("100% of the way")
+    assert captions(box)[0].startswith("100% from")
 
 
 def test_directions_move_by_keys(page):
     box = cell(page, "DirectionsWidget")
+    box.get_by_role("button", name="all to zero").click()
+    until(lambda: captions(box)[0] == "seed 0", "the image as it is")
     before = page.picture(box.locator(".glann-picture img").first)
     page.press(handle(box, "principal direction 1"), "ArrowRight", 15)
     until(lambda: captions(box)[0] == "seed 0, principal direction 1 at +1.5", "the direction's picture")

@@ -35,6 +35,11 @@ def test_the_first_picture_is_there_at_once():
     assert Doubler().shown.value == "4"
 
 
+def test_a_saved_page_says_what_stands_here():
+    bundle = Doubler()._repr_mimebundle_()
+    assert bundle["text/plain"] == "Doubler: moves when this notebook is run in JupyterLab"
+
+
 def test_a_change_is_drawn():
     doubler = Doubler()
     doubler.number.value = 6

@@ -69,7 +69,7 @@ def run(argv, notebooks):
         (["--dataset", "made-chair"], "did you mean made-chairs?"),
         (["--dataset", "meshes"], "did you mean meshes:PATH?"),
         (["--dataset", "zzz"], "celeba, folder:PATH, made-chairs, chairs, meshes:PATH"),
-        (["--dataset", "chairs"], f"notebooks 00, 01, 02 and 10 work on images: {CHOOSE_IMAGES}"),
+        (["--dataset", "chairs"], f"notebooks 00, 01, 02 and 11 work on images: {CHOOSE_IMAGES}"),
         (["--profile", "papers"], "did you mean paper?"),
         (["--device", "tpu"], "unknown value 'tpu'"),
         (["--only", "7"], "unknown notebook '7'"),

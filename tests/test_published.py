@@ -1,16 +1,17 @@
-"""What is published agrees with itself: tables are those that the stored scores give."""
+"""What is published agrees with itself: tables are those that the stored scores give, the README says the same."""
 
 from pathlib import Path
 
 import pytest
 
-from glann_lib import score_tables, translation_tables
+from glann_lib import released, score_tables, translation_tables
 from glann_lib.config import kind_of
 from glann_lib.domains import pairs_of
 from glann_lib.evaluate import read_records
 from glann_lib.measures import VOXELS
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "results" / "published"
+README = (PUBLISHED.parents[1] / "README.md").read_text(encoding="utf-8")
 RUNS = sorted(path.parent for path in PUBLISHED.glob("*/scores"))
 TRANSLATIONS = sorted({path.parent.parent for path in PUBLISHED.glob("*/*-to-*/scores")})
 
@@ -60,3 +61,19 @@ def test_published_scores_name_their_origin(run):
     for record in read_records(run / "scores"):
         origin = record["provenance"]
         assert origin["commit"] and origin["device"] and origin["data"]["sha256"] and origin["config"]
+
+
+def row_of(card):
+    """A released model's row in the README's table."""
+    metric = "matching_chamfer" if card["kind"] == "shapes" else "frechet"
+    values = {score["of"]: score["value"] for score in card["scores"] if score["metric"] == metric}
+    scores = f"{values['float32']:.4f} / {values['released']:.4f} ({card['real'][metric]:.4f})"
+    return scores, f"{card['training_images']:,}", f"{card['bytes'] / 2**20:.1f} MiB"
+
+
+@pytest.mark.parametrize("name", released.available())
+def test_the_readme_tells_of_a_released_model_what_its_card_tells(name):
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| `{name}` |")]
+    card = released.card(name)
+    assert all(part in row for part in row_of(card)) and f"results/published/{name}/model.md" in row
+    assert not card["uncommitted_changes"] and card["commit"] and card["made_by"].startswith("./run_all.sh")
