@@ -164,7 +164,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--set", action="append", type=_setting, default=[], metavar="NAME=VALUE", dest="settings", help=other)
     add("--dry-run", action="store_true", help="print what would run, and about how long it takes; run nothing")
     add("--list", action="store_true", help="print the notebooks with their parameters and defaults")
-    add("--lab", action="store_true", help="open JupyterLab on the playground, to draw with what the notebooks trained")
+    add(
+        "--lab",
+        action="store_true",
+        help="open JupyterLab on the playground: sliders on models that are trained already",
+    )
     add("--test", action="store_true", help="run ruff, the unit tests and all notebooks as tests")
     add("-h", "--help", action="store_true", help="print this text")
     return parser

@@ -13,6 +13,9 @@ from urllib.parse import quote
 
 PLAYGROUND = "10_playground.ipynb"  # in the folder of the notebooks
 ENVIRONMENT = {"JUPYTER_PREFER_ENV_PATH": "1"}  # the kernel of .venv, not one of the same name in the person's home
+# Bytes of what the page may send, an uploaded image. Above Jupyter's own 10 MiB it would drop the connection, and the
+# person would see nothing; so a file that is too large is refused by the widget, in words.
+LARGEST_MESSAGE = 256 * 2**20
 
 # As `python -m jupyterlab`, but Ctrl-C while it still imports ends it without a traceback.
 START = """
@@ -52,6 +55,7 @@ def _options(notebook: Path, root: Path, browser: bool, port: int | None) -> Ite
     yield f"--LabApp.default_url=/lab/tree/{quote(_inside(notebook, root).as_posix())}"
     yield "--ServerApp.ip=127.0.0.1"
     yield "--ServerApp.answer_yes=True"
+    yield f"--ServerApp.tornado_settings={{'websocket_max_message_size': {LARGEST_MESSAGE}}}"
     if not browser:
         yield "--no-browser"
     if port is not None:

@@ -15,19 +15,17 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from glann_lib import compact, evaluate, inversion, released, sampling, shape_metrics, storage
+from glann_lib import evaluate, inversion, model_files, released, sampling, shape_metrics
 from glann_lib.config import Config
 from glann_lib.devices import resolve_precision, select_device
 from glann_lib.glo import Embedding, fit_glo
 from glann_lib.image_data import ImageData
 from glann_lib.imle import Mapping, fit_imle
 from glann_lib.losses import ReconstructionLoss, make_loss
-from glann_lib.networks import InfoGANGenerator, LatentMapper, VoxelGenerator, load_weights, make_generator
+from glann_lib.networks import InfoGANGenerator, LatentMapper, VoxelGenerator
 from glann_lib.score_features import make_score_extractor
 from glann_lib.shape_data import ShapeData
 from glann_lib.training_data import from_array, prepare
-
-FORMAT = "glann-1"
 
 
 class Glann:
@@ -233,14 +231,8 @@ class Glann:
         Raises:
             OSError: the file cannot be written.
         """
-        tensors = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
-        tensors |= {f"mapper.{name}": value for name, value in self.mapper.state_dict().items()}
-        tensors["latents"] = self.latents
-        if self.labels is not None:
-            tensors["labels"] = self.labels
-        record = {"format": FORMAT, "config": self.config.as_dict(), "image_shape": list(self.generator.shape)}
-        record |= {"class_names": list(self.class_names), "record": self.record}
-        return storage.save_sealed(Path(path), tensors, record)
+        parts = self.generator, self.mapper, self.latents, self.config, self.record, self.labels, self.class_names
+        return model_files.write(Path(path), model_files.Parts(*parts))
 
     @staticmethod
     def available() -> tuple[str, ...]:
@@ -259,22 +251,7 @@ class Glann:
             FileNotFoundError: there is no such model or file; says which there are.
             ValueError: the file is damaged, or no model of this library.
         """
-        path = released.locate(name)
-        tensors, record = storage.load_sealed(path)
-        if record.get("format") != FORMAT:
-            raise ValueError(f"{path} is not a GLANN model: name a file that Glann.save wrote")
-        try:
-            config, shape, origin = Config.from_dict(record["config"]), record["image_shape"], record["record"]
-            latents = (tensors := compact.expand(tensors))["latents"]
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} was saved by another version of this library ({error}): fit it again") from None
-        glo = config.glo
-        generator = make_generator(shape, glo.latent_dim, glo.normalisation, glo.voxel_channels)
-        mapper = LatentMapper(config.imle.noise_dim, config.glo.latent_dim, config.imle.hidden_dim)
-        load_weights(generator, tensors, "generator.")
-        load_weights(mapper, tensors, "mapper.")
-        device, classes = select_device(device), (tensors.get("labels"), record.get("class_names", ()))
-        return cls(generator.to(device), mapper.to(device), latents.to(device), config, origin, *classes)
+        return cls(**vars(model_files.read(name, device)))
 
     def _checked(self, images: ArrayLike) -> Tensor:
         """Images or voxels of the training's shape, as `fit` takes them."""

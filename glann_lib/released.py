@@ -31,6 +31,7 @@ LICENCES = {  # as data/README.md says
     "made-chairs": "no outside source",
 }
 OWN_LICENCE = "the owner's"
+OWN_DATA = (config.FOLDER, config.MESHES)  # before the path of a person's own data: such models are never released
 
 
 def available(folder: Path | None = None) -> tuple[str, ...]:
@@ -88,6 +89,8 @@ def locate(name: str | Path, folder: Path | None = None) -> Path:
     Raises:
         FileNotFoundError, ValueError: as `find`.
     """
+    if isinstance(name, str) and name.startswith(OWN_DATA):
+        raise FileNotFoundError(_no_such_model(name, folder))
     is_name = isinstance(name, str) and NAME.fullmatch(name)
     if not is_name or (name not in available(folder) and Path(name).is_file()):
         return Path(name)
@@ -207,7 +210,7 @@ def _sentence(text: str) -> str:
 def _no_such_model(name: str, folder: Path | None) -> str:
     known = ", ".join(available(folder)) or "none"
     advice = "name a file that Glann.save wrote"
-    if name in (*config.DATASETS, *config.SHAPES):
+    if name in (*config.DATASETS, *config.SHAPES) or name.startswith(OWN_DATA):
         path = f"results/{runs.run_name(name, 'quick')}/{MODEL}"
         advice = f"train your own: ./run_all.sh --dataset {name}, then Glann.load('{path}')"
     return f"no released model {name!r}: released are {known}; {advice}"

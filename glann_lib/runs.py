@@ -126,6 +126,8 @@ def device_name(device: torch.device | str) -> str:
 def save_figure(figure: Figure, path: Path, record: dict[str, Any]) -> Path:
     """Write `figure` as `path`.png and `path`.pdf, with `record` (see `provenance`) as `path`.json beside them.
 
+    The record's caption becomes the figure's alternative text in a notebook.
+
     Returns:
         The PNG's path.
     """
@@ -135,6 +137,10 @@ def save_figure(figure: Figure, path: Path, record: dict[str, Any]) -> Path:
         figure.savefig(buffer, format=suffix[1:], bbox_inches="tight", **options)
         storage.write_bytes(_beside(path, suffix), buffer.getvalue())
     storage.write_json(_beside(path, ".json"), record)
+    if "caption" in record:
+        # Where a notebook shows the figure, pages made of it have these words for those who do not see it.
+        words = {"image/png": {"alt": record["caption"]}}
+        figure._repr_mimebundle_ = lambda **_: ({}, words)
     return _beside(path, ".png")
 
 

@@ -152,18 +152,21 @@ def test_drawing_works_by_keys(page):
     until(lambda: "a drawing" in captions(box)[0], "the drawing")
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [("words.txt", "no image that can be read"), ("grey.png", "step 150 of 150")],
-    ids=["text", "image"],
-)
+UPLOADS = {
+    "words.txt": "no image that can be read",
+    "huge.png": "choose one of 30 MiB or less",  # more than the 10 MiB that Jupyter takes by itself
+    "grey.png": "step 150 of 150",
+}
+
+
+@pytest.mark.parametrize(("name", "said"), UPLOADS.items(), ids=UPLOADS)
 def test_an_upload_is_read_or_refused_in_one_line(page, tmp_path, name, said):
     box, file = cell(page, "InversionWidget"), tmp_path / name
-    if name.endswith(".png"):
+    if name == "grey.png":
         ramp = np.linspace(0, 65535, 90 * 60).reshape(90, 60).astype(np.uint16)  # 16 bits, not square
         Image.fromarray(ramp).save(file)
     else:
-        file.write_text("no pixels")
+        file.write_bytes(b"no pixels" if name == "words.txt" else bytes(40 * 2**20))
     with page.page.expect_file_chooser() as chooser:
         box.get_by_role("button", name="upload image").click()
     chooser.value.set_files(file)

@@ -21,7 +21,7 @@ FLOORS = (
     | {"latent_map", "uploads", "released"},
     {"shapes", "gan", "vae", "pixel_imle", "score_features", "shape_scores", "plans", "speed", "inversion", "at_hand"}
     | {"domains", "translation_search", "translation_judges"},
-    {"rivals", "evaluate", "score_tables", "training_data", "arguments", "nam"},
+    {"rivals", "evaluate", "score_tables", "training_data", "arguments", "nam", "model_files"},
     {"comparison", "model", "translate", "translation_tables", "pipeline"},
     {"translation_task", "release"}
     | {"interpolation_widget", "directions_widget", "map_widget", "inversion_widget", "shapes_widget"},

@@ -158,3 +158,8 @@ def test_what_is_published_is_whole_small_and_described(name):
     model = Glann.load(name, "cpu")
     assert list(model.sample(2).shape[1:]) == card["image_shape"] and len(model.latents) == card["training_images"]
     assert model.config.as_dict() == card["settings"]
+
+
+def test_a_model_of_ones_own_data_is_to_be_trained_first():
+    with pytest.raises(FileNotFoundError, match=r"--dataset folder:a/b, then Glann\.load\('results/folder-a-b-quick/"):
+        released.locate("folder:a/b")

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from IPython.core.formatters import DisplayFormatter
+from matplotlib.figure import Figure
 from PIL import Image, ImageSequence
 
 from glann_lib import config, runs
@@ -206,6 +208,15 @@ def test_a_figure_is_saved_as_png_and_pdf_with_its_record(tmp_path, name):
         assert image.width > 200
     assert (tmp_path / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     assert json.loads((tmp_path / "figures" / f"{name}.json").read_text()) == record
+
+
+def test_the_caption_is_the_alternative_text_in_a_notebook(tmp_path):
+    figure = drawn()
+    runs.save_figure(figure, tmp_path / "a", {"caption": "Three points."})
+    display = DisplayFormatter()
+    display.formatters["image/png"].for_type(Figure, lambda _: b"png")
+    content, metadata = display.format(figure, include={"image/png"})
+    assert content == {"image/png": b"png"} and metadata["image/png"]["alt"] == "Three points."
 
 
 def test_the_same_figure_is_the_same_bytes(tmp_path):
