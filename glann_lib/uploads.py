@@ -111,9 +111,7 @@ def _require_readable(content: bytes) -> None:
             with Image.open(io.BytesIO(content)) as image:
                 known, (width, height) = image.format in FORMATS, image.size
     except Image.DecompressionBombError:
-        raise ValueError(
-            f"the image is too large: choose one of {MOST_PIXELS // 10**6} million pixels or less"
-        ) from None
+        raise ValueError(f"the image is too large: choose one of {LIMIT} or less") from None
     except Exception:  # as above
         raise ValueError(UNREADABLE) from None
     if not known:
