@@ -51,7 +51,7 @@ def test_the_story_is_told_on_colour_images_without_labels(discs, tmp_path, caps
     arguments = ["--dataset", f"folder:{discs}", "--results", str(tmp_path)]
     assert pipeline.main([*arguments, *options]) == 0, capsys.readouterr()
     (run,) = tmp_path.iterdir()
-    assert len(list((run / "notebooks").glob("*.ipynb"))) == 6
+    assert len(list((run / "notebooks").glob("*.ipynb"))) == 7  # 00 to 05, and the playground on their model
     assert not (run / "tables/01_label_agreement.csv").exists()  # there are no labels to agree
     table = (run / "tables/05_quality.csv").read_text()
     assert "random-VGG16" in table and "classifier" not in table  # for the same reason
