@@ -87,7 +87,8 @@ def test_equal_to_the_definition(n, m, width):
 def test_equal_to_the_definition_with_fewer_rows_than_columns(n, m, width):
     a, b = draw(n, width, 1), draw(m, width, 2)
     assert frechet_distance(a, b) == pytest.approx(by_eigenvalues(a, b), rel=1e-6)
-    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-8)  # of 2 rows rounding alone is 1e-10
+    # Of 2 rows rounding alone leaves 1e-10.
+    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-8)
 
 
 def test_order_of_sets_and_of_rows_does_not_matter():
