@@ -13,9 +13,8 @@ from torch import Tensor
 from benchmarks.material import Sizes, make_generator, make_latents
 from benchmarks.timing import Comparison, count_operations, timed
 from glann_lib.directions import move, principal_directions
-from glann_lib.directions_widget import LIVE
 from glann_lib.picture import png_bytes
-from glann_lib.sampling import decode
+from glann_lib.sampling import LIVE, decode
 
 MOVES = 10  # timed together: one alone is over too soon
 

@@ -16,9 +16,8 @@ from glann_lib.directions import Direction, attribute_directions, move, principa
 from glann_lib.explorer import LONG, WIDE, Explorer, require_images
 from glann_lib.model import Glann
 from glann_lib.picture import Picture, strip_of
-from glann_lib.sampling import decode, draw_noise, run_blocks
+from glann_lib.sampling import LIVE, decode, draw_noise, run_blocks
 
-LIVE = 1  # rows of a block while somebody waits: one image is there in a quarter of the time that four take
 SHOWN = 9  # in the strip
 PRINCIPAL, ATTRIBUTE = 3.0, 6.0  # ends of the sliders, in standard deviations of the latents
 NO_LABELS = "attribute directions are learned from labels, and this model's training images have none"

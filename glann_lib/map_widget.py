@@ -23,9 +23,8 @@ from glann_lib.latent_plots import TEN_COLOURS
 from glann_lib.model import Glann
 from glann_lib.neighbours import nearest_neighbours
 from glann_lib.picture import Picture, strip_of
-from glann_lib.sampling import decode
+from glann_lib.sampling import LIVE, decode
 
-LIVE = 1  # rows of a block while somebody waits: one image is there in a quarter of the time that four take
 NEAREST = 6  # training images that are shown
 WIDTH = 360  # px of the map on the page; twice as many are drawn
 MOST_CLASSES = 10  # that have a colour of their own

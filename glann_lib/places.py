@@ -7,7 +7,6 @@ it cannot be written. Whatever takes long to decode is kept in data/cache, a fil
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -66,18 +65,9 @@ def cached(key: str, make: Callable[[], dict[str, torch.Tensor]]) -> dict[str, t
     path = DATA / "cache" / f"{key}.safetensors"
     with contextlib.suppress(OSError, ValueError, KeyError):
         tensors, record = storage.load_tensors(path)
-        if record["sha256"] == _checksum(tensors):
+        if record["sha256"] == storage.tensors_digest(tensors):
             return tensors
     tensors = make()
     with contextlib.suppress(OSError):  # where it cannot be written, they are made again next time
-        storage.save_tensors(path, tensors, {"sha256": _checksum(tensors)})
+        storage.save_tensors(path, tensors, {"sha256": storage.tensors_digest(tensors)})
     return tensors
-
-
-def _checksum(tensors: dict[str, torch.Tensor]) -> str:
-    """SHA-256 of the tensors' names, types, shapes and bytes, without a copy of them: images can fill gigabytes."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy())
-    return digest.hexdigest()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from glann_lib.devices import seeded
 
 BLOCK = 64  # rows that a network sees at once
+LIVE = 1  # rows of a block while somebody waits: one image is there in a quarter of the time that four take
 PATHS = ("noise-linear", "noise-spherical", "latent-linear")
 PRIORS = ("normal", "uniform")
 

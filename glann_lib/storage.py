@@ -125,7 +125,9 @@ def digest(*parts: Any) -> str:
 def tensor_digest(tensor: torch.Tensor) -> str:
     """SHA-256 over a tensor's shape, type and values."""
     array = tensor.detach().cpu().contiguous().numpy()
-    return hashlib.sha256(f"{array.shape}{array.dtype}".encode() + array.tobytes()).hexdigest()
+    value = hashlib.sha256(f"{array.shape}{array.dtype}".encode())
+    value.update(array)  # no copy: images can fill gigabytes
+    return value.hexdigest()
 
 
 def tensors_digest(tensors: dict[str, torch.Tensor]) -> str:

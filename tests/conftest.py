@@ -106,3 +106,29 @@ def both(write_notebook, on_shapes, tmp_path_factory):
     write_notebook(folder / "03_sampling.ipynb", parameters="dataset = 'digits'\nsamples = 5")
     write_notebook(folder / "06_chairs_3d.ipynb", parameters=on_shapes)
     return folder
+
+
+@pytest.fixture(scope="session")
+def bars():
+    """48 labelled images of a bright bar in one of three places, for the widgets' tests."""
+    import numpy as np
+
+    from glann_lib.image_data import ImageData
+
+    random, kinds = np.random.default_rng(0), np.arange(48) % 3
+    images = random.integers(0, 60, (48, 1, 28, 28), dtype=np.uint8)
+    for image, kind in zip(images, kinds, strict=True):
+        image[0, 4 + 8 * kind : 8 + 8 * kind] += 180
+    return ImageData.from_array(images, labels=kinds, class_names=("low", "middle", "high"))
+
+
+@pytest.fixture(scope="session")
+def bars_model(bars):
+    """A model of these images that hardly learned anything."""
+    from glann_lib import Glann
+
+    settings = {"glo_epochs": 1, "glo_batch_size": 16, "glo_latent_dim": 16, "glo_loss": "l1"}
+    settings |= {"imle_epochs": 1, "imle_batch_size": 16, "imle_noise_dim": 8, "imle_hidden_dim": 16}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLANN_PROGRESS", "lines")
+        return Glann.fit(bars, device="cpu", seed=1, **settings)

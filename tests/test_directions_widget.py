@@ -2,14 +2,12 @@
 
 import threading
 
-import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
 
 from glann_lib import directions_widget
 from glann_lib.config import make_config
-from glann_lib.data import ImageData
 from glann_lib.directions import Direction, attribute_directions, principal_directions
 from glann_lib.directions_widget import DirectionsWidget, along, moved, strip
 from glann_lib.model import Glann
@@ -17,27 +15,10 @@ from glann_lib.networks import LatentMapper, make_generator
 from glann_lib.picture import png_bytes, strip_of
 from glann_lib.sampling import decode, draw_noise, run_blocks
 
-TINY = {"glo_epochs": 1, "glo_batch_size": 16, "glo_latent_dim": 16, "glo_loss": "l1"}
-TINY |= {"imle_epochs": 1, "imle_batch_size": 16, "imle_noise_dim": 8, "imle_hidden_dim": 16}
-NAMES = ("low", "middle", "high")
-
-
-def bars(count):
-    """A bright bar in one of three places, and which: uint8 [N, 1, 28, 28], int64 [N]."""
-    random, kinds = np.random.default_rng(0), np.arange(count) % 3
-    images = random.integers(0, 60, (count, 1, 28, 28), dtype=np.uint8)
-    for image, kind in zip(images, kinds, strict=True):
-        image[0, 4 + 8 * kind : 8 + 8 * kind] += 180
-    return images, kinds
-
 
 @pytest.fixture(scope="module")
-def model():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GLANN_PROGRESS", "lines")
-        images, kinds = bars(48)
-        data = ImageData.from_array(images, labels=kinds, class_names=NAMES)
-        return Glann.fit(data, device="cpu", seed=1, **TINY)
+def model(bars_model):
+    return bars_model
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +98,7 @@ def test_the_image_moves_towards_a_class(model, widget):
     widget.kind.value, widget.likeness.value, widget.sliders[0].value = 2, 2.0, 1.0
     widget.wait()
     latent = latent_of(model, 4)
-    towards = attribute_directions(model.latents, model.labels, NAMES)[2]
+    towards = attribute_directions(model.latents, model.labels, model.class_names)[2]
     directions = [*principal_directions(model.latents, 2), towards]
     assert widget.picture.value == png_bytes(moved(model, latent, directions, (1, 0, 2)))
     assert widget.picture.caption == "seed 4, principal direction 1 at +1, more like high at +2"

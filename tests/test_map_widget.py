@@ -6,7 +6,6 @@ import torch
 from torch.nn.functional import normalize
 
 from glann_lib.config import make_config
-from glann_lib.data import ImageData
 from glann_lib.latent_map import LatentMap
 from glann_lib.latent_plots import TEN_COLOURS
 from glann_lib.map_widget import MapWidget, at, draw_map, nearest_training, place
@@ -15,31 +14,15 @@ from glann_lib.networks import LatentMapper, make_generator
 from glann_lib.picture import png_bytes, strip_of
 from glann_lib.sampling import decode
 
-TINY = {"glo_epochs": 1, "glo_batch_size": 16, "glo_latent_dim": 16, "glo_loss": "l1"}
-TINY |= {"imle_epochs": 1, "imle_batch_size": 16, "imle_noise_dim": 8, "imle_hidden_dim": 16}
-NAMES = ("low", "middle", "high")
 
-
-def bars(count):
-    """A bright bar in one of three places, and which: uint8 [N, 1, 28, 28], int64 [N]."""
-    random, kinds = np.random.default_rng(0), np.arange(count) % 3
-    images = random.integers(0, 60, (count, 1, 28, 28), dtype=np.uint8)
-    for image, kind in zip(images, kinds, strict=True):
-        image[0, 4 + 8 * kind : 8 + 8 * kind] += 180
-    return images, kinds
+@pytest.fixture(scope="module")
+def data(bars):
+    return bars
 
 
 @pytest.fixture(scope="module")
-def data():
-    images, kinds = bars(48)
-    return ImageData.from_array(images, labels=kinds, class_names=NAMES)
-
-
-@pytest.fixture(scope="module")
-def model(data):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GLANN_PROGRESS", "lines")
-        return Glann.fit(data, device="cpu", seed=1, **TINY)
+def model(bars_model):
+    return bars_model
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +122,7 @@ def test_a_chosen_point_is_drawn_with_the_real_images_near_it(model, plane, data
     assert widget.picture.caption == f"drawn at ({point[0]:.2f}, {point[1]:.2f}) of the map"
     assert widget.picture.alt == f"image {widget.picture.caption}"
     assert widget.strip.value == png_bytes(strip_of(data.images[rows]))
-    classes = ", ".join(NAMES[label] for label in data.labels[rows])
+    classes = ", ".join(data.class_names[label] for label in data.labels[rows])
     assert widget.strip.caption == widget.strip.alt == f"nearest training images: {classes}"
 
 
