@@ -20,7 +20,7 @@ from glann_lib import rivals, storage
 from glann_lib.config import Config
 from glann_lib.evaluate import ScoreBook
 from glann_lib.measures import title
-from glann_lib.rivals import CONTENDERS, Trained
+from glann_lib.rivals import Contender, Trained
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,31 @@ class Contest:
         facts = {"model": model, "label": label, "kind": "floor", "budget": "none", "seed": self.config.glo.seed}
         return _told(self.book.add(facts, storage.tensor_digest(images), lambda: (images, {})))
 
-    def score_glann(self, seed: int) -> list[dict[str, Any]]:
-        """Train GLANN with one seed, where its folder does not hold it, and score it and its GLO with the Gaussian."""
+    def score_glann(self, seed: int, loss: str | None = None) -> list[dict[str, Any]]:
+        """Train GLANN with one seed, where its folder does not hold it, and score it and its GLO with the Gaussian.
+
+        Args:
+            seed: of both stages.
+            loss: another loss of stage 1 in place of the run's own, a name in config.LOSSES; all else is the same.
+
+        Raises:
+            ValueError: the run's own loss, or an unknown one.
+        """
         config = rivals.with_seed(self.config, seed)
-        first = seed == self.config.glo.seed
+        first, own = seed == self.config.glo.seed, self.config.glo.loss
         folder = self.folder if first else self.folder / "seeds" / f"seed{seed}"
+        if loss is not None:
+            if loss == own:
+                raise ValueError(f"{loss} is this run's own loss, scored already: name another one")
+            config = dataclasses.replace(config, glo=dataclasses.replace(config.glo, loss=loss))
+            folder = self.folder / "losses" / loss / f"seed{seed}"
         settings = {"glo": dataclasses.asdict(config.glo), "imle": dataclasses.asdict(config.imle)}
         # Both share the first stage: trained, or read from the folder, once, and only where a score is missing.
         fit = functools.cache(lambda: rivals.fit_glann(self.images, config, self.device, folder))
-        return [self._score(key, seed, "own", settings, lambda key=key: fit()[key]) for key in ("glo", "glann")]
+        contenders = {key: rivals.contender(key, self.config, loss) for key in ("glo", "glann")}
+        return [
+            self._score(shown, seed, "own", settings, lambda key=key: fit()[key]) for key, shown in contenders.items()
+        ]
 
     def score_rivals(self, keys: Sequence[str], budgets: Mapping[str, int], seed: int) -> list[dict[str, Any]]:
         """Train rivals with one seed and score them.
@@ -81,13 +97,14 @@ class Contest:
         def fit() -> Trained:
             return rivals.fit_rival(key, self.images, config, budget, steps, self.device, self.folder / "rivals")
 
-        return self._score(key, config.glo.seed, budget, dataclasses.asdict(settings), fit)
+        shown = rivals.contender(key, self.config)
+        return self._score(shown, config.glo.seed, budget, dataclasses.asdict(settings), fit)
 
     def _score(
-        self, key: str, seed: int, budget: str, settings: dict[str, Any], fit: Callable[[], Trained]
+        self, contender: Contender, seed: int, budget: str, settings: dict[str, Any], fit: Callable[[], Trained]
     ) -> dict[str, Any]:
-        name, kind = rivals.label(key, self.config), CONTENDERS[key].kind
-        facts = {"model": key, "label": name, "kind": kind, "budget": budget, "seed": seed}
+        facts = {"model": contender.key, "label": contender.label, "kind": contender.kind}
+        facts |= {"budget": budget, "seed": seed}
 
         def make() -> tuple[Tensor, dict[str, Any]]:
             trained = fit()

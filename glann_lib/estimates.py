@@ -152,11 +152,16 @@ def _tables(dataset: str, parameters: dict[str, Any]) -> Work:
     image = image_step("random-vgg16", size, grey)
     wider, steps = image / costs.PERCEPTUAL[28], _budgets(settings, train, parameters.get("rival_steps"))
     rivals = costs.rival_work(keys, steps).times(wider).times(rival_seeds)
-    more = glo_work(settings.glo, train, size, grey) + imle_work(settings.imle, train)
-    models = 2 + 2 * seeds + len(keys) * (1 + paper) * rival_seeds
+    losses = [loss for loss in (parameters.get("other_losses") or "").split(",") if loss]
+    own = glo_work(settings.glo, train, size, grey) + imle_work(settings.imle, train)
+    more = own.times(seeds - 1)
+    for loss in losses:
+        other = glo_work(replace(settings.glo, loss=loss), train, size, grey) + imle_work(settings.imle, train)
+        more += other.times(seeds)
+    models = 2 + 2 * seeds * (1 + len(losses)) + len(keys) * (1 + paper) * rival_seeds
     scores = Work(samples * image, samples * test * SCORE_PAIR).times(models)
     classifier = classifier_work(train, CLASSIFIER_STEPS).times(wider)
-    return rivals + more.times(seeds - 1) + scores + classifier
+    return rivals + more + scores + classifier
 
 
 def _shapes(dataset: str, parameters: dict[str, Any]) -> Work:

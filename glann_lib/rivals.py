@@ -66,6 +66,9 @@ CONTENDERS = {
     )
 }
 LIKELIHOOD = {"vae": "bernoulli", "vae-l1": "l1", "vae-perceptual": "perceptual"}
+# A VGG without "random" has the weights of ImageNet, as everywhere.
+LOSS_LABELS = {"vgg16": "VGG16", "vgg19": "VGG19", "random-vgg16": "random VGG16", "laplacian": "Laplacian"}
+LOSS_LABELS |= {"l1": "L1", "l2": "L2"}
 RIVALS = tuple(key for key in CONTENDERS if key not in ("glo", "glann"))  # those two share GLANN's first stage
 
 
@@ -87,10 +90,25 @@ class Trained:
     facts: dict[str, Any]
 
 
-def label(key: str, config: Config) -> str:
-    """A contender's name as printed; GLO's tells its loss where that is not the perceptual one."""
-    own = {"l1": "GLO, L1", "l2": "GLO, L2", "laplacian": "GLO, Laplacian"}
-    return own.get(config.glo.loss, CONTENDERS[key].label) if key == "glo" else CONTENDERS[key].label
+def contender(key: str, config: Config, loss: str | None = None) -> Contender:
+    """A contender as printed; GLO tells its loss where that is not the perceptual one.
+
+    Args:
+        key: a name in CONTENDERS.
+        config: GLANN's settings.
+        loss: of "glo" or "glann", where it is not the run's own: key and label tell it.
+
+    Raises:
+        ValueError: unknown loss.
+    """
+    known = CONTENDERS[key]
+    if loss is not None:
+        if loss not in LOSS_LABELS:
+            raise ValueError(f"unknown loss {loss!r}: choose one of {', '.join(LOSS_LABELS)}")
+        family = known.label.partition(",")[0]
+        return Contender(f"{key}-{loss}", f"{family}, {LOSS_LABELS[loss]}", known.kind)
+    plain = key == "glo" and config.glo.loss in ("l1", "l2", "laplacian")
+    return dataclasses.replace(known, label=f"GLO, {LOSS_LABELS[config.glo.loss]}") if plain else known
 
 
 def budgets(config: Config, images: int, steps: int | None = None) -> dict[str, int]:

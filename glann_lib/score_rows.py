@@ -80,5 +80,6 @@ def extractors(rows: Iterable[Row], metric: str) -> list[str]:
 
 
 def _place(row: Row) -> tuple[int, int, str, int, str]:
-    known = row.model if row.model in ORDER else ""
+    family = row.model.partition("-")[0]  # "glann-vgg19" stands behind "glann"
+    known = next((model for model in (row.model, family) if model in ORDER), "")
     return KINDS.index(row.kind), ORDER.index(known), row.model, (*BUDGETS, row.budget).index(row.budget), row.budget

@@ -83,6 +83,17 @@ def test_other_seeds_of_glann_have_a_folder_of_their_own(tmp_path, trained):
     assert len(contest(tmp_path).score_glann(4)) == 2 and len(trained) == 6
 
 
+def test_another_loss_is_a_model_of_its_own(tmp_path, trained):
+    own = contest(tmp_path).score_glann(3)
+    other = contest(tmp_path).score_glann(3, "vgg19")
+    assert [(r["model"], r["label"]) for r in other] == [("glo-vgg19", "GLO, VGG19"), ("glann-vgg19", "GLANN, VGG19")]
+    assert contest(tmp_path).score_glann(3, "vgg19") == other and contest(tmp_path).score_glann(3) == own
+    assert [budget for key, budget, _ in trained if key == "glann" and budget != "own"] == [tmp_path.name, "seed3"]
+    assert len(read_records(tmp_path / "scores")) == 4
+    with pytest.raises(ValueError, match="is this run's own loss"):
+        contest(tmp_path).score_glann(3, make_config("mnist").glo.loss)
+
+
 def test_glanns_settings_decide_whether_it_is_scored_again(tmp_path, trained):
     contest(tmp_path).score_glann(3)
     changed = contest(tmp_path)

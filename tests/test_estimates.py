@@ -70,6 +70,7 @@ def test_a_speed_stretches_a_notebook():
         ("05", "digits", {"rival_steps": 90}),
         ("05", "digits", {"seeds": 2}),
         ("05", "digits", {"rival_seeds": 2}),
+        ("05", "digits", {"other_losses": "vgg19"}),
         ("06", "made-chairs", {"seeds": 2}),
         ("06", "made-chairs", {"poses": 2}),
         ("06", "made-chairs", {"size": 64}),

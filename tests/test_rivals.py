@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from glann_lib import devices, generator_stage, rivals, sampling
-from glann_lib.config import make_config
+from glann_lib.config import LOSSES, make_config
 from glann_lib.gan import GAN
 from glann_lib.glo import GLO, load_embedding
 from glann_lib.imle import IMLE, load_mapping
@@ -245,7 +245,22 @@ def test_glann_on_fewer_images_than_a_batch_is_a_one_line_error(tmp_path):
     ],
 )
 def test_glo_is_named_by_its_loss(key, loss, name):
-    assert rivals.label(key, make_config("digits", glo_loss=loss)) == name
+    shown = rivals.contender(key, make_config("digits", glo_loss=loss))
+    assert (shown.key, shown.label) == (key, name)
+
+
+def test_glann_with_another_loss_has_a_name_of_its_own():
+    config = make_config("mnist")
+    assert rivals.contender("glann", config, "vgg19") == rivals.Contender(
+        "glann-vgg19", "GLANN, VGG19", "non-adversarial"
+    )
+    assert rivals.contender("glo", config, "l1") == rivals.Contender("glo-l1", "GLO, L1", "non-adversarial")
+    with pytest.raises(ValueError, match="unknown loss 'vgg': choose one of vgg16, vgg19"):
+        rivals.contender("glann", config, "vgg")
+
+
+def test_every_loss_has_a_label():
+    assert set(rivals.LOSS_LABELS) == set(LOSSES)
 
 
 def test_the_vae_of_shapes_has_their_width_and_batch():
