@@ -24,7 +24,8 @@ from torch.optim.swa_utils import update_bn
 from glann_lib import devices, storage, training
 from glann_lib.config import IMLEConfig
 from glann_lib.neighbours import Neighbours, nearest_neighbours
-from glann_lib.networks import LatentMapper, load_weights
+from glann_lib.moments import Mapper, MatchedMapper, make_mapper
+from glann_lib.networks import load_weights
 
 WATCHED = 500  # noises whose mapped latents are kept at epochs 1, 2, 4, 8, ...
 
@@ -53,13 +54,13 @@ class Mapping:
     """What stage 2 leaves.
 
     Attributes:
-        mapper: T, in eval mode.
+        mapper: T, in eval mode; with the codes' moments where the settings say so.
         history: a record an epoch.
         snapshots: epoch -> T(e) [WATCHED, latent_dim] of noises that stay the same.
         config: the settings.
     """
 
-    mapper: LatentMapper
+    mapper: Mapper
     history: list[IMLEEpoch]
     snapshots: dict[int, Tensor]
     config: IMLEConfig
@@ -94,7 +95,8 @@ class IMLE:
         self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(latents))
         self.latents = latents.to(device)
         with devices.scoped_seed(config.seed, "imle weights"):
-            self.mapper = self._make_mapper().to(device)
+            self.drawn_from = self._make_mapper().to(device)  # T, or T and what follows it
+        self.mapper = self.drawn_from.mapper if isinstance(self.drawn_from, MatchedMapper) else self.drawn_from
         self.optimiser = torch.optim.Adam(
             self.mapper.parameters(),
             lr=config.lr,
@@ -105,7 +107,7 @@ class IMLE:
         self.snapshots: dict[int, Tensor] = {}
 
     def _make_mapper(self) -> nn.Module:
-        return LatentMapper(self.config.noise_dim, self.latents.shape[1], self.config.hidden_dim)
+        return make_mapper(self.config, self.latents.shape[1])
 
     def run_epoch(self, epoch: int) -> IMLEEpoch:
         """Draw noises, match every latent to its nearest (Eq. 4), one pass of Adam over the matches (Eq. 5)."""
@@ -131,6 +133,7 @@ class IMLE:
         if epoch & (epoch - 1) == 0 or epoch == self.epochs:  # 1, 2, 4, 8, ...
             # From here T maps in eval mode: BatchNorm's averages must be those of noise as it is drawn, not as chosen.
             update_bn(self._blocks(noise), self.mapper)
+            self._match_moments(noise)
             self.snapshots[epoch] = self._map_watched()
         matched = len(match.index.unique()) / len(noise)
         return IMLEEpoch(epoch, losses.mean().item(), match.distance.mean().item(), matched, time.monotonic() - start)
@@ -158,20 +161,26 @@ class IMLE:
         return loss.detach()
 
     @torch.no_grad()
+    def _match_moments(self, noise: Tensor) -> None:
+        if isinstance(self.drawn_from, MatchedMapper):
+            self.mapper.eval()
+            self.drawn_from.match(self.latents, torch.cat([self.mapper(block) for block in self._blocks(noise)]))
+
+    @torch.no_grad()
     def _map_watched(self) -> Tensor:
         random = devices.seeded(self.config.seed, "imle watched")
         noise = torch.randn(self.watched, self.config.noise_dim, generator=random)
-        return self.mapper.eval()(noise.to(self.device)).cpu()
+        return self.drawn_from.eval()(noise.to(self.device)).cpu()
 
     def state(self) -> dict[str, Tensor]:
         """Weights, snapshots and the optimiser's state."""
-        state = {f"mapper.{name}": value for name, value in self.mapper.state_dict().items()}
+        state = {f"mapper.{name}": value for name, value in self.drawn_from.state_dict().items()}
         state |= {f"snapshots.{epoch}": latents for epoch, latents in self.snapshots.items()}
         return state | training.optimiser_state(self.optimiser)
 
     def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Take back `state`."""
-        load_weights(self.mapper, state, "mapper.")
+        load_weights(self.drawn_from, state, "mapper.")
         self.snapshots = training.snapshots(state)
         training.restore_optimiser(self.optimiser, state)
 
@@ -197,7 +206,7 @@ def fit_imle(
     """
     stage = IMLE(latents, config, torch.device(device))
     history = training.run(stage, path)
-    return Mapping(stage.mapper.eval(), history, stage.snapshots, config)
+    return Mapping(stage.drawn_from.eval(), history, stage.snapshots, config)
 
 
 def load_mapping(path: Path, device: torch.device | str = "cpu") -> Mapping:
@@ -211,7 +220,7 @@ def load_mapping(path: Path, device: torch.device | str = "cpu") -> Mapping:
     if record.get("stage") != IMLE.name:
         raise ValueError(f"{path} does not hold an IMLE mapping: name the file that fit_imle wrote")
     config = IMLEConfig(**record["config"])
-    mapper = LatentMapper(config.noise_dim, record["latent_dim"], config.hidden_dim)
+    mapper = make_mapper(config, record["latent_dim"])
     load_weights(mapper, state, "mapper.")
     history = [IMLEEpoch(**row) for row in record["history"]]
     return Mapping(mapper.to(device).eval(), history, training.snapshots(state), config)

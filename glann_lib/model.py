@@ -22,7 +22,8 @@ from glann_lib.glo import Embedding, fit_glo
 from glann_lib.image_data import ImageData
 from glann_lib.imle import Mapping, fit_imle
 from glann_lib.losses import ReconstructionLoss, make_loss
-from glann_lib.networks import InfoGANGenerator, LatentMapper, VoxelGenerator
+from glann_lib.moments import Mapper
+from glann_lib.networks import InfoGANGenerator, VoxelGenerator
 from glann_lib.score_features import make_score_extractor
 from glann_lib.shape_data import ShapeData
 from glann_lib.training_data import from_array, prepare
@@ -44,7 +45,7 @@ class Glann:
     def __init__(
         self,
         generator: InfoGANGenerator | VoxelGenerator,
-        mapper: LatentMapper,
+        mapper: Mapper,
         latents: Tensor,
         config: Config,
         record: dict[str, Any],

@@ -14,7 +14,8 @@ from torch import Tensor
 from glann_lib import compact, released, storage
 from glann_lib.config import Config
 from glann_lib.devices import select_device
-from glann_lib.networks import InfoGANGenerator, LatentMapper, VoxelGenerator, load_weights, make_generator
+from glann_lib.moments import Mapper, make_mapper
+from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator
 
 FORMAT = "glann-1"
 
@@ -24,7 +25,7 @@ class Parts:
     """What a file holds; each is described where `model.Glann` takes it."""
 
     generator: InfoGANGenerator | VoxelGenerator
-    mapper: LatentMapper
+    mapper: Mapper
     latents: Tensor
     config: Config
     record: dict[str, Any]
@@ -66,7 +67,7 @@ def read(name: str | Path, device: str = "auto") -> Parts:
         raise ValueError(f"{path} was saved by another version of this library ({error}): fit it again") from None
     glo, place = config.glo, select_device(device)
     generator = make_generator(shape, glo.latent_dim, glo.normalisation, glo.voxel_channels)
-    mapper = LatentMapper(config.imle.noise_dim, glo.latent_dim, config.imle.hidden_dim)
+    mapper = make_mapper(config.imle, glo.latent_dim)
     load_weights(generator, tensors, "generator.")
     load_weights(mapper, tensors, "mapper.")
     classes = tensors.get("labels"), tuple(record.get("class_names", ()))

@@ -192,7 +192,7 @@ def rival_settings(key: str, config: Config, steps: int, images: int) -> Setting
         return make_vae_config(LIKELIHOOD[key], steps, seed, **own)
     if key == "imle-pixel":
         epochs = max(1, round(steps / max(1, images // config.imle.batch_size)))
-        return dataclasses.replace(config.imle, epochs=epochs, noise_dim=glo.latent_dim)
+        return dataclasses.replace(config.imle, epochs=epochs, noise_dim=glo.latent_dim, moments="learned")
     epochs = max(1, round(steps / max(1, images // glo.batch_size)))
     # The same number of halvings within the epochs there are.
     every = max(1, round(glo.decay_every * epochs / glo.epochs))

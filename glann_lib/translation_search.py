@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from glann_lib import devices, sampling, storage
 from glann_lib.losses import ReconstructionLoss, unit
-from glann_lib.networks import InfoGANGenerator, LatentMapper
+from glann_lib.moments import Mapper
+from glann_lib.networks import InfoGANGenerator
 from glann_lib.translation_losses import UpToColour
 
 BLOCK = 256  # latents of the memory that are compared at once
@@ -28,7 +29,7 @@ class Target:
 
     generator: InfoGANGenerator
     latents: Tensor
-    mapper: LatentMapper | None = None
+    mapper: Mapper | None = None
 
     def draw(self, codes: Tensor, search: str) -> Tensor:
         """Images [N, C, S, S] in [0, 1] of codes [N, D], with gradients: noises for "noise", else latents."""

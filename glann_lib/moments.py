@@ -1,0 +1,73 @@
+"""T with the codes' own mean and covariance: what stage 2 loses in directions in which codes vary little (ours).
+
+Eq. 4 picks one of M noises for a code, so what T learns of a code is log2 M bits, 13 of 10,000 noises. They go to the
+directions in which codes vary most; in the others T gives the mean, as any code of so few bits would (reverse water
+filling). Where those directions hold what an eye sees, texture above all, samples come out smooth. So T(e), put on the
+unit sphere, is mapped on linearly, as little as will do, until its mean and covariance are those of the codes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from glann_lib.config import IMLEConfig
+from glann_lib.networks import LatentMapper, unit_length
+
+SMALLEST = 1e-10  # of the largest variance; directions with less have none
+
+
+class MatchedMapper(nn.Module):
+    """z = shift + T(e) / |T(e)| colour: noise [N, noise_dim] to latents [N, latent_dim].
+
+    Args:
+        mapper: T; until `match` the linear map leaves its unit vectors as they are.
+    """
+
+    def __init__(self, mapper: LatentMapper):
+        super().__init__()
+        self.mapper, self.noise_dim, self.latent_dim = mapper, mapper.noise_dim, mapper.latent_dim
+        self.register_buffer("colour", torch.eye(mapper.latent_dim))
+        self.register_buffer("shift", torch.zeros(mapper.latent_dim))
+
+    def forward(self, e: Tensor) -> Tensor:
+        """Latents [N, latent_dim] of noises [N, noise_dim] drawn from N(0, I)."""
+        return torch.addmm(self.shift, unit_length(self.mapper(e)), self.colour)
+
+    @torch.no_grad()
+    def match(self, latents: Tensor, mapped: Tensor) -> None:
+        """Take the linear map that moves T's unit vectors least on their way to the latents' mean and covariance.
+
+        It is that of optimal transport between two Gaussians, A = S^-1/2 (S^1/2 C S^1/2)^1/2 S^-1/2 with the
+        covariances S of T's unit vectors and C of the latents.
+
+        Args:
+            latents: [N, latent_dim], the codes.
+            mapped: [M, latent_dim], T of fresh noises, M at least 2.
+        """
+        (mean, covariance), (wanted_mean, wanted) = _moments(unit_length(mapped)), _moments(latents)
+        root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
+        colour = inverse @ _power(root @ wanted @ root, 0.5) @ inverse  # symmetric
+        self.colour.copy_(colour)
+        self.shift.copy_(wanted_mean - mean @ colour)
+
+
+Mapper = LatentMapper | MatchedMapper
+
+
+def make_mapper(config: IMLEConfig, latent_dim: int) -> Mapper:
+    """The untrained mapping that samples of these settings are drawn from."""
+    mapper = LatentMapper(config.noise_dim, latent_dim, config.hidden_dim)
+    return MatchedMapper(mapper) if config.moments == "matched" else mapper
+
+
+def _moments(rows: Tensor) -> tuple[Tensor, Tensor]:
+    rows = rows.cpu().double()
+    return rows.mean(0), torch.cov(rows.T)
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    """A power of a symmetric matrix that has no negative eigenvalue; those that are nearly 0 stay 0."""
+    values, vectors = torch.linalg.eigh(matrix)
+    powers = values.clamp(min=0).pow(exponent).where(values > SMALLEST * values[-1], 0.0)
+    return (vectors * powers) @ vectors.T
