@@ -23,8 +23,8 @@ from torch.optim.swa_utils import update_bn
 
 from glann_lib import devices, storage, training
 from glann_lib.config import IMLEConfig
-from glann_lib.neighbours import Neighbours, nearest_neighbours
 from glann_lib.moments import Mapper, MatchedMapper, make_mapper
+from glann_lib.neighbours import Neighbours, nearest_neighbours
 from glann_lib.networks import load_weights
 
 WATCHED = 500  # noises whose mapped latents are kept at epochs 1, 2, 4, 8, ...
