@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
@@ -119,8 +119,7 @@ def plot_curves(
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if log:
         ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(ScalarFormatter())
-        ax.yaxis.set_minor_formatter(ScalarFormatter())
+        plain_log_numbers(ax, "y")
     if len(curves) > 1:
         ax.legend()
     return figure
@@ -181,6 +180,22 @@ def colour_scale(image: np.ndarray) -> dict[str, Any]:
     """What `imshow` needs beside `pixels`: none is smoothed, and grey runs from 0, black, to 255, white."""
     scale = {"cmap": "gray", "vmin": 0, "vmax": 255} if len(image) == 1 else {}
     return {"interpolation": "nearest", **scale}
+
+
+def plain_log_numbers(ax: Axes, *names: str) -> None:
+    """Write 1, 2, 5, 10, ... on a logarithmic axis, in place of powers of ten; more where it spans little.
+
+    Args:
+        ax: after everything is drawn.
+        *names: "x", "y" or both.
+    """
+    for name in names:
+        axis = {"x": ax.xaxis, "y": ax.yaxis}[name]
+        low, high = axis.get_view_interval()
+        decades = math.log10(high / low)
+        axis.set_major_locator(MaxNLocator(5) if decades < 1 else LogLocator(subs=(1, 2, 5) if decades < 3 else (1,)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:

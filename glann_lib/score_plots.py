@@ -15,11 +15,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike
 
-from glann_lib.plots import COLOURS, plot_strips, styled
+from glann_lib.plots import COLOURS, plain_log_numbers, plot_strips, styled
 
 HIGHLIGHT = COLOURS[1]
 GREY = "#777777"
@@ -122,7 +121,7 @@ def plot_distance_by_count(
         lines[name] |= {"marker": look["marker"], "markersize": 4}
         ax.plot(*curves[name], label=name, **lines[name])
     ax.set(xscale="log", yscale="log", xlabel="number of samples", ylabel=ylabel)
-    _plain_log_numbers(ax, "x", "y")
+    plain_log_numbers(ax, "x", "y")
     _finish([ax], [_key(name, line) for name, line in lines.items()], title)
     return figure
 
@@ -161,7 +160,7 @@ def plot_scores(
         ax.axvline(score, color=GREY, linestyle=LINES[place % len(LINES)], linewidth=1.2, label=key, zorder=1)
     _name_rows(ax, values, highlight)
     if log:
-        _plain_log_numbers(ax, "x")
+        plain_log_numbers(ax, "x")
     if floors:
         below = offset_copy(ax.transAxes, figure, y=-0.42)  # inches that the axis and its name take
         keys = {"handles": ax.lines[-len(floors) :], "loc": "upper left", "fontsize": 8}
@@ -236,14 +235,3 @@ def _name_rows(ax: Axes, names: Iterable[str], highlight: str) -> None:
     for label in ax.get_yticklabels():
         if label.get_text() == highlight:
             label.set(fontweight="bold", color=HIGHLIGHT)
-
-
-def _plain_log_numbers(ax: Axes, *names: str) -> None:
-    """Write 1, 2, 5, 10, ... on a logarithmic axis, in place of powers of ten; more where it spans little."""
-    for name in names:
-        axis = {"x": ax.xaxis, "y": ax.yaxis}[name]
-        low, high = axis.get_view_interval()
-        decades = math.log10(high / low)
-        axis.set_major_locator(MaxNLocator(5) if decades < 1 else LogLocator(subs=(1, 2, 5) if decades < 3 else (1,)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-        axis.set_minor_formatter(NullFormatter())

@@ -1,6 +1,7 @@
 """Figures: what is drawn where, pixel for pixel, in one style that is left behind nowhere."""
 
 import inspect
+import itertools
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -139,3 +140,15 @@ def test_neighbours_stand_beside_their_query():
         assert np.array_equal(pictures_shown[0][:, :8].transpose(2, 0, 1), queries[r])
         for c in range(4):
             assert np.array_equal(pictures_shown[1][:, c * side : c * side + 8].transpose(2, 0, 1), near[r, c])
+
+
+@pytest.mark.parametrize("decades", [0.5, 1, 2.4, 4])
+def test_numbers_on_a_logarithmic_axis_do_not_overlap(decades):
+    figure = plots.plot_curves({"a": (range(20), np.logspace(-4, -4 + decades, 20))}, "x", "y", log=True)
+    figure.canvas.draw()
+    axis = figure.axes[0].yaxis
+    assert not any(label.get_text() for label in axis.get_minorticklabels())
+    boxes = sorted((label.get_window_extent() for label in axis.get_majorticklabels()), key=lambda box: box.y0)
+    low, high = figure.axes[0].bbox.intervaly
+    boxes = [box for box in boxes if low <= (box.y0 + box.y1) / 2 <= high]
+    assert len(boxes) >= 2 and all(a.y1 < b.y0 for a, b in itertools.pairwise(boxes))
