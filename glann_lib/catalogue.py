@@ -29,6 +29,14 @@ class Parameter:
     default: str  # Python source
     comment: str  # "" where there is none
 
+    @property
+    def value(self) -> Any:
+        """What the default stands for; its source where that is no literal."""
+        try:
+            return ast.literal_eval(self.default)
+        except (ValueError, TypeError, SyntaxError):
+            return self.default
+
 
 @dataclass(frozen=True)
 class Notebook:
@@ -51,7 +59,7 @@ class Notebook:
     @property
     def kind(self) -> str:
         """What it works on, as `config.kind_of` says of its own data set; images where it names none."""
-        own = [_text(parameter.default) for parameter in self.parameters or () if parameter.name == "dataset"]
+        own = [str(parameter.value) for parameter in self.parameters or () if parameter.name == "dataset"]
         return config.kind_of(own[0]) if own else "images"
 
 
@@ -131,15 +139,6 @@ def _find(notebooks: list[Notebook], word: str) -> Notebook:
 
 def _source(cell: dict[str, Any]) -> str:
     return "".join(cell["source"])
-
-
-def _text(source: str) -> str:
-    """The string that a piece of Python stands for; "" where it is anything else."""
-    try:
-        value = ast.literal_eval(source)
-    except (ValueError, TypeError, SyntaxError):
-        return ""
-    return value if isinstance(value, str) else ""
 
 
 def _parameters(source: str) -> tuple[Parameter, ...]:

@@ -61,9 +61,11 @@ def run_notebook(notebook: Path, parameters: dict[str, Any], copies: Path, cell_
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, "3 min 20 s"."""
+    """Seconds in words: "20 s", "3 min 20 s", "2 h 5 min"."""
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (0 if hours else rest, "s")]
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"
 
 
 def _execute(notebook: Path, parameters: dict[str, Any], output: Path, cell_timeout: int | None) -> None:

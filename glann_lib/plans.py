@@ -119,11 +119,16 @@ def dry_run_text(plan: Plan, speed: costs.Speed = costs.REFERENCE) -> str:
         plan: with its parameters.
         speed: of the machine that the times are for.
     """
-    lines, times = ["would run, in this order:"], [_time(plan, step, speed) for step in plan.steps]
-    for step, time in zip(plan.steps, times, strict=True):
+    lines, seconds = ["would run, in this order:"], times(plan, speed)
+    for step, time in zip(plan.steps, seconds, strict=True):
         lines += [f"  {step.notebook.name}: {'time unknown' if time is None else about(time)}"]
         lines += [f"      {name} = {value!r}" for name, value in step.parameters.items()]
-    return "\n".join([*lines, *_total(plan, times, speed), _ending(plan)])
+    return "\n".join([*lines, *_total(plan, seconds, speed), _ending(plan)])
+
+
+def times(plan: Plan, speed: costs.Speed = costs.REFERENCE) -> list[float | None]:
+    """Seconds that each step takes from nothing; None where that is not known."""
+    return [estimates.estimate(s.notebook.number, s.dataset, _settings(plan, s), speed) for s in plan.steps]
 
 
 def about(seconds: float) -> str:
@@ -164,11 +169,6 @@ def _declared(notebook: catalogue.Notebook) -> set[str]:
     if notebook.parameters is None:
         raise ValueError(f"{notebook.name} has no cell tagged `parameters`, so it cannot be given any: tag one")
     return {parameter.name for parameter in notebook.parameters}
-
-
-def _time(plan: Plan, step: Step, speed: costs.Speed) -> float | None:
-    """Seconds that a step takes from nothing; None where that is not known."""
-    return estimates.estimate(step.notebook.number, step.dataset, _settings(plan, step), speed)
 
 
 def _settings(plan: Plan, step: Step) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from glann_lib import compact, places, released, runs, sampling, storage
+from glann_lib.commands import command
 from glann_lib.config import ARRAY, Config, ShapeConfig, make_config
 from glann_lib.data import load_images
 from glann_lib.evaluate import Reference
@@ -195,13 +196,13 @@ def made_by(config: Config) -> str:
     """The command that trains a model of these settings again."""
     dataset, seed = config.data.dataset, config.glo.seed
     usual = make_config(dataset, config.profile, seed).as_dict()
-    words = ["./run_all.sh", "--dataset", _without_folders(dataset)]
-    words += ["--profile", config.profile] * (config.profile != "quick") + ["--seed", str(seed)] * (seed != 0)
-    for stage, prefix in (("data", ""), ("glo", "glo_"), ("imle", "imle_")):
-        for field, value in config.as_dict()[stage].items():
-            if value != usual[stage][field] and field != "decay_every":  # which follows the epochs
-                words += ["--set", f"{prefix}{field}={value}"]
-    return " ".join(words)
+    settings = {
+        prefix + field: value
+        for stage, prefix in (("data", ""), ("glo", "glo_"), ("imle", "imle_"))
+        for field, value in config.as_dict()[stage].items()
+        if value != usual[stage][field] and field != "decay_every"  # which follows the epochs
+    }
+    return command(_without_folders(dataset), config.profile, seed, settings)
 
 
 def _kind(config: Config) -> str:

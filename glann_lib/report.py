@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from glann_lib import catalogue, config, storage
+from glann_lib.execution import duration
 from glann_lib.report_style import PAGE, STYLE
 from glann_lib.report_tables import table_html
 
@@ -59,15 +60,15 @@ def write_report(run_dir: Path) -> Path:
         OSError: the folder cannot be written.
     """
     run_dir = Path(run_dir)
-    items = [Item(path, _read_json(path.with_suffix(".json"))) for path in _shown_files(run_dir)]
+    items = [Item(path, read_json(path.with_suffix(".json"))) for path in _shown_files(run_dir)]
     notebooks = {path.name[:2]: path for path in sorted((run_dir / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
-    copies = {number: _read_json(path) for number, path in notebooks.items()}
-    numbers = sorted({_number(item.path) for item in items} | set(notebooks))
+    copies = {number: read_json(path) for number, path in notebooks.items()}
+    numbers = sorted({number_of(item.path) for item in items} | set(notebooks))
     titles = {number: _title(number, copies.get(number, {}), notebooks.get(number)) for number in numbers}
     sections = []
     for number in numbers:
         copy = copies.get(number, {})
-        own = _as_told([item for item in items if _number(item.path) == number], copy)
+        own = as_told([item for item in items if number_of(item.path) == number], copy)
         sections.append(_section(number, titles[number], notebooks.get(number), copy, own))
     dataset, profile = _run(run_dir, items)
     page = PAGE.format(
@@ -88,7 +89,7 @@ def _shown_files(run_dir: Path) -> list[Path]:
     return [path for path in files if not path.name.startswith(".")]
 
 
-def _as_told(items: list[Item], copy: dict[str, Any]) -> list[Item]:
+def as_told(items: list[Item], copy: dict[str, Any]) -> list[Item]:
     """Figures and tables in the order in which the notebook's code names them, then those that it does not name."""
     cells = copy.get("cells") if isinstance(copy.get("cells"), list) else []
     code = "".join("".join(cell.get("source") or "") for cell in cells if isinstance(cell, dict))
@@ -100,11 +101,13 @@ def _as_told(items: list[Item], copy: dict[str, Any]) -> list[Item]:
     return sorted(items, key=place)
 
 
-def _number(path: Path) -> str:
+def number_of(path: Path) -> str:
+    """The two digits in front of a file's name, its notebook's number; UNNUMBERED where there are none."""
     return path.name[:2] if re.match(r"\d\d_", path.name) else UNNUMBERED
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A record; an empty one where the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -133,33 +136,34 @@ def _run(run_dir: Path, items: list[Item]) -> tuple[str, str]:
     name, _, last = run_dir.resolve().name.rpartition("-")
     found = {}
     for key, fallback in (("dataset", name or last), ("profile", last if name else "")):
-        values = [value for item in items for value in [_find(item.record, key)] if isinstance(value, str)]
+        values = [value for item in items for value in [find(item.record, key)] if isinstance(value, str)]
         found[key] = (values or [fallback])[0]
     dataset = found["dataset"].removeprefix(config.FOLDER).removeprefix(config.MESHES).rpartition("/")[2]
     return NAMES.get(dataset, dataset), found["profile"]
 
 
-def _find(record: Any, key: str) -> Any:
+def find(record: Any, key: str) -> Any:
     """The value of `key` at the outermost place of a nested record where it stands; None: nowhere."""
     if not isinstance(record, dict):
         return None
     if key in record:
         return record[key]
-    return next((value for inner in record.values() for value in [_find(inner, key)] if value is not None), None)
+    return next((value for inner in record.values() for value in [find(inner, key)] if value is not None), None)
 
 
 def _facts(records: list[dict[str, Any]], copies: list[dict[str, Any]]) -> str:
     """What holds for the whole run, from the newest record."""
     newest = max(records, key=lambda record: str(record.get("time", "")), default={})
-    seconds = [_find(copy.get("metadata", {}).get("papermill"), "duration") for copy in copies]
+    seconds = [find(copy.get("metadata", {}).get("papermill"), "duration") for copy in copies]
+    total = sum(s for s in seconds if isinstance(s, int | float))
     versions = newest.get("versions")
     listed = [f"{name} {version}" for name, version in versions.items()] if isinstance(versions, dict) else []
     facts = [
         ("Made", re.sub(r"T(\d\d:\d\d).*", r", \1 UTC", str(newest.get("time", "")))),
-        ("Running time", _duration(sum(s for s in seconds if isinstance(s, int | float)))),
+        ("Running time", duration(total) if total else ""),
         ("Device", newest.get("device")),
-        ("Seed", _find(newest, "seed")),
-        ("Commit", _commits(records)),
+        ("Seed", find(newest, "seed")),
+        ("Commit", commits(records)),
         ("Versions", ", ".join([f"Python {version}" for version in [newest.get("python")] if version] + listed)),
     ]
     cells = [
@@ -170,7 +174,7 @@ def _facts(records: list[dict[str, Any]], copies: list[dict[str, Any]]) -> str:
     return f"<dl>\n{chr(10).join(cells)}\n</dl>" if cells else ""
 
 
-def _commits(records: list[dict[str, Any]]) -> str:
+def commits(records: list[dict[str, Any]]) -> str:
     """The commits that the figures and tables came from, oldest first, and whether the code differed from them."""
     names = {}
     for record in sorted(records, key=lambda record: str(record.get("time", ""))):
@@ -178,13 +182,6 @@ def _commits(records: list[dict[str, Any]]) -> str:
             name = str(record["commit"])[:10]
             names[name] = names.get(name, False) or bool(record.get("uncommitted_changes"))
     return ", ".join(f"{name} with uncommitted changes" if dirty else name for name, dirty in names.items())
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = [(hours, "h"), (minutes, "min"), (0 if hours else rest, "s")]
-    return " ".join(f"{count} {unit}" for count, unit in parts if count)
 
 
 def _contents(titles: dict[str, str]) -> str:
@@ -197,8 +194,8 @@ def _contents(titles: dict[str, str]) -> str:
 def _section(number: str, title: str, notebook: Path | None, copy: dict[str, Any], items: list[Item]) -> str:
     parts = [f'<section id="s{number}">', f"<h2><span>{number}</span>{_escape(title)}</h2>"]
     if notebook:
-        seconds = _find(copy.get("metadata", {}).get("papermill"), "duration")
-        took = f" · {_duration(seconds)}" if isinstance(seconds, int | float) and seconds >= 0.5 else ""
+        seconds = find(copy.get("metadata", {}).get("papermill"), "duration")
+        took = f" · {duration(seconds)}" if isinstance(seconds, int | float) and seconds >= 0.5 else ""
         link = f'<a href="notebooks/{_escape(notebook.name)}">the executed notebook</a>'
         parts.append(f'<p class="took">{link}{took}</p>')
         failed = notebook if ".failed." in notebook.name else notebook.with_suffix(".failed.ipynb")

@@ -59,7 +59,7 @@ def group(records: Iterable[Record]) -> list[Row]:
         if len({record["seed"] for record in members}) < len(members):
             raise ValueError(f"two records of {model}, budget {budget}, have one seed: keep one of them")
     rows = [Row(model, g[0]["label"], g[0]["kind"], budget, tuple(g)) for (model, budget), g in groups.items()]
-    return sorted(rows, key=_place)
+    return sorted(rows, key=place)
 
 
 def with_reported(rows: Sequence[Row], dataset: str, metric: str = "fid") -> list[Row]:
@@ -69,7 +69,7 @@ def with_reported(rows: Sequence[Row], dataset: str, metric: str = "fid") -> lis
         for model, label in LABELS.items()
         if reported(dataset, model, metric) and model not in {row.model for row in rows}
     ]
-    return sorted([*rows, *missing], key=_place)
+    return sorted([*rows, *missing], key=place)
 
 
 def extractors(rows: Iterable[Row], metric: str) -> list[str]:
@@ -79,7 +79,8 @@ def extractors(rows: Iterable[Row], metric: str) -> list[str]:
     return sorted(found, key=lambda name: (name != "inception", name))
 
 
-def _place(row: Row) -> tuple[int, int, str, int, str]:
+def place(row: Row) -> tuple[int, int, str, int, str]:
+    """A row's place among others, to sort by: its kind, then the paper's order of models, then the budget."""
     family = row.model.partition("-")[0]  # "glann-vgg19" stands behind "glann"
     known = next((model for model in (row.model, family) if model in ORDER), "")
     return KINDS.index(row.kind), ORDER.index(known), row.model, (*BUDGETS, row.budget).index(row.budget), row.budget

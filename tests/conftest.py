@@ -81,6 +81,55 @@ def write_notebook():
     return write
 
 
+@pytest.fixture
+def execute(write_notebook):
+    """A function that writes a notebook into a run's folder as papermill leaves it, with the parameters given."""
+    import nbformat
+
+    titles = {"03_sampling": "New images", "05_fid_prd_tables": "The paper's tables"}
+    common = "dataset = 'digits'\nprofile = 'quick'\nseed = 0\ndevice = 'auto'\nresults_dir = 'results'\n"
+
+    def write(run, name, own="samples = 1000\n", **given):
+        path = run / "notebooks" / f"{name}.ipynb"
+        title = f"{name[:2]} · {titles.get(name, name)}"
+        write_notebook(path, f"save('figures/{name[:2]}_b')", "", title=title, parameters=common + own)
+        copy = nbformat.read(path, as_version=4)
+        for count, cell in enumerate([cell for cell in copy.cells if cell.cell_type == "code" and cell.source], 1):
+            cell.execution_count = count
+        given = {"dataset": "fashion", "profile": "quick", "seed": 0, "device": "auto", "results_dir": "x"} | given
+        copy.metadata.papermill = {
+            "exception": None,
+            "end_time": "2026-01-02T03:04:05+00:00",
+            "duration": 65.4,
+            "parameters": given,
+        }
+        nbformat.write(copy, path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def finished(tmp_path, execute):
+    """A finished run of notebooks 03 and 05, with figures, a table and a score."""
+    from made_runs import write_figure, write_score, write_table
+
+    from glann_lib import storage
+
+    folder = tmp_path / "fashion-quick"
+    execute(folder, "03_sampling")
+    execute(folder, "05_fid_prd_tables", "samples = None\nseeds = None\n", seeds=3)
+    for name in ("03_a", "03_b"):
+        write_figure(folder, name, caption=f"Figure {name}.")
+    write_figure(folder, "05_turn", ".gif")
+    storage.write_bytes(folder / "figures" / "03_a.pdf", b"%PDF")
+    write_table(folder, "05_quality")
+    write_score(folder, "glann-own-seed0")
+    storage.write_bytes(folder / "model.safetensors", b"weights")
+    storage.write_text(folder / "report.html", "<html>")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def on_shapes():
     """The `parameters` cell of a notebook on shapes."""

@@ -14,16 +14,17 @@ FLOORS = (
     | {"measures", "shape_metrics", "solids", "chair_designs", "azimuths", "car_designs", "street_digits"}
     | {"translation_network", "graphs", "explorer", "compact"},
     {"runs", "costs", "data_sizes", "losses", "precision_recall", "score_plots", "latent_plots", "classifier_training"}
-    | {"rival_networks", "rival_config", "score_rows", "places", "catalogue", "directions"}
+    | {"rival_networks", "rival_config", "score_rows", "places", "catalogue", "directions", "execution", "moments"}
     | {"image_files", "mesh_files", "meshes", "chair_parts", "car_parts", "translation_config", "translation_plots"},
-    {"data", "shape_data", "sampling", "glo", "imle", "generator_stage", "classifier", "report", "execution"}
+    {"data", "shape_data", "sampling", "glo", "imle", "generator_stage", "classifier", "report", "commands"}
     | {"estimates", "shape_plots", "made_chairs", "made_cars", "car_files", "translation_losses"}
     | {"latent_map", "uploads", "released"},
     {"shapes", "gan", "vae", "pixel_imle", "score_features", "shape_scores", "plans", "speed", "inversion", "at_hand"}
-    | {"domains", "translation_search", "translation_judges"},
+    | {"domains", "translation_search", "translation_judges", "published_page", "readme_sources"},
     {"rivals", "evaluate", "score_tables", "training_data", "arguments", "nam", "model_files"},
-    {"comparison", "model", "translate", "translation_tables", "pipeline"},
-    {"translation_task", "release"}
+    {"comparison", "model", "translate", "translation_tables", "pipeline"}
+    | {"readme_models", "readme_scores", "readme_times"},
+    {"translation_task", "release", "publish", "readme_tables"}
     | {"interpolation_widget", "directions_widget", "map_widget", "inversion_widget", "shapes_widget"},
     {"widgets"},
 )

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from glann_lib import released, storage
+from glann_lib.config import Config
 from glann_lib.model import Glann
 
 PUBLISHED = released.available()
@@ -157,7 +158,7 @@ def test_what_is_published_is_whole_small_and_described(name):
     assert path.with_name(released.PAGE).read_text(encoding="utf-8") == released.card_text(card)
     model = Glann.load(name, "cpu")
     assert list(model.sample(2).shape[1:]) == card["image_shape"] and len(model.latents) == card["training_images"]
-    assert model.config.as_dict() == card["settings"]
+    assert model.config == Config.from_dict(card["settings"])
 
 
 def test_a_model_of_ones_own_data_is_to_be_trained_first():
