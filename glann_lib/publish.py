@@ -30,6 +30,7 @@ KINDS = (
     *("figures/*.png", "figures/*.gif", "figures/*.json", "tables/*.csv", "tables/*.md", "tables/*.tex"),
     *("tables/*.json", "scores/*.json", "*-to-*/scores/*.json", "meshes/*", "notebooks/*.ipynb"),
 )
+PLAYGROUND = "10"  # this notebook plays with several models, not with the run's alone
 README = "README.md"
 # Where no place is looked for: a picture in a notebook may hold any letters, and JSON writes a new line as \\n.
 ENCODED = re.compile(r"[A-Za-z0-9+/=]{200,}|\\[nrt]|\\u[0-9a-f]{4}")
@@ -69,6 +70,7 @@ def publish(run: Path, name: str, folder: Path | None = None, dirty: bool = Fals
     copies = require_finished(run, name)
     target = (folder or released.FOLDER) / name
     found, before = files_of(run), files_of(target)
+    found = {place: path for place, path in found.items() if owner(place, path) != PLAYGROUND}
     numbers = {copy.book.number for copy in copies}
     new = {place: path for place, path in found.items() if owner(place, path) in numbers}
     kept = {place: path for place, path in before.items() if owner(place, path) not in numbers}

@@ -75,8 +75,16 @@ def markdown(table: pd.DataFrame) -> str:
         align = ["right" if right else "left" for right in _right_aligned(table)]
         options["colalign"] = [way if i in text else "decimal" for i, way in enumerate(align)]
         options["disable_numparse"] = text
+    marked.columns = [_one_cell(head) for head in marked]
+    for i in text:
+        marked.isetitem(i, [_one_cell(cell) for cell in marked.iloc[:, i]])
     lines = marked.to_markdown(index=False, **options)
     return lines + (f"\n\n{QUOTED_NOTE}\n" if any(map(is_quoted, table)) else "\n")
+
+
+def _one_cell(value: Any) -> Any:
+    """A bar would end the cell; escaped it is shown."""
+    return value.replace("|", r"\|") if isinstance(value, str) else value
 
 
 def latex(table: pd.DataFrame) -> str:

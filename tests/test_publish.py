@@ -272,3 +272,10 @@ def test_a_failure_in_the_middle_loses_nothing(run, out, monkeypatch, capsys):
     monkeypatch.undo()
     publish.publish(run, "fashion", out)
     assert not (out / "fashion/figures/03_stale.png").exists() and os.listdir(out) == ["fashion"]
+
+
+def test_the_playground_is_not_published(finished, execute, tmp_path):
+    execute(finished, "10_playground")
+    write_figure(finished, "10_shapes", caption="Another model's shapes.")
+    done = publish.publish(finished, "fashion", tmp_path / "published")
+    assert not any("10_" in place for place in (*done.written, *done.left_out)) and len(done.written) > 5

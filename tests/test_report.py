@@ -278,3 +278,10 @@ def test_tables_without_quoted_columns_or_rows_have_no_note():
         assert "quoted" not in text and "dag" not in text
     assert report_tables.markdown(plain.iloc[:0]).count("\n") == 2
     assert r"\begin{tabular}" in report_tables.latex(plain.iloc[:0])
+
+
+def test_a_bar_in_markdown_ends_no_cell():
+    table = pd.DataFrame({"mean |error|": [0.5], "of": ["a|b"]})
+    head, _, row = report_tables.markdown(table).splitlines()
+    assert r"mean \|error\|" in head and r"a\|b" in row
+    assert list(table) == ["mean |error|", "of"], "the table itself stays as it was"
