@@ -19,7 +19,7 @@ DRAWS = {  # by the name of the data, in the order of the table
     "chairs": "ModelNet's chairs",
 }
 MAIN_SCORE = {"images": "frechet", "shapes": "matching_chamfer"}
-RUNS = ("digits", "mnist", "fashion", "celeba", "cifar10")
+RUNS = ("digits", "mnist", "fashion", "cifar10", "celeba")
 TABLE, FRECHET = "tables/03_frechet", "Fréchet distance (random-VGG16)"
 GLANN = "GLANN, G(T(e))"
 SETS = {  # as notebook 03 calls them, and the README

@@ -22,7 +22,7 @@ MEASURES = measures.METRICS | measures.SHAPE_METRICS | measures.TRANSLATION_METR
 FLOOR, UNTRAINED = "floor", ("baseline", "floor")
 RANDOM, CLASSIFIER, INCEPTION = "random-vgg16", "classifier", measures.INCEPTION
 NEEDS_WEIGHTS = "needs weights²"  # the README explains the ²
-IMAGE_SCORES = {"frechet": "Fréchet distance, classifier", "f8": "F8", "f1_8": "F1/8"}
+IMAGE_SCORES = {"frechet": "Fréchet distance", "f8": "F8", "f1_8": "F1/8"}
 ACCURACY = "test accuracy of the classifier, %"
 SHAPES = {"chairs": "ModelNet", "made-chairs": "made chairs"}
 SHAPE_SCORES = {
@@ -59,8 +59,8 @@ def table1(published: Published) -> str:
     for dataset, rows in contests.items():
         facts = {(fact, False): cell for fact, cell in _facts(rows).items()}
         names |= {fact: fact[0] for fact in facts}
-        columns[f"{TITLES[dataset]}: Fréchet distance, random VGG16"] = _cells(rows, "frechet", RANDOM) | facts
-        columns[f"*{TITLES[dataset]}: FID in the paper*"] = {_key(row): _quoted(dataset, row.model) for row in rows}
+        columns[TITLES[dataset]] = _cells(rows, "frechet", RANDOM) | facts
+        columns[f"*{TITLES[dataset]}, the paper's FID*"] = {_key(row): _quoted(dataset, row.model) for row in rows}
     return table(names, columns)
 
 
@@ -181,9 +181,12 @@ def _facts(rows: Sequence[Row]) -> dict[str, str]:
     usual = [record for row in trained if row.budget != "protocol" for record in row.records]
     own = [len(row.records) for row in trained if row.budget == "own"]
     rivals = [len(row.records) for row in trained if row.budget != "own"]
-    fids = [value for row in trained if row.model == GLANN for value in row.values(INCEPTION, "frechet")]
+    glann = [row for row in trained if row.model == GLANN]
+    fids = [value for row in glann for value in row.values(INCEPTION, "frechet")]
+    losses = sorted({record["config"]["glo"]["loss"] for row in glann for record in row.records})
     return {
         "FID of GLANN, here": column_text([fids], spread=True)[0] if fids else NEEDS_WEIGHTS,
+        "loss of GLO and GLANN": ", ".join(losses) or DASH,
         "training images": _span(record["train_images"] for record in usual),
         "generator steps": _span(record["generator_steps"] for record in usual),
         "seeds (of each rival)": f"{_span(own)} ({_span(rivals)})" if rivals else _span(own),
