@@ -28,6 +28,7 @@ SETS = {  # as notebook 03 calls them, and the README
     GLANN: "**GLANN**, *G(T(e))*",
     "GLO, Gaussian": "GLO with a Gaussian",
 }
+MOMENTS, LEARNED, MATCHED = "moments", "learned", "matched"  # the folder, and the two values of IMLEConfig.moments
 FIRST_FIVE = {"00", "01", "02", "03", "04"}
 TOOK, MADE_BY = "notebooks 00 to 04 took", "made by"
 
@@ -72,6 +73,31 @@ def frechet(published: Published) -> str:
     there = {title: run for title, run in folders.items() if (published.folder / run / f"{TABLE}.csv").is_file()}
     columns = {title: _run(published, run) for title, run in there.items()}
     return table({row: SETS.get(row, row) for cells in columns.values() for row in cells}, columns)
+
+
+def moments(published: Published) -> str:
+    """GLANN's distance with T's codes as Eq. 5 leaves them and with the training codes' moments, on one stage 1.
+
+    Raises:
+        FileNotFoundError: no comparison is published.
+        ValueError: a record has no provenance, or both are of one setting.
+    """
+    columns = {}
+    for name in RUNS:
+        run = FOLDERS.get(name, name)
+        if (published.folder / MOMENTS / f"{run}.csv").is_file():
+            cells = {}
+            for place in ((run, TABLE), (MOMENTS, run)):
+                record = published.record(place[0], f"{place[1]}.json")
+                values = published.column(FRECHET, place[0], f"{place[1]}.csv")
+                cells[record["config"]["imle"].get("moments", LEARNED)] = f"{values[GLANN]:.4f}"
+                cells |= {other: f"{values[other]:.4f}" for other in SETS if other != GLANN}
+            if not cells.keys() >= {LEARNED, MATCHED}:
+                raise ValueError(f"{MOMENTS}/{run}.csv is of the same setting as {run}/{TABLE}.csv: publish the other")
+            columns[TITLES[name]] = cells
+    names = SETS | {LEARNED: "GLANN, *T* as learned", MATCHED: "GLANN, *T* with the codes' moments"}
+    order = ("reconstructions G(z)", LEARNED, MATCHED, "GLO, Gaussian")
+    return table({row: names[row] for row in order}, columns)
 
 
 def _run(published: Published, run: str) -> dict[str, str]:

@@ -31,6 +31,7 @@ WRONG = 2  # exit code
 TABLES: dict[str, Callable[[Published], str]] = {
     "released": readme_models.released_models,
     "frechet": readme_models.frechet,
+    "moments": readme_models.moments,
     "table1": readme_scores.table1,
     "table1-classifier": readme_scores.table1_classifier,
     "chairs": readme_scores.chairs,

@@ -418,6 +418,21 @@ def test_estimates_are_those_of_dry_run_for_what_was_executed(tmp_path, write_co
     assert line.startswith(f"in all about {estimate} (") and measured == "5 min 5 s"
 
 
+def test_both_moments_stand_beside_one_another_whichever_is_the_runs_own(tmp_path):
+    rows = {"real training images": 0.1, "reconstructions G(z)": 0.2, "GLANN, G(T(e))": 0.4, "GLO, Gaussian": 0.9}
+    for own, other in (("fashion/tables/03_frechet", "moments/fashion"), ("moments/mnist", "mnist/tables/03_frechet")):
+        for place, setting, value in ((own, "matched", 0.4), (other, "learned", 0.7)):
+            text = "".join(f'"{name}",{value if "T(e)" in name else number}\n' for name, number in rows.items())
+            path = write(tmp_path, f"{place}.json", content=ORIGIN | {"config": {"imle": {"moments": setting}}})
+            path.with_suffix(".csv").write_text("images,Fréchet distance (random-VGG16)\n" + text, encoding="utf-8")
+    cells = cells_of(draw("moments", tmp_path))
+    assert cells["GLANN, *T* as learned"] == ["0.7000"] * 2
+    assert cells["GLANN, *T* with the codes' moments"] == ["0.4000"] * 2 and cells["GLO with a Gaussian"][0] == "0.9000"
+    write(tmp_path, "moments/mnist.json", content=ORIGIN | {"config": {"imle": {}}})
+    with pytest.raises(ValueError, match="of the same setting"):
+        draw("moments", tmp_path)
+
+
 @pytest.mark.parametrize(("trained", "told"), [(60.0, "03 and 05"), (62.0, "03")])
 def test_a_contest_that_found_its_rivals_trained_tells_no_time(tmp_path, write_copies, trained, told):
     write_copies(tmp_path, "03_sampling", "05_fid_prd_tables", seconds=61.0)
