@@ -52,7 +52,7 @@ def test_what_is_done_lies_there_by_the_commits_that_are_named(folder):
 def test_every_published_model_and_score_has_its_run():
     published = {path.relative_to(PUBLISHED).parts[0] for path in PUBLISHED.rglob("*.safetensors")}
     published |= {path.relative_to(PUBLISHED).parts[0] for path in PUBLISHED.glob("**/scores/*.json")}
-    assert published == {folder for folder, _, _ in DONE}
+    assert published <= {folder for folder, _, _ in DONE}
 
 
 def test_outstanding_runs_are_in_order():
