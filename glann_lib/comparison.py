@@ -59,17 +59,15 @@ class Contest:
             ValueError: the run's own loss, or an unknown one.
         """
         config = rivals.with_seed(self.config, seed)
-        first, own = seed == self.config.glo.seed, self.config.glo.loss
+        first = seed == self.config.glo.seed
+        contenders = {key: rivals.contender(key, self.config, loss) for key in ("glo", "glann")}
         folder = self.folder if first else self.folder / "seeds" / f"seed{seed}"
         if loss is not None:
-            if loss == own:
-                raise ValueError(f"{loss} is this run's own loss, scored already: name another one")
             config = dataclasses.replace(config, glo=dataclasses.replace(config.glo, loss=loss))
             folder = self.folder / "losses" / loss / f"seed{seed}"
         settings = {"glo": dataclasses.asdict(config.glo), "imle": dataclasses.asdict(config.imle)}
         # Both share the first stage: trained, or read from the folder, once, and only where a score is missing.
         fit = functools.cache(lambda: rivals.fit_glann(self.images, config, self.device, folder))
-        contenders = {key: rivals.contender(key, self.config, loss) for key in ("glo", "glann")}
         return [
             self._score(shown, seed, "own", settings, lambda key=key: fit()[key]) for key, shown in contenders.items()
         ]

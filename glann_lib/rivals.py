@@ -99,12 +99,14 @@ def contender(key: str, config: Config, loss: str | None = None) -> Contender:
         loss: of "glo" or "glann", where it is not the run's own: key and label tell it.
 
     Raises:
-        ValueError: unknown loss.
+        ValueError: unknown loss, or the run's own.
     """
     known = CONTENDERS[key]
     if loss is not None:
         if loss not in LOSS_LABELS:
             raise ValueError(f"unknown loss {loss!r}: choose one of {', '.join(LOSS_LABELS)}")
+        if loss == config.glo.loss:
+            raise ValueError(f"{loss} is this run's own loss, scored already: name another one")
         family = known.label.partition(",")[0]
         return Contender(f"{key}-{loss}", f"{family}, {LOSS_LABELS[loss]}", known.kind)
     plain = key == "glo" and config.glo.loss in ("l1", "l2", "laplacian")
