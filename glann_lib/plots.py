@@ -107,7 +107,7 @@ def plot_curves(
     """Lines, each with its name at its end.
 
     Args:
-        curves: name -> (x [N], y [N]).
+        curves: name -> (x [N], y [N]); integers on x (epochs) get no ticks between them.
         xlabel, ylabel: what the axes show, with units.
         title: above the axes.
         log: a logarithmic y axis.
@@ -117,6 +117,8 @@ def plot_curves(
     for name, (x, y) in curves.items():
         ax.plot(x, y, label=name, marker="o" if len(x) < 15 else None, markersize=3)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    whole = all(np.issubdtype(np.asarray(x).dtype, np.integer) for x, _ in curves.values())
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=whole, steps=[1, 2, 2.5, 5, 10]))
     if log:
         ax.set_yscale("log")
         plain_log_numbers(ax, "y")

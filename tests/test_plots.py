@@ -65,6 +65,19 @@ def test_the_style_is_the_houses():
     assert ax.lines[0].get_color() == plots.COLOURS[0]
 
 
+@pytest.mark.parametrize("last", [2, 3, 20, 30, 400])
+def test_epochs_are_marked_by_whole_numbers(last):
+    epochs = range(1, last + 1)
+    ax = plots.plot_curves({"a": (epochs, list(epochs))}, "epoch", "loss").axes[0]
+    ticks = ax.get_xticks()
+    assert len(ticks) > 1 and all(tick == round(tick) for tick in ticks)
+
+
+def test_parts_of_a_whole_keep_their_ticks():
+    ax = plots.plot_curves({"a": ([0.0, 0.5, 1.0], [1, 2, 3])}, "recall", "precision").axes[0]
+    assert any(tick != round(tick) for tick in ax.get_xticks())
+
+
 def test_an_error_leaves_the_settings_alone():
     settings = dict(mpl.rcParams)
     with pytest.raises(Exception):  # noqa: B017 (whichever: there is nothing to draw)
