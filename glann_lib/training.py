@@ -93,19 +93,20 @@ def progress(records: Iterable[Any], total: int, label: str) -> Iterator[Any]:
     """Pass records through and show how far they are, with loss and time left.
 
     A bar in a terminal or notebook; where nobody watches (papermill, a log file, or GLANN_PROGRESS=lines), a line
-    every few seconds.
+    every five seconds, in long trainings more rarely, up to a minute: the log stays short enough to be read.
     """
     lines = os.environ.get("GLANN_PROGRESS") == "lines" or not (sys.stderr.isatty() or "ipykernel" in sys.modules)
     bar = tqdm(total=total, desc=label, disable=lines, bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}")
-    shown = time.monotonic()
+    began = shown = time.monotonic()
     for count, record in enumerate(records, 1):
         # By this epoch's own seconds: epochs that a checkpoint brought along took no time now.
         state = f"loss {record.loss:.4f}, {record.seconds * (total - count):.0f} s left"
         bar.set_postfix_str(state, refresh=False)
         bar.update()
-        if lines and (count == total or time.monotonic() - shown > 5):
+        now = time.monotonic()
+        if lines and (count == total or now - shown > min(60, max(5, (now - began) / 10))):
             print(f"{label}: epoch {count}/{total}, {state}", flush=True)
-            shown = time.monotonic()
+            shown = now
         yield record
     bar.close()
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import itertools
 import os
 import re
 from dataclasses import dataclass
@@ -229,6 +230,17 @@ def test_lines_come_every_few_seconds_with_the_time_left(monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(",")[0] for line in lines] == [f"glo: epoch {n}/10" for n in (3, 6, 9, 10)]
     assert [line.rpartition(", ")[2] for line in lines] == ["14 s left", "8 s left", "2 s left", "0 s left"]
+
+
+def test_lines_of_a_long_training_come_more_rarely(monkeypatch, capsys):
+    monkeypatch.setenv("GLANN_PROGRESS", "lines")
+    clock = iter(range(0, 10**6, 6))  # 6 s an epoch
+    monkeypatch.setattr(training.time, "monotonic", lambda: float(next(clock)))
+    list(training.progress([ToyEpoch(epoch, 0.5) for epoch in range(1, 501)], 500, "glo"))
+    said = [int(line.split()[2].partition("/")[0]) for line in capsys.readouterr().out.splitlines()]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(said)]
+    assert gaps[0] == 1 and max(gaps) == 11 and len(said) < 80  # a minute and an epoch at most
+    assert gaps[:-1] == sorted(gaps[:-1])
 
 
 def test_a_bar_is_shown_where_somebody_watches(monkeypatch, capsys):
