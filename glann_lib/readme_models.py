@@ -86,14 +86,17 @@ def moments(published: Published) -> str:
     for name in RUNS:
         run = FOLDERS.get(name, name)
         if (published.folder / MOMENTS / f"{run}.csv").is_file():
-            cells = {}
+            cells, settings = {}, []
             for place in ((run, TABLE), (MOMENTS, run)):
-                record = published.record(place[0], f"{place[1]}.json")
+                config = published.record(place[0], f"{place[1]}.json")["config"]
                 values = published.column(FRECHET, place[0], f"{place[1]}.csv")
-                cells[record["config"]["imle"].get("moments", LEARNED)] = f"{values[GLANN]:.4f}"
+                cells[config["imle"].get("moments", LEARNED)] = f"{values[GLANN]:.4f}"
                 cells |= {other: f"{values[other]:.4f}" for other in SETS if other != GLANN}
+                settings.append(config | {"imle": config["imle"] | {"moments": None}})
             if not cells.keys() >= {LEARNED, MATCHED}:
                 raise ValueError(f"{MOMENTS}/{run}.csv is of the same setting as {run}/{TABLE}.csv: publish the other")
+            if settings[0] != settings[1]:
+                raise ValueError(f"{MOMENTS}/{run}.csv and {run}/{TABLE}.csv differ in more than moments: run it again")
             columns[TITLES[name]] = cells
     names = SETS | {LEARNED: "GLANN, *T* as learned", MATCHED: "GLANN, *T* with the codes' moments"}
     order = ("reconstructions G(z)", LEARNED, MATCHED, "GLO, Gaussian")
@@ -111,6 +114,7 @@ def _run(published: Published, run: str) -> dict[str, str]:
         "training images": f"{record['data']['count']:,}",
         "epochs of stage 1": str(record["config"]["glo"]["epochs"]),
         "loss of stage 1": record["config"]["glo"]["loss"],
+        "epochs of stage 2": str(record["config"]["imle"]["epochs"]),
         TOOK: DASH,
         MADE_BY: DASH,
         "stored in": f"[{run}]({PLACE}/{run})",

@@ -292,7 +292,7 @@ def write_run(folder, run="mnist", **glo):
     """A run's table of Fréchet distances with its record; returns the record."""
     csv = "images,Fréchet distance (random-VGG16)\nreal training images,0.01\nreconstructions G(z),0.071\n"
     csv += '"GLANN, G(T(e))",0.5\n"GLO, Gaussian",1.25\n'
-    config = {"glo": {"epochs": 30, "loss": "random-vgg16"} | glo, "profile": "quick"}
+    config = {"glo": {"epochs": 30, "loss": "random-vgg16"} | glo, "imle": {"epochs": 400}, "profile": "quick"}
     record = {"commit": "c", "device": "cpu", "data": {"sha256": "d1", "count": 5000}, "config": config}
     write(folder, run, "tables", "03_frechet.json", content=record)
     (folder / run / "tables" / "03_frechet.csv").write_text(csv, encoding="utf-8")
@@ -332,7 +332,7 @@ FIVE = ("00_overview", "01_glo_embedding", "02_imle_mapping", "03_sampling", "04
 def test_a_run_has_a_column_with_what_it_was(tmp_path, write_copies):
     record = write_run(tmp_path)
     cells = cells_of(draw("frechet", tmp_path))
-    assert [row[0] for row in cells.values()][:7] == [
+    assert [row[0] for row in cells.values()][:8] == [
         "0.0100",
         "0.0710",
         "**0.5000**",
@@ -340,6 +340,7 @@ def test_a_run_has_a_column_with_what_it_was(tmp_path, write_copies):
         "5,000",
         "30",
         "random-vgg16",
+        "400",
     ]
     assert cells["notebooks 00 to 04 took"] == cells["made by"] == [DASH]
     write_card(tmp_path, record["config"])
@@ -430,6 +431,9 @@ def test_both_moments_stand_beside_one_another_whichever_is_the_runs_own(tmp_pat
     assert cells["GLANN, *T* with the codes' moments"] == ["0.4000"] * 2 and cells["GLO with a Gaussian"][0] == "0.9000"
     write(tmp_path, "moments/mnist.json", content=ORIGIN | {"config": {"imle": {}}})
     with pytest.raises(ValueError, match="of the same setting"):
+        draw("moments", tmp_path)
+    write(tmp_path, "moments/mnist.json", content=ORIGIN | {"config": {"imle": {"moments": "matched", "epochs": 9}}})
+    with pytest.raises(ValueError, match=r"mnist.*differ in more than moments"):
         draw("moments", tmp_path)
 
 
