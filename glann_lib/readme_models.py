@@ -114,7 +114,7 @@ def _run(published: Published, run: str) -> dict[str, str]:
         "training images": f"{record['data']['count']:,}",
         "epochs of stage 1": str(record["config"]["glo"]["epochs"]),
         "loss of stage 1": record["config"]["glo"]["loss"],
-        "epochs of stage 2": str(record["config"]["imle"]["epochs"]),
+        "epochs of stage 2": f"{record['config']['imle']['epochs']:,}",
         TOOK: DASH,
         MADE_BY: DASH,
         "stored in": f"[{run}]({PLACE}/{run})",
