@@ -88,9 +88,9 @@ def moments(published: Published) -> str:
         if (published.folder / MOMENTS / f"{run}.csv").is_file():
             cells, settings = {}, []
             for place in ((run, TABLE), (MOMENTS, run)):
-                config = published.record(place[0], f"{place[1]}.json")["config"]
+                config = _settings(published.record(place[0], f"{place[1]}.json")["config"])
                 values = published.column(FRECHET, place[0], f"{place[1]}.csv")
-                cells[config["imle"].get("moments", LEARNED)] = f"{values[GLANN]:.4f}"
+                cells[config["imle"]["moments"]] = f"{values[GLANN]:.4f}"
                 cells |= {other: f"{values[other]:.4f}" for other in SETS if other != GLANN}
                 settings.append(config | {"imle": config["imle"] | {"moments": None}})
             if not cells.keys() >= {LEARNED, MATCHED}:
@@ -101,6 +101,11 @@ def moments(published: Published) -> str:
     names = SETS | {LEARNED: "GLANN, *T* as learned", MATCHED: "GLANN, *T* with the codes' moments"}
     order = ("reconstructions G(z)", LEARNED, MATCHED, "GLO, Gaussian")
     return table({row: names[row] for row in order}, columns)
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a record, which may be older than the choice of moments."""
+    return config | {"imle": {"moments": LEARNED} | config["imle"]}
 
 
 def _run(published: Published, run: str) -> dict[str, str]:
@@ -121,7 +126,8 @@ def _run(published: Published, run: str) -> dict[str, str]:
     }
     if run in released.available(published.folder):
         card = published.record(run, released.CARD)
-        if (card["settings"], card["data"]["sha256"]) != (record["config"], record["data"]["sha256"]):
+        theirs, ours = _settings(card["settings"]), _settings(record["config"])
+        if (theirs, card["data"]["sha256"]) != (ours, record["data"]["sha256"]):
             raise ValueError(
                 f"{run}/{released.CARD} is of another run than {run}/{TABLE}.json: publish one run of both"
             )

@@ -356,6 +356,15 @@ def test_four_notebooks_of_five_give_no_time(tmp_path, write_copies):
     assert cells_of(draw("frechet", tmp_path))["notebooks 00 to 04 took"] == [DASH]
 
 
+def test_a_card_older_than_the_choice_of_moments_is_of_the_same_run(tmp_path):
+    config = write_run(tmp_path)["config"]
+    write_card(tmp_path, config | {"imle": config["imle"] | {"moments": "learned"}})
+    assert cells_of(draw("frechet", tmp_path))["made by"] == ["`./run_all.sh --dataset mnist`"]
+    write_card(tmp_path, config | {"imle": config["imle"] | {"moments": "matched"}})
+    with pytest.raises(ValueError, match="is of another run"):
+        draw("frechet", tmp_path)
+
+
 def test_a_model_of_another_run_is_refused(tmp_path):
     record = write_run(tmp_path, epochs=60)
     write_card(tmp_path, record["config"] | {"glo": {"epochs": 30}})
