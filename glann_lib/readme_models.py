@@ -80,7 +80,7 @@ def moments(published: Published) -> str:
 
     Raises:
         FileNotFoundError: no comparison is published.
-        ValueError: a record has no provenance, or both are of one setting.
+        ValueError: a record has no provenance, both are of one setting, or they differ in more than it.
     """
     columns = {}
     for name in RUNS:
