@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from glann_lib import catalogue
 
 OPTIONS = ("dataset", "profile", "seed", "device", "results_dir")  # parameters that --set does not take
+TRAINED = re.compile(r"^trained in (\d+) s$", re.MULTILINE)  # what notebooks 01 and 02 print
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,14 @@ class Executed:
     def seconds(self) -> float:
         """How long it took, s; 0 where papermill does not say."""
         return self._facts.get("duration") or 0.0
+
+    @property
+    def earlier(self) -> float:
+        """Of training that it tells of yet found made, s; no part of `seconds`."""
+        outputs = [output for cell in self.content["cells"] for output in cell.get("outputs", ())]
+        told = TRAINED.findall("".join("".join(output.get("text", "")) for output in outputs))
+        trained = sum(float(seconds) for seconds in told)
+        return trained if trained > self.seconds else 0.0
 
     @property
     def fault(self) -> str | None:

@@ -25,11 +25,8 @@ from torch.nn.functional import softplus
 from glann_lib import devices, training
 from glann_lib.generator_stage import GeneratorStage
 from glann_lib.networks import InfoGANGenerator, load_weights
-from glann_lib.rival_config import GANConfig
+from glann_lib.rival_config import BEGANConfig, GANConfig
 from glann_lib.rival_networks import AutoencodingCritic, Critic
-
-GAMMA = 0.7  # BEGAN: wished ratio of the errors on generated and on real images
-BALANCE_LR = 0.05  # BEGAN: how fast the balance follows; its paper's 0.001 takes many thousand steps to get anywhere
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ class GAN(GeneratorStage):
         size, channels = images.shape[-1], images.shape[1]
         with devices.scoped_seed(config.seed, f"{self.name} weights"):
             self.generator = InfoGANGenerator(size, channels, config.latent_dim, "lucic", on_sphere=False).to(device)
-            began = config.game == "began"
+            began = isinstance(config, BEGANConfig)
             critic = AutoencodingCritic(size, channels) if began else Critic(size, channels, config.batch_norm)
         self.critic = critic.to(device)
         self.optimisers = {"generator": self._adam(self.generator), "critic": self._adam(self.critic)}
@@ -164,9 +161,9 @@ class GAN(GeneratorStage):
         with torch.no_grad():
             for weights in self.critic.parameters() if self.config.clip < math.inf else ():
                 weights.clamp_(-self.config.clip, self.config.clip)
-            if self.config.game == "began":
-                real_error, generated_error = scores[0].mean(), scores[1].mean()
-                self.balance.add_(BALANCE_LR * (GAMMA * real_error - generated_error)).clamp_(0, 1)
+            if isinstance(self.config, BEGANConfig):
+                error = self.config.gamma * scores[0].mean() - scores[1].mean()
+                self.balance.add_(self.config.balance_lr * error).clamp_(0, 1)
         return loss.detach()
 
     def _descend(self, which: str, loss: Tensor) -> None:

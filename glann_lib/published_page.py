@@ -62,13 +62,14 @@ def recorded(path: Path, key: str) -> Any:
 
 def _facts(records: list[dict[str, Any]], copies: dict[str, Executed]) -> str:
     """Machine, commits and times, then a table of the training data."""
-    times = {number: copy.seconds for number, copy in sorted(copies.items())}
-    each = ", ".join(f"{number}: {duration(seconds)}" for number, seconds in times.items())
+    times = {number: _time(copy) for number, copy in sorted(copies.items())}
+    each = ", ".join(f"{number}: {time}" for number, time in times.items())
     each = f" ({each})" if len(times) > 1 else ""
+    whole = sum(copy.seconds + copy.earlier for copy in copies.values())
     rows = [
         f"- machine: {_escape(', '.join(sorted({record['device'] for record in records if 'device' in record})))}",
         f"- commit: {_escape(report.commits(records))}",
-        f"- time: {duration(sum(times.values()))}{each}; what an earlier run had left was not made again",
+        f"- time: {duration(whole)}{each}; what an earlier run had left was not made again",
         "",
     ]
     rows += ["| trained on | count | SHA-256 | from | [terms](../../../data/README.md) |", "|---|--:|---|---|---|"]
@@ -76,6 +77,11 @@ def _facts(records: list[dict[str, Any]], copies: dict[str, Executed]) -> str:
         words = [name if role == "data" else f"{name} ({role})", f"{data['count']:,}", f"`{data['sha256'][:12]}`"]
         rows.append(f"| {_escape(words[0])} | {words[1]} | {words[2]} | {_escape(data['source'])} | {_terms(name)} |")
     return "\n".join(rows)
+
+
+def _time(copy: Executed) -> str:
+    """How long an executed notebook took; after a plus sign the training that it found made."""
+    return duration(copy.seconds) + (f" + {duration(copy.earlier)} of training before it" if copy.earlier else "")
 
 
 def _training_data(records: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:

@@ -1,7 +1,10 @@
 """The commands under which notebooks ran are read from their executed copies."""
 
+import json
+
 import pytest
 
+from glann_lib import runs
 from glann_lib.commands import commands, read_executed
 
 
@@ -38,3 +41,22 @@ def test_an_executed_notebook_tells_time_and_parameters(tmp_path, execute, write
     assert copy.values["samples"] == 1000 and "samples" not in copy.given
     never = read_executed(write_notebook(tmp_path / "04_never.ipynb", "1 + 1"))
     assert never.fault == "is not executed to its end" and (never.seconds, never.given) == (0, {})
+
+
+def tell(path, text):
+    content = json.loads(path.read_text())
+    content["cells"][-2]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": [text]}]
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(("told", "earlier"), [(900, 900), (60, 0)])
+def test_training_that_was_found_made_is_no_part_of_the_time(tmp_path, execute, told, earlier):
+    path = execute(tmp_path, "01_glo_embedding")
+    tell(path, f"5 images\ntrained in {told} s\n")
+    copy = read_executed(path)
+    assert (copy.seconds, copy.earlier) == (65.4, earlier)
+
+
+@pytest.mark.parametrize("name", ["01_glo_embedding", "02_imle_mapping"])
+def test_the_notebooks_that_train_tell_how_long(name):
+    assert r"print(f\"trained in {" in (runs.ROOT / "notebooks" / f"{name}.ipynb").read_text()

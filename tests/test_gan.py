@@ -336,15 +336,15 @@ class Brightness(nn.Module):
 @pytest.mark.parametrize(
     ("real", "generated", "start", "end"),
     [
-        (0.8, 0.2, 0.5, 0.5 + 0.05 * (0.7 * 0.8 - 0.2)),
-        (0.2, 0.8, 0.5, 0.5 + 0.05 * (0.7 * 0.2 - 0.8)),
+        (0.8, 0.2, 0.5, 0.5 + 0.2 * (0.7 * 0.8 - 0.2)),
+        (0.2, 0.8, 0.5, 0.5 + 0.2 * (0.7 * 0.2 - 0.8)),
         (0.5, 0.35, 0.3, 0.3),
         (0.2, 0.8, 0.0, 0.0),
         (0.8, 0.2, 1.0, 1.0),
     ],
 )
 def test_the_balance_of_began_follows_the_errors_and_stays_between_0_and_1(narrow, real, generated, start, end):
-    stage = stage_of("began")
+    stage = stage_of("began", gamma=0.7, balance_lr=0.2)
     stage.random = torch.Generator().manual_seed(0)
     stage.critic, stage.balance = Brightness(), torch.tensor(start)
     stage.optimisers["critic"] = stage._adam(stage.critic)

@@ -1,5 +1,6 @@
 """The page of a published folder tells the truth on its run, and leads to every figure and table of it."""
 
+import json
 import re
 
 import pytest
@@ -21,6 +22,15 @@ def test_the_page_tells_command_machine_and_data(finished):
     assert "- time: 2 min 11 s (03: 1 min 5 s, 05: 1 min 5 s);" in page
     assert "| fashion | 5,000 | `01ab3b5401ab` | a\\_b \\| c | MIT |" in page
     assert "model.md" not in page
+
+
+def test_the_time_tells_of_training_that_was_there_before(finished):
+    path = finished / "notebooks/03_sampling.ipynb"
+    content = json.loads(path.read_text())
+    told = {"output_type": "stream", "name": "stdout", "text": ["trained in 600 s\n"]}
+    content["cells"][-2]["outputs"] = [told]
+    path.write_text(json.dumps(content))
+    assert "- time: 12 min 11 s (03: 1 min 5 s + 10 min of training before it, 05: " in page_of(finished)
 
 
 def test_the_page_shows_every_notebook_with_its_figures_and_tables(finished):

@@ -426,6 +426,9 @@ def test_estimates_are_those_of_dry_run_for_what_was_executed(tmp_path, write_co
     ((name, (estimate, measured)),) = cells_of(draw("estimates", tmp_path)).items()
     assert name == "`./run_all.sh --dataset mnist --set glo_epochs=5`, notebooks 00, 01, 02, 03 and 04"
     assert line.startswith(f"in all about {estimate} (") and measured == "5 min 5 s"
+    path = tmp_path / "mnist/notebooks/01_glo_embedding.ipynb"
+    path.write_text(path.read_text().replace("c0ffee1\\n", "c0ffee1\\ntrained in 600 s\\n"))  # by a run before this
+    assert list(cells_of(draw("estimates", tmp_path)).values()) == [[estimate, "15 min 5 s"]]
 
 
 def test_both_moments_stand_beside_one_another_whichever_is_the_runs_own(tmp_path):

@@ -10,6 +10,7 @@ from glann_lib.rival_config import (
     GAMES,
     LIKELIHOODS,
     PROTOCOL_BATCH,
+    BEGANConfig,
     GANConfig,
     VAEConfig,
     make_gan_config,
@@ -76,6 +77,19 @@ def test_an_unknown_game_is_a_one_line_error(make):
     with pytest.raises(ValueError, match="unknown game 'sngan': choose one of mm-gan, ns-gan") as error:
         make("sngan", 10)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("kind", "game"), [(GANConfig, "began"), (BEGANConfig, "wgan")])
+def test_only_began_has_a_regulated_balance(kind, game):
+    with pytest.raises(ValueError, match=r"^began has a BEGANConfig, every other game a GANConfig: make_gan_config"):
+        kind(game, 10)
+    assert type(make_gan_config("began", 10)) is BEGANConfig
+
+
+@pytest.mark.parametrize("field", ["gamma", "balance_lr"])
+def test_a_balance_of_began_that_cannot_move_is_refused(field):
+    with pytest.raises(ValueError, match=f"^{field} is 0"):
+        make_gan_config("began", 10, **{field: 0})
 
 
 @pytest.mark.parametrize("make", [make_vae_config, VAEConfig])
