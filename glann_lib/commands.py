@@ -52,6 +52,11 @@ class Executed:
         return trained if trained > self.seconds else 0.0
 
     @property
+    def whole(self) -> float:
+        """How long it would have taken with nothing made before, s."""
+        return self.seconds + self.earlier
+
+    @property
     def fault(self) -> str | None:
         """Why it shows no whole run, in words that follow its name; None: it does."""
         code = [

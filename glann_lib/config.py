@@ -239,7 +239,8 @@ def _quick(dataset: str, image_size: int | None) -> Config:
     # BatchNorm and the larger step everywhere: few epochs are enough with them, faces stay blurred without.
     glo = dataclasses.replace(paper.glo, normalisation="batch", latent_lr=0.01, loss="random-vgg16")
     glo = dataclasses.replace(glo, epochs=32 if small else 20 if large else 100 if dataset == "cifar10" else 30)
-    # Where texture tells, the directions in which codes vary least matter; in digits and these faces they hold noise.
+    # Where texture tells, the directions in which codes vary least matter; in digits, and faces trained this briefly,
+    # they hold noise.
     moments = "matched" if dataset in ("fashion", "cifar10") else "learned"
     return Config(
         "quick",

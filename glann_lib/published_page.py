@@ -65,7 +65,7 @@ def _facts(records: list[dict[str, Any]], copies: dict[str, Executed]) -> str:
     times = {number: _time(copy) for number, copy in sorted(copies.items())}
     each = ", ".join(f"{number}: {time}" for number, time in times.items())
     each = f" ({each})" if len(times) > 1 else ""
-    whole = sum(copy.seconds + copy.earlier for copy in copies.values())
+    whole = sum(copy.whole for copy in copies.values())
     rows = [
         f"- machine: {_escape(', '.join(sorted({record['device'] for record in records if 'device' in record})))}",
         f"- commit: {_escape(report.commits(records))}",

@@ -132,7 +132,7 @@ def _run(published: Published, run: str) -> dict[str, str]:
                 f"{run}/{released.CARD} is of another run than {run}/{TABLE}.json: publish one run of both"
             )
         cells[MADE_BY] = f"`{card['made_by']}`"
-    times = {copy.book.number: copy.seconds for copy in published.notebooks(run)}
+    times = {copy.book.number: copy.whole for copy in published.notebooks(run)}
     if times.keys() >= FIRST_FIVE:
         cells[TOOK] = duration(sum(times[number] for number in FIRST_FIVE))
     return cells

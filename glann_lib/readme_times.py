@@ -84,5 +84,5 @@ def _estimate_row(copies: list[Executed]) -> list[str]:
     return [
         f"`{'`, `'.join(commands(copies))}`, notebook{'s' * (len(numbers) > 1)} {plans.joined(numbers, 'and')}",
         DASH if None in times else plans.about(sum(times)).removeprefix("about "),
-        duration(sum(copy.seconds + copy.earlier for copy in copies)),
+        duration(sum(copy.whole for copy in copies)),
     ]

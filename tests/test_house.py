@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 COMMON_PARAMETERS = {"dataset", "profile", "seed", "device", "results_dir"}
-LARGEST, LARGEST_MODEL = 4 * 2**20, 16 * 2**20  # bytes; of any kept file, and of a released model
+LARGEST, LARGEST_MODEL = 5 * 2**20, 16 * 2**20  # bytes; of any kept file, and of a released model
 COMING = {"08", "09"}  # high resolution and the claims: their numbers are kept free
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(work|root|home)/(?!me/)\w")  # /home/me/ is an example's
 OUTSIDE = ".." + "/shared"

@@ -152,12 +152,12 @@ FAULTS = {
     "damaged": ("03_a.json is damaged", lambda run, book: (run / "figures/03_a.json").write_text("{")),
     "damaged score": ("scores/x.json is damaged", lambda run, book: (run / "scores/x.json").write_text("{")),
     "large": (
-        "figures/03_a.png has 4.1 MiB, more than 4",
-        lambda run, book: (run / "figures/03_a.png").write_bytes(PIXEL + bytes(4_300_000)),
+        "figures/03_a.png has 5.1 MiB, more than 5",
+        lambda run, book: (run / "figures/03_a.png").write_bytes(PIXEL + bytes(5_350_000)),
     ),
     "large notebook": (
-        "notebooks/03_sampling.ipynb has 4.1 MiB, more than 4",
-        lambda run, book: edited(book, outputs=printing("letters, " * 480_000)),
+        "notebooks/03_sampling.ipynb has 5.1 MiB, more than 5",
+        lambda run, book: edited(book, outputs=printing("letters, " * 595_000)),
     ),
     "home": (f"03_sampling.ipynb names {HOME}", lambda run, book: edited(book, outputs=printing(f"in {HOME}/x:"))),
     "home in a line": (
@@ -235,7 +235,7 @@ def test_words_like_places_and_letters_of_pictures_are_let_through(run, out, mon
 
 def test_a_large_notebook_loses_its_live_views_and_nothing_else(run, out, capsys):
     path = run / "notebooks" / "03_sampling.ipynb"
-    view = {"text/html": ["<div><iframe srcdoc='", "x y " * 1_100_000], "text/plain": ["<HTML>"]}
+    view = {"text/html": ["<div><iframe srcdoc='", "x y " * (publish.LARGEST // 4)], "text/plain": ["<HTML>"]}
     picture = {"output_type": "display_data", "data": {"image/png": "abc"}, "metadata": {}}
     edited(path, outputs=[picture, {"output_type": "display_data", "data": view, "metadata": {}}])
     view = {"text/html": ["<iframe srcdoc=''>"]}
