@@ -1,7 +1,8 @@
 """The README's tables of scores: models trained on the same images beside one another, chairs, translations.
 
 A row is a model, a column a data set's score: mean ± standard deviation over seeds. GLANN's name is bold, and a score
-of it where no other trained model's is better; floors and baselines, which nobody trained to draw, do not count.
+of it, with whichever loss, where no other trained model's is better; floors and baselines, which nobody trained to
+draw, do not count.
 """
 
 from __future__ import annotations
@@ -158,7 +159,11 @@ def _cells(
     trained = [np.mean(values[_key(row)]) for row in rows if values[_key(row)] and row.kind not in UNTRAINED]
     best = {"lower": min, "higher": max}[MEASURES[metric].better](trained, default=None)
     text = zip(values.items(), column_text(list(values.values()), spread=True), strict=True)
-    return {key: _bold(cell + unit, key[0] in OURS and np.mean(own) == best) for (key, own), cell in text if own}
+    return {key: _bold(cell + unit, _ours(key[0]) and np.mean(own) == best) for (key, own), cell in text if own}
+
+
+def _ours(model: str) -> bool:
+    return model in OURS or model.startswith(f"{GLANN}-")  # GLANN with another loss: "glann-vgg19"
 
 
 def _azimuths(rows: Sequence[Row]) -> Cells:

@@ -173,6 +173,9 @@ def test_glanns_score_is_bold_where_no_other_model_is_better(scored):
     assert cells_of(draw("table1", scored))["**GLANN**"][0] == "**1.50 ± 0.71**"  # the floor does not count
     cells = cells_of(draw("table1-classifier", scored))["**GLANN**"]
     assert cells == ["5.00 ± 1.41", "**0.500 ± 0.000**", "**0.250 ± 0.000**"]  # F8 and F1/8 are equal
+    write_score(scored, "glann-vgg19", frechet(0.9), label="GLANN, VGG19")
+    cells = cells_of(draw("table1", scored))
+    assert (cells["**GLANN**"][0], cells["GLANN, VGG19"][0]) == ("1.50 ± 0.71", "**0.90**")  # the best of ours
 
 
 def test_a_measured_fid_stands_where_there_were_weights(scored):
