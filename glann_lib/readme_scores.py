@@ -153,17 +153,14 @@ def _names(runs: Iterable[Sequence[Row]], words: Mapping[str, str] | None = None
 def _cells(
     rows: Sequence[Row], metric: str, extractor: str, scale: float = 1, unit: str = "", chance: float | None = None
 ) -> Cells:
-    """A column: a score of each row, then that of chance where it is given."""
+    """A column: a score of each row, the best trained model's in bold, then that of chance where it is given."""
     values = {_key(row): [scale * value for value in row.values(extractor, metric)] for row in rows}
     values |= {} if chance is None else {CHANCE: [scale * chance]}
-    trained = [np.mean(values[_key(row)]) for row in rows if values[_key(row)] and row.kind not in UNTRAINED]
-    best = {"lower": min, "higher": max}[MEASURES[metric].better](trained, default=None)
+    models = [_key(row) for row in rows if row.kind not in UNTRAINED]
+    trained = {key: np.mean(values[key]) for key in models if values[key]}
+    best = {"lower": min, "higher": max}[MEASURES[metric].better](trained.values(), default=None)
     text = zip(values.items(), column_text(list(values.values()), spread=True), strict=True)
-    return {key: _bold(cell + unit, _ours(key[0]) and np.mean(own) == best) for (key, own), cell in text if own}
-
-
-def _ours(model: str) -> bool:
-    return model in OURS or model.startswith(f"{GLANN}-")  # GLANN with another loss: "glann-vgg19"
+    return {key: _bold(cell + unit, key in trained and trained[key] == best) for (key, own), cell in text if own}
 
 
 def _azimuths(rows: Sequence[Row]) -> Cells:
