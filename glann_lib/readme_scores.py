@@ -1,8 +1,7 @@
 """The README's tables of scores: models trained on the same images beside one another, chairs, translations.
 
-A row is a model, a column a data set's score: mean ± standard deviation over seeds. GLANN's name is bold, and a score
-of it, with whichever loss, where no other trained model's is better; floors and baselines, which nobody trained to
-draw, do not count.
+A row is a model, a column a data set's score: mean ± standard deviation over seeds. GLANN's name is bold, and the
+score of the best trained model, a rival's too; floors and baselines, which nobody trained to draw, do not count.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from glann_lib.score_rows import DASH, Row, extractors, group, place, with_repor
 from glann_lib.score_tables import column_text
 
 GLANN = "glann"
-OURS = (GLANN, "nam-memory")  # the rows in bold
+OURS = (GLANN, "nam-memory")  # the names in bold
 MEASURES = measures.METRICS | measures.SHAPE_METRICS | measures.TRANSLATION_METRICS
 FLOOR, UNTRAINED = "floor", ("baseline", "floor")
 RANDOM, CLASSIFIER, INCEPTION = "random-vgg16", "classifier", measures.INCEPTION
