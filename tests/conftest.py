@@ -130,6 +130,14 @@ def finished(tmp_path, execute):
     return folder
 
 
+@pytest.fixture
+def with_bfloat16(monkeypatch):
+    """Plays a machine that computes in bfloat16 itself: on one that does not, torch still computes in it, only slowly."""
+    from glann_lib import devices
+
+    monkeypatch.setattr(devices, "has_bfloat16", lambda device: True)
+
+
 @pytest.fixture(scope="session")
 def on_shapes():
     """The `parameters` cell of a notebook on shapes."""

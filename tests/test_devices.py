@@ -18,7 +18,7 @@ def only_cpu(monkeypatch):
 
 
 @pytest.fixture
-def fresh_measurement():
+def fresh_measurement(with_bfloat16):
     devices._faster_precision.cache_clear()
     yield
     devices._faster_precision.cache_clear()
@@ -76,7 +76,7 @@ def test_a_scoped_seed_is_that_of_the_purpose():
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
-def test_named_precisions(name, dtype):
+def test_named_precisions(with_bfloat16, name, dtype):
     assert devices.resolve_precision(name, torch.device("cpu")) == dtype
 
 

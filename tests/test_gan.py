@@ -381,7 +381,7 @@ def test_records_tell_how_the_game_goes(narrow, game):
 
 
 @pytest.mark.parametrize("game", GAMES)
-def test_half_the_bits_are_no_trouble(narrow, game):
+def test_half_the_bits_are_no_trouble(narrow, with_bfloat16, game):
     stage, whole = stage_of(game, precision="bfloat16"), stage_of(game)
     history, expected = list(training.train(stage)), list(training.train(whole))
     assert stage.dtype == torch.bfloat16 and all(p.dtype == torch.float32 for p in stage.generator.parameters())

@@ -186,7 +186,7 @@ def test_each_likelihood_trains_the_real_networks(likelihood, monkeypatch):
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "l1"])
-def test_half_the_bits_are_no_trouble(narrow, likelihood):
+def test_half_the_bits_are_no_trouble(narrow, with_bfloat16, likelihood):
     stage, whole = (VAE(pictures(), settings(likelihood, precision=name), CPU) for name in ("bfloat16", "float32"))
     history, expected = list(training.train(stage)), list(training.train(whole))
     assert stage.dtype == torch.bfloat16 and all(p.dtype == torch.float32 for p in stage.generator.parameters())
