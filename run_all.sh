@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes every result again; ./run_all.sh --help says how. This file only finds a Python and fills .venv: what the
-# options mean is in glann_lib/arguments.py, the running itself in glann_lib/pipeline.py.
+# options mean is in glann_lib/companion/arguments.py, the running itself in glann_lib/companion/pipeline.py.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -9,7 +9,7 @@ log=$venv/install.log
 stamp=$venv/installed  # what .venv was filled from; there only when that was finished
 pythons=(python3.11 python3.12 python3.13 python3 python)  # 3.11 first: on it the versions were tested together
 [[ -z ${PYTHON:-} ]] || pythons=("$PYTHON")
-go_on=10  # exit code of glann_lib.arguments: the arguments are right and there is something to run
+go_on=10  # exit code of glann_lib.companion.arguments: the arguments are right and there is something to run
 
 fail() {
     echo "run_all.sh: $*" >&2
@@ -102,11 +102,11 @@ python=$(find_python "" "${PYTHON:-$venv/bin/python}" "${pythons[@]}") ||
     fail "Python 3.11 or newer is needed: install one, or name yours: PYTHON=/its/path ./run_all.sh"
 
 code=0
-PYTHONPATH=$root "$python" -P -m glann_lib.arguments "$@" || code=$?
+PYTHONPATH=$root "$python" -P -m glann_lib.companion.arguments "$@" || code=$?
 if [[ $code != "$go_on" ]]; then
     exit "$code"
 fi
 
 wanted=$(fingerprint "$python")
 is_installed || install
-exec "$venv/bin/python" -P -m glann_lib.pipeline "$@"
+exec "$venv/bin/python" -P -m glann_lib.companion.pipeline "$@"

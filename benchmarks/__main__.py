@@ -18,8 +18,8 @@ from benchmarks import chart, growth, machine, together
 from benchmarks.material import QUICK, Sizes
 from benchmarks.paths import PATHS
 from benchmarks.timing import Comparison
-from glann_lib import storage
-from glann_lib.devices import resolve_precision, select_device
+from glann_lib.engine import storage
+from glann_lib.engine.devices import resolve_precision, select_device
 
 SMALL_PRODUCT = (256, 2**22)  # side of the matrices and bytes of the copy, for --quick
 NO_FAISS = "faiss is not installed: neighbours and imle are compared with torch.cdist only"

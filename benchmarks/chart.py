@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.machine import title
-from glann_lib.plots import COLOURS, styled
+from glann_lib.records.plots import COLOURS, styled
 
 PANELS = {  # of growth.json, with the unit of what grows
     "images": "images, stage 1",

@@ -22,7 +22,7 @@ from benchmarks.material import make_latents, pictures, settle
 from benchmarks.timing import Timing, synchronise
 from glann_lib import glo, imle
 from glann_lib.config import GLOConfig, IMLEConfig
-from glann_lib.devices import keep_freed_memory, resolve_precision
+from glann_lib.engine.devices import keep_freed_memory, resolve_precision
 
 STATUS = Path("/proc/self/status")
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.timing import timed
-from glann_lib.devices import has_bfloat16
-from glann_lib.runs import provenance
+from glann_lib.engine.devices import has_bfloat16
+from glann_lib.records.runs import provenance
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision")
 CPU_INFO = Path("/proc/cpuinfo")

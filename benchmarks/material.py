@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from glann_lib.devices import scoped_seed
+from glann_lib.engine.devices import scoped_seed
 from glann_lib.networks import InfoGANGenerator, LatentMapper, unit_length
 from glann_lib.sampling import draw_noise
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from benchmarks.material import Sizes, make_generator, make_latents
 from benchmarks.timing import Comparison, count_operations, timed
-from glann_lib.directions import move, principal_directions
-from glann_lib.picture import png_bytes
 from glann_lib.sampling import LIVE, decode
+from glann_lib.widgets.latent_directions import move, principal_directions
+from glann_lib.widgets.picture import png_bytes
 
 MOVES = 10  # timed together: one alone is over too soon
 

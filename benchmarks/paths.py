@@ -25,7 +25,7 @@ from benchmarks.material import (
 from benchmarks.timing import Comparison, count_operations, timed
 from glann_lib import features, glo, imle, inversion, sampling
 from glann_lib.config import GLOConfig, IMLEConfig
-from glann_lib.devices import resolve_precision, seeded
+from glann_lib.engine.devices import resolve_precision, seeded
 from glann_lib.losses import make_loss
 from glann_lib.neighbours import nearest_neighbours
 

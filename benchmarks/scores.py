@@ -8,8 +8,8 @@ from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
 from benchmarks.timing import Comparison, timed
-from glann_lib.metrics import frechet_distance
-from glann_lib.precision_recall import PRDCurve, prd_curve
+from glann_lib.scores.metrics import frechet_distance
+from glann_lib.scores.precision_recall import PRDCurve, prd_curve
 
 COUNT, WIDTH, CLASSES = 10_000, 2048, 10
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from glann_lib.devices import keep_freed_memory
+from glann_lib.engine.devices import keep_freed_memory
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from glann_lib.checks import require_choice, require_count, require_part, require_positive
+from glann_lib.engine.checks import require_choice, require_count, require_part, require_positive
 
 DATASETS = ("digits", "mnist", "fashion", "cifar10", "svhn", "celeba")  # images
 SHAPES = ("made-chairs", "chairs")  # voxels

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchvision.models import VGG16_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
-from glann_lib.devices import keep_freed_memory
+from glann_lib.engine.devices import keep_freed_memory
 
 VGG16_FILE = "vgg16-397923af.pth"  # torchvision's own name for its ImageNet weights
 VGG19_FILE = "vgg19_imagenet_blocks123.npz"  # block1_conv1 ... block3_conv4, kernels HWIO, input BGR

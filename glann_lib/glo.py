@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glann_lib import devices, storage, training
 from glann_lib.config import GLOConfig
-from glann_lib.graphs import ReplayedStep
+from glann_lib.engine import devices, storage, training
+from glann_lib.engine.graphs import ReplayedStep
 from glann_lib.losses import ReconstructionLoss, TargetsByRow, make_loss
 from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator
 

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from glann_lib import devices, storage, training
 from glann_lib.config import IMLEConfig
+from glann_lib.engine import devices, storage, training
 from glann_lib.moments import Mapper, MatchedMapper, make_mapper
 from glann_lib.neighbours import Neighbours, nearest_neighbours
 from glann_lib.networks import load_weights

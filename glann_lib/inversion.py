@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glann_lib.devices import keep_freed_memory
+from glann_lib.engine.devices import keep_freed_memory
 from glann_lib.losses import ReconstructionLoss, unit
 from glann_lib.neighbours import nearest_neighbours
 from glann_lib.sampling import BLOCK

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from glann_lib import devices, features
+from glann_lib import features
 from glann_lib.config import LOSSES
+from glann_lib.engine import devices
 
 NUMBERS_AT_ONCE = 2**21  # that a processor subtracts and sums up at a time: they stay in its cache meanwhile
 

@@ -15,17 +15,20 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from glann_lib import evaluate, inversion, model_files, released, sampling, shape_metrics
+from glann_lib import inversion, sampling
 from glann_lib.config import Config
-from glann_lib.devices import resolve_precision, select_device
+from glann_lib.data.record import ImageData
+from glann_lib.engine.devices import resolve_precision, select_device
+from glann_lib.files import model_files, released
 from glann_lib.glo import Embedding, fit_glo
-from glann_lib.image_data import ImageData
 from glann_lib.imle import Mapping, fit_imle
 from glann_lib.losses import ReconstructionLoss, make_loss
 from glann_lib.moments import Mapper
 from glann_lib.networks import InfoGANGenerator, VoxelGenerator
-from glann_lib.score_features import make_score_extractor
-from glann_lib.shape_data import ShapeData
+from glann_lib.scores import evaluate
+from glann_lib.scores.features import make_score_extractor
+from glann_lib.shapes import metrics as shape_metrics
+from glann_lib.shapes.record import ShapeData
 from glann_lib.training_data import from_array, prepare
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glann_lib import coarse_search
-from glann_lib.coarse_search import Coarse
+from glann_lib.engine import coarse_search
+from glann_lib.engine.coarse_search import Coarse
 
 TILE = 3_000_000  # distances held at once; 2 to 4 million floats stay in a processor's cache and are fastest there
 CUDA_TILE = 1 << 27  # so many that starting the kernels takes no time

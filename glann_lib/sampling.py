@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from glann_lib.devices import seeded
+from glann_lib.engine.devices import seeded
 
 BLOCK = 64  # rows that a network sees at once
 LIVE = 1  # rows of a block while somebody waits: one image is there in a quarter of the time that four take

@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from glann_lib.config import ARRAY, SHAPES, Config, kind_of, make_config
-from glann_lib.data import load_images
-from glann_lib.image_data import ImageData
-from glann_lib.shape_data import ShapeData
-from glann_lib.shapes import load_shapes
+from glann_lib.data.images import load_images
+from glann_lib.data.record import ImageData
+from glann_lib.shapes.data import load_shapes
+from glann_lib.shapes.record import ShapeData
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from glann_lib import lab
+from glann_lib.companion import lab
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("chromium", "chromium-browser", "google-chrome")

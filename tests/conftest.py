@@ -114,7 +114,7 @@ def finished(tmp_path, execute):
     """A finished run of notebooks 03 and 05, with figures, a table and a score."""
     from made_runs import write_figure, write_score, write_table
 
-    from glann_lib import storage
+    from glann_lib.engine import storage
 
     folder = tmp_path / "fashion-quick"
     execute(folder, "03_sampling")
@@ -132,8 +132,8 @@ def finished(tmp_path, execute):
 
 @pytest.fixture
 def with_bfloat16(monkeypatch):
-    """Plays a machine that computes in bfloat16 itself: on one that does not, torch still computes in it, only slowly."""
-    from glann_lib import devices
+    """Plays a machine that computes in bfloat16 itself; on any other torch computes in it too, only slowly."""
+    from glann_lib.engine import devices
 
     monkeypatch.setattr(devices, "has_bfloat16", lambda device: True)
 
@@ -170,7 +170,7 @@ def bars():
     """48 labelled images of a bright bar in one of three places, for the widgets' tests."""
     import numpy as np
 
-    from glann_lib.image_data import ImageData
+    from glann_lib.data.record import ImageData
 
     random, kinds = np.random.default_rng(0), np.arange(48) % 3
     images = random.integers(0, 60, (48, 1, 28, 28), dtype=np.uint8)

@@ -2,7 +2,7 @@
 
 import base64
 
-from glann_lib import storage
+from glann_lib.engine import storage
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -14,8 +14,9 @@ from benchmarks import __main__ as program
 from benchmarks import chart, growth, machine, material, paths, scores, textbook, together
 from benchmarks.material import QUICK
 from benchmarks.timing import Comparison, Timing, count_operations, timed
-from glann_lib import devices, features, glo, losses
+from glann_lib import features, glo, losses
 from glann_lib.config import GLOConfig
+from glann_lib.engine import devices
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glann_lib.interpolation_widget import FRAMES
+from glann_lib.widgets.interpolation import FRAMES
 
 # Milliseconds from a key to the moment when the new picture is there, measured in the page itself.
 STOPWATCH = """image => {

@@ -6,8 +6,9 @@ import re
 import pytest
 import torch
 
-from glann_lib import devices, glo, storage, training
+from glann_lib import glo
 from glann_lib.config import GLOConfig
+from glann_lib.engine import devices, storage, training
 from glann_lib.glo import GLO, fit_glo, load_embedding
 from glann_lib.imle import load_mapping
 from glann_lib.losses import ReconstructionLoss, TargetCache

@@ -6,8 +6,8 @@ import dataclasses
 import pytest
 import torch
 
-from glann_lib import devices, storage, training
 from glann_lib.config import IMLEConfig
+from glann_lib.engine import devices, storage, training
 from glann_lib.glo import load_embedding
 from glann_lib.imle import IMLE, WATCHED, fit_imle, load_mapping
 from glann_lib.sampling import draw_noise, run_blocks

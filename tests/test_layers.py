@@ -1,110 +1,144 @@
-"""The floors of glann_lib: a module imports only from lower floors, and siblings never import one another."""
+"""The rooms of glann_lib: a room imports only from rooms below it, no module in a circle, and the root is the paper."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = "glann_lib"
-FLOORS = (
-    {"checks", "coarse_search", "devices", "storage", "latest", "picture", "sketch", "lab"},
-    {"config", "networks", "features", "neighbours", "metrics", "plots", "data_files", "image_data", "training"}
-    | {"report_style", "report_tables", "reported", "inception", "classifier_network"}
-    | {"measures", "shape_metrics", "solids", "chair_designs", "azimuths", "car_designs", "street_digits"}
-    | {"translation_network", "graphs", "explorer", "compact"},
-    {"runs", "costs", "data_sizes", "losses", "precision_recall", "score_plots", "latent_plots", "classifier_training"}
-    | {"rival_networks", "rival_config", "score_rows", "places", "catalogue", "directions", "execution", "moments"}
-    | {"image_files", "mesh_files", "meshes", "chair_parts", "car_parts", "translation_config", "translation_plots"},
-    {"data", "shape_data", "sampling", "glo", "imle", "generator_stage", "classifier", "report", "commands"}
-    | {"estimates", "shape_plots", "made_chairs", "made_cars", "car_files", "translation_losses"}
-    | {"latent_map", "uploads", "released"},
-    {"shapes", "gan", "vae", "pixel_imle", "score_features", "shape_scores", "plans", "speed", "inversion", "at_hand"}
-    | {"domains", "translation_search", "translation_judges", "published_page", "readme_sources"},
-    {"rivals", "evaluate", "score_tables", "training_data", "arguments", "nam", "model_files"},
-    {"comparison", "model", "translate", "translation_tables", "pipeline"}
-    | {"readme_models", "readme_scores", "readme_times"},
-    {"translation_task", "release", "publish", "readme_tables"}
-    | {"interpolation_widget", "directions_widget", "map_widget", "inversion_widget", "shapes_widget"},
-    {"widgets"},
-)
+PACKAGE = Path(__file__).resolve().parents[1] / "glann_lib"
+METHOD = {"config", "networks", "losses", "features", "neighbours", "moments", "sampling", "glo", "imle", "inversion"}
+WHOLE = {"model", "training_data"}  # G, T and both stages as one object, which knows images, shapes and scores
+# From the ground up; "method" and "whole" are the files of glann_lib itself, every other name is a folder.
+ROOMS = ("engine", "method", "data", "records", "files", "rivals", "scores", "shapes", "translation", "whole")
+ROOMS += ("widgets", "companion")
+MOST_FILES, MOST_ROOT_LINES, MOST_LINES, MOST_LINES_OF_A_FILE = 14, 3000, 13_000, 300
 
 
-def imported_modules(source, modules):
-    """The modules of the package that a source imports, in whatever form; type-checking imports count too."""
+def modules_of(package):
+    """Every module of a package by its dotted name: the file."""
+    names = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = (package.name, *path.relative_to(package).with_suffix("").parts)
+        names[".".join(parts).removesuffix(".__init__")] = path
+    return names
+
+
+def imported(source, name, is_package, modules):
+    """The modules that a source imports, in whatever form and wherever; type-checking imports count too."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(filter(None, [PACKAGE if node.level else "", node.module]))
+            base = node.module or ""
+            if node.level:
+                kept = name.split(".")[: len(name.split(".")) - node.level + is_package]
+                base = ".".join([*kept, *filter(None, [node.module])])
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         else:
             continue
-        parts = [name.split(".") for name in names]
-        found |= {part[1] for part in parts if part[0] == PACKAGE and len(part) > 1}
-    return found & modules
+        names = [other.replace(".Glann", ".model") for other in names]  # the root hands it on
+        found |= {other for other in names if other in modules}
+    return found - {name, name.partition(".")[0]}
 
 
-def violations(folder, floors):
-    """A line for every module without a floor, and for every import that does not go down."""
-    floor_of = {name: floor for floor, names in enumerate(floors) for name in names}
-    sources = {path.stem: path.read_text() for path in sorted(folder.glob("*.py")) if path.stem != "__init__"}
-    lines = [f"{name}.py has no floor: add it to FLOORS in tests/test_layers.py" for name in sources.keys() - floor_of]
-    for name in sorted(sources.keys() & floor_of):
-        for other in sorted(imported_modules(sources[name], sources.keys() & floor_of)):
-            if floor_of[other] >= floor_of[name]:
-                lines.append(f"{name} (floor {floor_of[name]}) imports {other} (floor {floor_of[other]})")
+def room_of(name):
+    """The room of a module: its folder, or for a file of the root which half of it."""
+    _, _, place = name.partition(".")
+    room, inside, _ = place.partition(".")
+    if inside or room in ROOMS:
+        return room
+    return "method" if room in METHOD else "whole" if room in WHOLE else None
+
+
+def faults(package, rooms=ROOMS):
+    """A line for every module without a room, every import from a room above, and every circle."""
+    modules = modules_of(package)
+    modules.pop(package.name, None)
+    lines, graph = [], {}
+    for name, path in modules.items():
+        room = room_of(name)
+        if room not in rooms:
+            lines.append(f"{name} has no room: see ROOMS in tests/test_layers.py")
+            continue
+        graph[name] = imported(path.read_text(), name, path.stem == "__init__", modules)
+        for other in sorted(graph[name]):
+            if room_of(other) in rooms and rooms.index(room_of(other)) > rooms.index(room):
+                lines.append(f"{name} ({room}) imports {other} ({room_of(other)})")
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        lines.append(f"imports in a circle: {' -> '.join(error.args[1])}")
     return lines
 
 
-def test_the_library_keeps_its_floors():
-    assert violations(ROOT / PACKAGE, FLOORS) == []
+def test_the_library_keeps_its_rooms():
+    assert faults(PACKAGE) == []
 
 
-def test_no_module_stands_on_two_floors():
-    assert sum(map(len, FLOORS)) == len(set().union(*FLOORS))
+def test_every_room_says_what_it_is_for():
+    for room in ROOMS:
+        if room not in ("method", "whole"):
+            doc = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text()))
+            assert "Enters: " in doc and "Leaves: " in doc, room
 
 
-def test_the_package_itself_imports_nothing_at_once():
-    tree = ast.parse((ROOT / PACKAGE / "__init__.py").read_text())
-    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    names = {getattr(node, "module", None) or node.names[0].name for node in imports}
-    assert names <= {"typing", "__future__", "os"}
+def test_the_tests_have_the_same_rooms():
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    tests = {path.parent.name for path in Path(__file__).parent.glob("*/test_*.py")}
+    assert tests == rooms
+
+
+def test_the_root_is_the_paper_and_the_library_is_thin():
+    lines = {path: path.read_text().count("\n") for path in PACKAGE.rglob("*.py")}
+    root = [path for path in lines if path.parent == PACKAGE]
+    assert len(root) <= MOST_FILES and sum(map(lines.get, root)) <= MOST_ROOT_LINES
+    assert sum(lines.values()) <= MOST_LINES
+    assert [path.name for path, count in lines.items() if count > MOST_LINES_OF_A_FILE] == []
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "import glann_lib.upper",
-        "import glann_lib.upper as u",
-        "import os, glann_lib.upper",
-        "from glann_lib import lower, upper",
-        "from glann_lib import upper as u",
-        "from glann_lib.upper import thing",
-        "from . import upper",
-        "from .upper import thing",
-        "if TYPE_CHECKING:\n    from glann_lib.upper import Thing",
-        "def f():\n    from glann_lib import upper",
-        "from glann_lib import sibling",
+        "import glann.data.images",
+        "import glann.data.images as u",
+        "import os, glann.data.images",
+        "from glann.data import images",
+        "from glann.data import images as u",
+        "from glann.data.images import thing",
+        "from ..data import images",
+        "from ..data.images import thing",
+        "if TYPE_CHECKING:\n    from glann.data.images import Thing",
+        "def f():\n    from glann.data import images",
     ],
 )
-def test_imports_that_do_not_go_down_are_found(tmp_path, line):
-    for name in ("lower", "sibling", "upper"):
-        (tmp_path / f"{name}.py").write_text("")
-    (tmp_path / "middle.py").write_text(line)
-    floors = ({"lower"}, {"middle", "sibling"}, {"upper"})
-    (found,) = violations(tmp_path, floors)
-    assert found.startswith("middle (floor 1) imports ")
+def test_imports_from_a_room_above_are_found(tmp_path, line):
+    for name in ("engine/middle", "data/images"):
+        (tmp_path / "glann" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "glann" / f"{name}.py").write_text("")
+    (tmp_path / "glann/engine/middle.py").write_text(line)
+    (found,) = faults(tmp_path / "glann")
+    assert found == "glann.engine.middle (engine) imports glann.data.images (data)"
 
 
-def test_imports_that_go_down_are_allowed(tmp_path):
-    (tmp_path / "lower.py").write_text("import os\nfrom upper import x\nfrom other.middle import y\n")
-    (tmp_path / "middle.py").write_text("from glann_lib import lower\nfrom glann_lib.lower import upper\n")
-    (tmp_path / "upper.py").write_text("import glann_lib.lower, glann_lib.middle\nfrom . import middle\n")
-    assert violations(tmp_path, ({"lower"}, {"middle"}, {"upper"})) == []
+def test_imports_from_below_and_beside_are_allowed(tmp_path):
+    for name, text in {
+        "engine/one": "import os\nfrom data.images import x",
+        "engine/two": "from glann.engine import one",
+        "glo": "from glann.engine.two import x",
+        "data/images": "from glann import glo\nfrom glann.engine import one",
+    }.items():
+        (tmp_path / "glann" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "glann" / f"{name}.py").write_text(text)
+    assert faults(tmp_path / "glann") == []
 
 
-def test_a_module_without_a_floor_is_found(tmp_path):
-    (tmp_path / "new.py").write_text("")
-    assert violations(tmp_path, ({"lower"},)) == ["new.py has no floor: add it to FLOORS in tests/test_layers.py"]
+def test_circles_and_modules_without_a_room_are_found(tmp_path):
+    folder = tmp_path / "glann" / "engine"
+    folder.mkdir(parents=True)
+    (folder / "one.py").write_text("from glann.engine import two")
+    (folder / "two.py").write_text("def f():\n    from . import one")
+    (tmp_path / "glann" / "new.py").write_text("")
+    found = faults(tmp_path / "glann")
+    assert len(found) == 2 and "glann.new has no room" in found[0] and "circle" in found[1]

@@ -7,13 +7,15 @@ import pytest
 import torch
 
 import glann_lib
-from glann_lib import compact, released, sampling, storage
+from glann_lib import sampling
 from glann_lib.config import GLOConfig, make_config
-from glann_lib.data import ImageData
+from glann_lib.data.images import ImageData
+from glann_lib.engine import storage
+from glann_lib.files import compact, released
 from glann_lib.glo import load_embedding
 from glann_lib.imle import load_mapping
-from glann_lib.measures import METRICS
 from glann_lib.model import Glann
+from glann_lib.scores.measures import METRICS
 
 TINY = {
     "glo_epochs": 2,

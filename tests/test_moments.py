@@ -7,9 +7,9 @@ import torch
 
 from glann_lib.config import IMLEConfig, make_config
 from glann_lib.imle import fit_imle, load_mapping
-from glann_lib.metrics import frechet_distance
 from glann_lib.moments import MatchedMapper, make_mapper
 from glann_lib.networks import LatentMapper, unit_length
+from glann_lib.scores.metrics import frechet_distance
 
 SMALL = IMLEConfig(noise_dim=6, hidden_dim=32, epochs=4, batch_size=32, moments="matched")
 

@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from glann_lib import coarse_search, neighbours
+from glann_lib import neighbours
+from glann_lib.engine import coarse_search
 from glann_lib.neighbours import nearest_neighbours
 
 

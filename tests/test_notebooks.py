@@ -11,8 +11,9 @@ import pytest
 import trimesh
 from PIL import Image
 
-from glann_lib import Glann, pipeline
-from glann_lib.made_cars import make_cars
+from glann_lib import Glann
+from glann_lib.companion import pipeline
+from glann_lib.translation.made_cars import make_cars
 
 SETTINGS = {
     "image_size": 32,

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from glann_lib.config import DataConfig, ShapeConfig, make_config
-from glann_lib.image_data import ImageData
-from glann_lib.shape_data import ShapeData
+from glann_lib.data.record import ImageData
+from glann_lib.shapes.record import ShapeData
 from glann_lib.training_data import from_array, prepare
 
 GREY = np.zeros((40, 28, 28), np.uint8)

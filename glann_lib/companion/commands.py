@@ -1,0 +1,117 @@
+"""Executed notebooks as papermill leaves them, and the commands that make their runs again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glann_lib.companion import catalogue
+
+OPTIONS = ("dataset", "profile", "seed", "device", "results_dir")  # parameters that --set does not take
+TRAINED = re.compile(r"^trained in (\d+) s$", re.MULTILINE)  # what notebooks 01 and 02 print
+
+
+@dataclass(frozen=True)
+class Executed:
+    """An executed notebook: what it declares, and all that stands in its file."""
+
+    book: catalogue.Notebook
+    content: dict[str, Any]
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The parameters that it was given."""
+        return self._facts.get("parameters", {})
+
+    @property
+    def usual(self) -> dict[str, Any]:
+        """The values of its own cell."""
+        return {parameter.name: parameter.value for parameter in self.book.parameters or ()}
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Its parameters: those that it was given, else as its own cell says."""
+        return self.usual | self.given
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, s; 0 where papermill does not say."""
+        return self._facts.get("duration") or 0.0
+
+    @property
+    def earlier(self) -> float:
+        """Of training that it tells of yet found made, s; no part of `seconds`."""
+        outputs = [output for cell in self.content["cells"] for output in cell.get("outputs", ())]
+        told = TRAINED.findall("".join("".join(output.get("text", "")) for output in outputs))
+        trained = sum(float(seconds) for seconds in told)
+        return trained if trained > self.seconds else 0.0
+
+    @property
+    def whole(self) -> float:
+        """How long it would have taken with nothing made before, s."""
+        return self.seconds + self.earlier
+
+    @property
+    def fault(self) -> str | None:
+        """Why it shows no whole run, in words that follow its name; None: it does."""
+        code = [
+            cell for cell in self.content["cells"] if cell["cell_type"] == "code" and "".join(cell["source"]).strip()
+        ]
+        errors = [output for cell in code for output in cell["outputs"] if output["output_type"] == "error"]
+        if self._facts.get("exception") or ".failed." in self.book.path.name or errors:
+            return "failed"
+        # Papermill calls every cell "completed" even after a kernel's death; a count has only what ran.
+        if self._facts.get("end_time") is None or any(cell["execution_count"] is None for cell in code):
+            return "is not executed to its end"
+        return None
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        return self.content.get("metadata", {}).get("papermill", {})
+
+
+def read_executed(path: Path) -> Executed:
+    """One executed notebook.
+
+    Raises:
+        ValueError: the file is no notebook.
+    """
+    return Executed(catalogue.read_notebook(path), json.loads(path.read_text(encoding="utf-8")))
+
+
+def commands(copies: Sequence[Executed]) -> list[str]:
+    """The commands that make executed notebooks again: one, where no two of them had different settings."""
+    groups: list[tuple[list[Any], dict[str, Any], list[Executed]]] = []
+    for copy in copies:
+        base = [copy.values[name] for name in OPTIONS[:3]]
+        usual = copy.usual
+        own = {name: value for name, value in copy.values.items() if name not in OPTIONS and value != usual.get(name)}
+        for other, settings, members in groups:
+            joined, all_values = settings | own, [member.values for member in (*members, copy)]
+            if other == base and all(v.get(name, x) == x for v in all_values for name, x in joined.items()):
+                settings.update(own)
+                members.append(copy)
+                break
+        else:
+            groups.append((base, own, [copy]))
+    only = [[copy.book.number for copy in members] if len(groups) > 1 else [] for _, _, members in groups]
+    return [command(*base, settings, numbers) for (base, settings, _), numbers in zip(groups, only, strict=True)]
+
+
+def command(dataset: str, profile: str, seed: int, settings: dict[str, Any], only: Sequence[str] = ()) -> str:
+    """The command that runs notebooks with some settings, in as few words as it takes.
+
+    Args:
+        dataset, profile, seed: as the notebooks' parameters.
+        settings: what --set gives, by parameter.
+        only: numbers of notebooks; none: all that suit the data set.
+    """
+    words = ["./run_all.sh", "--dataset", dataset]
+    words += ["--profile", profile] * (profile != "quick") + ["--seed", str(seed)] * (seed != 0)
+    words += ["--only", *only] if only else []
+    return shlex.join(words + [word for name, value in settings.items() for word in ("--set", f"{name}={value}")])

@@ -1,0 +1,210 @@
+"""Behind run_all.sh: runs the notebooks in order, each with the parameters that it declares, then writes the report.
+
+Notebooks on images and on shapes have a run folder each, and a report in it. One failing notebook stops the run; what
+earlier ones made stays. The folders are locked meanwhile. At the top only the standard library is imported:
+`python -m glann_lib.companion.pipeline --help` needs nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from glann_lib.companion import arguments, lab, plans
+from glann_lib.companion.arguments import ROOT
+from glann_lib.companion.plans import Plan
+
+CELL_TIMEOUT = {"quick": 7200, "paper": None}  # s, for one cell; training as in the paper takes as long as it takes
+# In a process of its own: torch would take half a GiB here, where nothing is computed.
+NAME_DEVICE = """
+import sys
+from glann_lib import devices, runs
+try:
+    print(runs.device_name(devices.select_device(sys.argv[1])))
+except ValueError as error:
+    sys.exit(print(error) or 2)
+"""
+FAILED = 1
+INTERRUPTED = 130
+ENVIRONMENT = lab.ENVIRONMENT | {
+    "GLANN_PROGRESS": "lines",  # log lines in place of progress bars
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+class PipelineError(RuntimeError):
+    """The run cannot go on; the message is for the person who started it, without a traceback."""
+
+
+def main(argv: Sequence[str] | None = None, notebooks: Path = arguments.NOTEBOOKS) -> int:
+    """Do what one command line of run_all.sh asks for.
+
+    Args:
+        argv: the arguments, without the program's name; None: those of this process.
+        notebooks: the folder of the numbered notebooks.
+
+    Returns:
+        The exit code: 0 done, 1 a notebook or the folder for results failed, 2 a wrong argument, 130 interrupted.
+        With --lab the process becomes JupyterLab, whose exit code it is.
+    """
+    try:
+        plan = arguments.make_plan(sys.argv[1:] if argv is None else argv, notebooks)
+        if plan.text:
+            print(plan.text)
+            return 0
+        _prepare_environment(lab.ENVIRONMENT if plan.lab else ENVIRONMENT)
+        if plan.lab:
+            open_lab(notebooks)
+        return run_tests() if plan.test else run(plan)
+    except arguments.UsageError as error:
+        return arguments.refuse(error)
+    except PipelineError as error:
+        return arguments.refuse(error, FAILED)
+    except OSError as error:
+        return arguments.refuse(error.strerror or error, FAILED)
+    except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # ends the line where the terminal wrote ^C
+        return arguments.refuse("interrupted; finished notebooks and checkpoints are kept", INTERRUPTED)
+
+
+def run(plan: Plan) -> int:
+    """Run the plan's notebooks and write the reports; holds their folders, so that no second run can write into them.
+
+    Raises:
+        UsageError: this machine lacks the device that was asked for.
+        PipelineError: a folder is in use, or a notebook failed.
+        OSError: a folder cannot be written.
+    """
+    from glann_lib.companion import execution, report
+
+    device, started, folders = _device(plan.device), time.monotonic(), plan.folders()
+    shown = {dataset: plans.shown(folder, Path.cwd()) for dataset, folder in folders.items()}
+    with contextlib.chdir(ROOT), _sigterm_as_interrupt(), contextlib.ExitStack() as stack:
+        for folder in folders.values():
+            stack.enter_context(_held(folder))
+        print(f"GLANN on {' and '.join(folders)}, profile {plan.profile}, seed {plan.seed}, on {device}")
+        print("\n".join([f"results go to {' and '.join(shown.values())}", *plan.left_out]), flush=True)
+        try:
+            _run_notebooks(plan, folders, shown)
+        finally:  # a report of what there is, also after a notebook that failed: it says so
+            for folder in folders.values():
+                with contextlib.suppress(OSError):
+                    report.write_report(folder)
+    print(f"\nall done in {execution.duration(time.monotonic() - started)}")
+    for place in shown.values():
+        print(f"look at {place}/report.html (figures, tables and executed notebooks lie beside it)")
+    return 0
+
+
+def open_lab(notebooks: Path) -> NoReturn:
+    """Become JupyterLab on the playground, so that Ctrl-C and a polite kill reach it and no one else.
+
+    Args:
+        notebooks: the folder of the playground; JupyterLab shows the one that it lies in.
+
+    Raises:
+        OSError: Python cannot be started.
+    """
+    command = lab.command(sys.executable, notebooks / lab.PLAYGROUND, notebooks.parent)
+    print("JupyterLab opens on the playground; stop it with Ctrl-C", flush=True)
+    os.execv(command[0], command)
+
+
+def run_tests() -> int:
+    """Ruff, then the unit tests and all notebooks in one pytest process; the notebooks start from nothing.
+
+    Returns:
+        The worst of the three exit codes.
+    """
+    python = [sys.executable, "-m"]
+    sources = [name for name in ("glann_lib", "benchmarks", "tests", "notebooks") if (ROOT / name).is_dir()]
+    pytest = ["pytest", "tests", "notebooks", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=1200"]
+    pytest += ["-p", "no:cacheprovider", "-rfE", "--durations=10", "--durations-min=5"]
+    codes = []
+    with tempfile.TemporaryDirectory(prefix="glann_tests_") as results:
+        environment = os.environ | {"GLANN_RESULTS": results}
+        for tool in (["ruff", "check", *sources], ["ruff", "format", "--check", *sources], pytest):
+            print(f"$ {' '.join(tool)}", flush=True)
+            codes.append(subprocess.run(python + tool, cwd=ROOT, env=environment).returncode)
+    return max(abs(code) for code in codes)
+
+
+def _run_notebooks(plan: Plan, folders: dict[str, Path], shown: dict[str, str]) -> None:
+    """Run each step into the folder of its data set, which the person sees as `shown`."""
+    from glann_lib.companion import execution
+
+    for position, step in enumerate(plan.steps, 1):
+        book, folder = step.notebook, folders[step.dataset]
+        print(f"\n[{position}/{len(plan.steps)}] {book.name}  {book.title}", flush=True)
+        try:
+            copies = folder / "notebooks"
+            seconds = execution.run_notebook(book.path, step.parameters, copies, CELL_TIMEOUT[plan.profile])
+        except execution.NotebookError as error:
+            failed = f"notebooks/{book.name}.failed.ipynb"
+            kept = f"\n  all of it: {shown[step.dataset]}/{failed}" if (folder / failed).is_file() else ""
+            raise PipelineError(f"{book.name} {error}{kept}") from None
+        print(f"      done in {execution.duration(seconds)}", flush=True)
+
+
+def _prepare_environment(values: dict[str, str]) -> None:
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+    data = os.environ.get("GLANN_DATA")
+    if data and Path(data).exists():  # typed in the person's folder, read in the repository's
+        os.environ["GLANN_DATA"] = os.path.abspath(data)
+
+
+def _device(name: str) -> str:
+    """The device's name in words; asked before anything runs, so that a GPU that is not there is refused at once.
+
+    Raises:
+        UsageError: this machine has no such device.
+        PipelineError: torch cannot be imported.
+    """
+    done = subprocess.run([sys.executable, "-c", NAME_DEVICE, name], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode == arguments.WRONG:
+        raise arguments.UsageError(f"--device: {done.stdout.strip()}")
+    if done.returncode:
+        raise PipelineError(f"torch does not start: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """A polite kill ends the run as Ctrl-C does: the kernel is shut down, half-written files go."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """The run's folder, locked while the block runs, and proven to be writable with some space left."""
+    from glann_lib.engine import storage
+
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(storage.locked(folder / "run.lock"))
+        except RuntimeError as error:
+            raise PipelineError(error) from None
+        storage.write_bytes(folder / ".space", bytes(2**20)).unlink()
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

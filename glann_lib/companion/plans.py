@@ -1,0 +1,197 @@
+"""What one command line asks for, as a plan: which notebooks, on which data sets, with which parameters.
+
+The options are checked already, by `arguments`; here they meet what the notebooks declare. The texts of `--list` and
+`--dry-run` show a plan. Only the standard library is needed, as in `arguments`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from glann_lib import config
+from glann_lib.companion import catalogue, costs, estimates
+from glann_lib.records import runs
+
+# Every kind of data that a notebook may work on; the first name is taken where the person names none.
+DATASETS = {
+    "images": (*config.DATASETS, "folder:PATH"),
+    "shapes": (*config.SHAPES, "meshes:PATH"),
+    "translations": (*config.TRANSLATIONS, "cars:PATH", "SOURCE-to-TARGET"),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One notebook, its data set and the parameters that it will be given."""
+
+    notebook: catalogue.Notebook
+    dataset: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one command line asks for: a text to print, the tests, or steps to run."""
+
+    text: str = ""  # not empty: print it, no more is to be done
+    test: bool = False
+    lab: bool = False  # open JupyterLab on the playground
+    profile: str = "quick"
+    seed: int = 0
+    device: str = "auto"
+    results_dir: str = "results"  # relative to the repository
+    steps: tuple[Step, ...] = ()
+    left_out: tuple[str, ...] = ()  # a line on the notebooks of each kind that the data set does not suit
+
+    def folders(self) -> dict[str, Path]:
+        """The run folder of every data set among the steps, in their order."""
+        datasets = dict.fromkeys(step.dataset for step in self.steps)
+        folders = {name: runs.run_directory(name, self.profile, self.results_dir) for name in datasets}
+        return {name: Path(os.path.normpath(folder)) for name, folder in folders.items()}
+
+
+def select(
+    notebooks: list[catalogue.Notebook], only: Sequence[str] | None, start: str | None
+) -> list[catalogue.Notebook]:
+    """The notebooks that `only` names, or `start` and those after it, or all; each by its number or name.
+
+    Raises:
+        ValueError: there is no such notebook.
+    """
+    if only:
+        return catalogue.choose(notebooks, only)
+    if start:
+        return notebooks[notebooks.index(catalogue.choose(notebooks, [start])[0]) :]
+    return notebooks
+
+
+def with_steps(plan: Plan, notebooks: list[catalogue.Notebook], dataset: str | None) -> Plan:
+    """The plan with a step, yet without parameters, for every notebook that the data set suits; None suits all.
+
+    Raises:
+        ValueError: it suits none of them.
+    """
+    kind = config.kind_of(dataset) if dataset else None
+    suited = [notebook for notebook in notebooks if kind in (None, notebook.kind)]
+    left_out = [notebook for notebook in notebooks if notebook not in suited]
+    kinds = [[book for book in left_out if book.kind == other] for other in DATASETS]
+    unsuited = [_unsuited(books) for books in kinds if books]
+    if not suited:
+        raise ValueError("; ".join("{}: {}".format(*texts) for texts in unsuited))
+    return replace(
+        plan,
+        steps=tuple(Step(notebook, dataset or DATASETS[notebook.kind][0]) for notebook in suited),
+        left_out=tuple("left out: {} ({})".format(*texts) for texts in unsuited),
+    )
+
+
+def with_parameters(plan: Plan, settings: dict[str, Any]) -> Plan:
+    """The plan with the parameters that each notebook declares, `settings` among them.
+
+    Raises:
+        ValueError: no notebook declares one of the settings, or one has no cell for parameters.
+    """
+    common = {name: getattr(plan, name) for name in ("profile", "seed", "device", "results_dir")}
+    declared = [_declared(step.notebook) for step in plan.steps]
+    known = sorted(set().union(*declared) - {"dataset", *common})
+    for name in settings.keys() - set(known):
+        hint = catalogue.suggestion(name, known)
+        raise ValueError(f"--set: no notebook that would run has a parameter {name!r}: {hint}")
+    steps = []
+    for step, names in zip(plan.steps, declared, strict=True):
+        values = {"dataset": step.dataset} | common | settings
+        steps.append(replace(step, parameters={name: value for name, value in values.items() if name in names}))
+    return replace(plan, steps=tuple(steps))
+
+
+def list_text(plan: Plan) -> str:
+    """What --list prints: the notebooks with their parameters and defaults."""
+    notebooks = [catalogue.describe(step.notebook) for step in plan.steps]
+    return "\n\n".join([*notebooks, _ending(plan)])
+
+
+def dry_run_text(plan: Plan, speed: costs.Speed = costs.REFERENCE) -> str:
+    """What --dry-run prints: the notebooks with the parameters that they would be given, and about how long each takes.
+
+    Args:
+        plan: with its parameters.
+        speed: of the machine that the times are for.
+    """
+    lines, seconds = ["would run, in this order:"], times(plan, speed)
+    for step, time in zip(plan.steps, seconds, strict=True):
+        lines += [f"  {step.notebook.name}: {'time unknown' if time is None else about(time)}"]
+        lines += [f"      {name} = {value!r}" for name, value in step.parameters.items()]
+    return "\n".join([*lines, *_total(plan, seconds, speed), _ending(plan)])
+
+
+def times(plan: Plan, speed: costs.Speed = costs.REFERENCE) -> list[float | None]:
+    """Seconds that each step takes from nothing; None where that is not known."""
+    return [estimates.estimate(s.notebook.number, s.dataset, _settings(plan, s), speed) for s in plan.steps]
+
+
+def about(seconds: float) -> str:
+    """A duration in words, as roughly as it is known: "about 40 s", "about 7 min", "about 1 h 10 min"."""
+    if seconds < 90:
+        return f"about {max(10, 10 * round(seconds / 10))} s"
+    if seconds < 3570:
+        return f"about {round(seconds / 60)} min"
+    if seconds >= 48 * 3600:
+        return f"about {round(seconds / 86400)} days"
+    if seconds >= 10 * 3600:
+        return f"about {round(seconds / 3600)} h"
+    hours, tens = divmod(round(seconds / 600), 6)
+    return f"about {hours} h" + (f" {10 * tens} min" if tens else "")
+
+
+def joined(words: Sequence[str], conjunction: str) -> str:
+    """Words as in a sentence: "a, b and c"."""
+    *most, last = words
+    return f"{', '.join(most)} {conjunction} {last}" if most else last
+
+
+def shown(path: Path, folder: Path) -> str:
+    """A path as the person sees it who works in `folder`: relative where it lies below it, else whole."""
+    path = Path(os.path.normpath(path))
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
+
+def _unsuited(notebooks: list[catalogue.Notebook]) -> tuple[str, str]:
+    """What notebooks of one kind work on, and the option that suits them."""
+    kind = notebooks[0].kind
+    numbers = joined([notebook.number for notebook in notebooks], "and")
+    who = f"notebooks {numbers} work" if len(notebooks) > 1 else f"{notebooks[0].name} works"
+    return f"{who} on {kind}", f"--dataset {joined(DATASETS[kind], 'or')}"
+
+
+def _declared(notebook: catalogue.Notebook) -> set[str]:
+    if notebook.parameters is None:
+        raise ValueError(f"{notebook.name} has no cell tagged `parameters`, so it cannot be given any: tag one")
+    return {parameter.name for parameter in notebook.parameters}
+
+
+def _settings(plan: Plan, step: Step) -> dict[str, Any]:
+    """All that decides how long a step takes: what it trains itself, and what notebooks before it trained for it."""
+    given = [other.parameters for other in plan.steps if other.dataset == step.dataset]
+    trained = {name: values[name] for values in given for name in values if name.startswith(("glo_", "imle_"))}
+    return {"profile": plan.profile, "seed": plan.seed} | trained | step.parameters
+
+
+def _total(plan: Plan, times: list[float | None], speed: costs.Speed) -> list[str]:
+    known = [time for time in times if time is not None]
+    if not known:
+        return []
+    more = "" if len(known) == len(times) else ", and what is unknown"
+    lines = [f"in all {about(sum(known))}{more} ({speed.measured}); what is already there is not made again"]
+    embeddings = [step for step in plan.steps if step.notebook.number == "01"]
+    caches = [estimates.cache_mib(step.dataset, _settings(plan, step)) for step in embeddings]
+    kept = max(caches, default=0.0) / 1024
+    return [*lines, f"stage 1 keeps about {kept:.1f} GiB of features in memory"] if kept >= 0.1 else lines
+
+
+def _ending(plan: Plan) -> str:
+    folders = [shown(folder, Path.cwd()) for folder in plan.folders().values()]
+    return "\n".join([*plan.left_out, f"results would go to {joined(folders, 'and')}"])

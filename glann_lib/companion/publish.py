@@ -1,0 +1,203 @@
+"""What a finished run shows, copied to where the repository keeps it, with a page that GitHub shows.
+
+    python -m glann_lib.companion.publish results/fashion-quick fashion
+
+Figures, tables, scores, meshes and executed notebooks go to results/published/fashion, beside the model that `release`
+writes there. All of it is checked before anything is written. What was published of a notebook is replaced as a whole
+where the run holds that notebook executed; everything else stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glann_lib import config
+from glann_lib.companion import report
+from glann_lib.companion.commands import Executed, read_executed
+from glann_lib.companion.published_page import BESIDE, owner, page, recorded
+from glann_lib.data import places
+from glann_lib.engine import storage
+from glann_lib.files import released
+from glann_lib.records import runs
+
+LARGEST = 5 * 2**20  # bytes of any file but a model, since every clone of the repository fetches it
+KINDS = (
+    *("figures/*.png", "figures/*.gif", "figures/*.json", "tables/*.csv", "tables/*.md", "tables/*.tex"),
+    *("tables/*.json", "scores/*.json", "*-to-*/scores/*.json", "meshes/*", "notebooks/*.ipynb"),
+)
+PLAYGROUND = "10"  # this notebook plays with several models, not with the run's alone
+README = "README.md"
+# Where no place is looked for: a picture in a notebook may hold any letters, and JSON writes a new line as \\n.
+ENCODED = re.compile(r"[A-Za-z0-9+/=]{200,}|\\[nrt]|\\u[0-9a-f]{4}")
+LEFT_OUT = "A live view, left out for its size: run the notebook to see it."
+WRONG = 2  # exit code
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was written and removed, by place in the published folder.
+
+    Attributes:
+        written, removed, left_out: places; left out is what no executed notebook of the run accounts for.
+        lightened: notebooks without their live views, which were too large.
+    """
+
+    written: tuple[str, ...]
+    removed: tuple[str, ...]
+    left_out: tuple[str, ...]
+    lightened: tuple[str, ...]
+
+
+def publish(run: Path, name: str, folder: Path | None = None, dirty: bool = False) -> Published:
+    """Copy what a finished run shows to folder/name, and write its page.
+
+    Args:
+        run: the run's folder.
+        name: letters, digits and dashes.
+        folder: None: results/published.
+        dirty: also what code with uncommitted changes made.
+
+    Raises:
+        FileNotFoundError: the run has no executed notebook.
+        ValueError: something in it is not fit to be published; says what.
+        OSError: the folder cannot be written. What it held before and was not replaced yet stays.
+    """
+    copies = require_finished(run, name)
+    target = (folder or released.FOLDER) / name
+    found, before = files_of(run), files_of(target)
+    found = {place: path for place, path in found.items() if owner(place, path) != PLAYGROUND}
+    numbers = {copy.book.number for copy in copies}
+    new = {place: path for place, path in found.items() if owner(place, path) in numbers}
+    kept = {place: path for place, path in before.items() if owner(place, path) not in numbers}
+    require_records(found, new, kept, dirty)
+    contents = {place: _content(path) for place, path in new.items()}
+    require_no_places(contents, [str(copy.values["dataset"]) for copy in copies])
+    contents[README] = page(name, new | kept, (target / released.PAGE).is_file()).encode()
+    for place, content in contents.items():
+        storage.write_bytes(target / place, content)
+    removed = sorted(before.keys() - new.keys() - kept.keys())
+    for place in removed:
+        (target / place).unlink()
+        with contextlib.suppress(OSError):  # the folder still holds something
+            (target / place).parent.rmdir()
+    lightened = [place for place, path in new.items() if len(contents[place]) != path.stat().st_size]
+    left_out = sorted(found.keys() - new.keys())
+    return Published(tuple(contents), tuple(removed), tuple(left_out), tuple(lightened))
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """What a folder of results holds to be published, by its place there ("figures/01_loss.png")."""
+    paths = [path for kind in KINDS for path in sorted(folder.glob(kind)) if not path.name.startswith(".")]
+    return {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
+
+
+def require_finished(run: Path, name: str) -> list[Executed]:
+    """The executed notebooks of a run; refuses a name that is none, and one that is missing, failed or not finished."""
+    if not released.NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name for a folder: use letters, digits and dashes")
+    paths = sorted((run / "notebooks").glob("*.ipynb"))
+    if not paths:
+        raise FileNotFoundError(f"{runs.shown(run)} has no executed notebook: name the folder of a finished run")
+    if paths[0].name.startswith("."):
+        raise ValueError(f"notebooks/{paths[0].name} is of a notebook that still runs, or was killed: run it again")
+    copies = [read_executed(path) for path in paths]
+    for copy in copies:
+        if copy.fault:
+            raise ValueError(f"notebooks/{copy.book.path.name} {copy.fault}: run it again with the same settings")
+    return copies
+
+
+def require_records(found: dict[str, Path], new: dict[str, Path], kept: dict[str, Path], dirty: bool) -> None:
+    """Refuse what has no readable record, what changed code made, and another data set than is shown already."""
+    for place in found:
+        if place.endswith(".json") and not report.read_json(found[place]):
+            raise ValueError(f"{place} is damaged: run its notebook again")
+        for suffix in BESIDE.get(Path(place).suffix, ()):
+            if str(Path(place).with_suffix(suffix)) not in found:
+                raise ValueError(f"{place} has no {suffix} beside it: run its notebook again")
+    changed = [place for place, path in new.items() if place.endswith(".json") if recorded(path, "uncommitted_changes")]
+    if changed and not dirty:
+        raise ValueError(f"{_some(changed)} made by code with uncommitted changes: run again, or add --dirty")
+    shown, other = ({recorded(p, "dataset") for p in files.values()} - {None, config.ARRAY} for files in (kept, new))
+    if shown and other and shown != other:
+        raise ValueError(f"{'/'.join(shown)} is shown there, and the run is of {'/'.join(other)}: choose another name")
+
+
+def require_no_places(contents: dict[str, bytes], datasets: Sequence[str]) -> None:
+    """Refuse text that names a place of this machine: home, repository, temporary files, data outside of it."""
+    known = {os.path.expanduser("~"), str(runs.ROOT), tempfile.gettempdir()}
+    known |= {os.path.realpath(place) for place in known}
+    outside = {place for name in datasets for place in re.findall(r"\.\./[^:]*?(?=-to-|$)", name)}
+    wanted = {place for place in known if os.path.isabs(place) and place != os.sep} | outside
+    pattern = re.compile(rf"(?<![\w.~/-])({'|'.join(map(re.escape, sorted(wanted)))})(?![\w-])")
+    for place, content in contents.items():
+        with contextlib.suppress(UnicodeDecodeError):  # a picture or a mesh
+            if named := pattern.search(ENCODED.sub(" ", content.decode())):
+                raise ValueError(
+                    f"{place} names {named[1]}, a place of this machine: run again with what it reads in the repository"
+                )
+
+
+def _content(path: Path) -> bytes:
+    """A file as it is published.
+
+    Raises:
+        ValueError: it is too large.
+    """
+    content = path.read_bytes()
+    if len(content) > LARGEST and path.suffix == ".ipynb":
+        content = _without_live_views(json.loads(content))
+    if len(content) > LARGEST:
+        size = f"{len(content) / 2**20:.1f} MiB, more than {LARGEST / 2**20:.0f}"
+        raise ValueError(f"{path.parent.name}/{path.name} has {size}: run again with fewer or smaller pictures in it")
+    return content
+
+
+def _without_live_views(copy: dict[str, Any]) -> bytes:
+    """An executed notebook without the widgets' state and embedded pages, neither of which GitHub shows."""
+    copy["metadata"].pop("widgets", None)
+    for output in (output for cell in copy["cells"] for output in cell.get("outputs", ())):
+        if "<iframe" in "".join(output.get("data", {}).get("text/html", "")):
+            output["data"] = {"text/plain": [LEFT_OUT]}
+    return (json.dumps(copy, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{names[0]} was" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more were"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Publish one run; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m glann_lib.companion.publish", description="Publish what a run shows."
+    )
+    parser.add_argument("run", type=places.locate, metavar="RUN_FOLDER", help="for example results/mnist-quick")
+    parser.add_argument("name", metavar="NAME", help="of the folder in results/published")
+    parser.add_argument("--folder", type=Path, default=released.FOLDER, help="where to (results/published)")
+    parser.add_argument("--dirty", action="store_true", help="also what code with uncommitted changes made")
+    options = parser.parse_args(argv)
+    try:
+        done = publish(options.run, options.name, options.folder, options.dirty)
+    except (OSError, ValueError) as error:
+        print(f"publish: {error}", file=sys.stderr)
+        return WRONG
+    print(f"{options.name}: {len(done.written)} files written, {len(done.removed)} stale ones removed")
+    for place in done.lightened:
+        print(f"{place} is large: its live views are left out")
+    if done.left_out:
+        print(f"left out, for their notebooks are not there: {', '.join(done.left_out)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,262 @@
+"""A run's model as a released one: made small, compared with the model as trained, written with its card.
+
+    python -m glann_lib.companion.release results/mnist-quick mnist
+
+Half precision comes first; where that is too large for the repository, the generator's largest linear weight becomes
+two int8 factors (see `compact`). A model that has lost quality on the way is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glann_lib import sampling
+from glann_lib.companion.commands import command
+from glann_lib.config import ARRAY, Config, ShapeConfig, make_config
+from glann_lib.data import places
+from glann_lib.data.images import load_images
+from glann_lib.data.record import ImageData, random_order
+from glann_lib.engine import storage
+from glann_lib.files import compact, released
+from glann_lib.files.released import CARD, LIMIT, MODEL, PAGE, UNKNOWN
+from glann_lib.model import Glann
+from glann_lib.networks import unit_length
+from glann_lib.records import runs
+from glann_lib.scores.evaluate import Reference
+from glann_lib.scores.features import make_score_extractor
+from glann_lib.scores.measures import METRICS, SHAPE_METRICS, VOXELS, title
+from glann_lib.shapes.data import load_shapes
+from glann_lib.shapes.scores import ShapeReference
+
+MARGIN = 2**19  # bytes of LIMIT left to the file's names and record
+SEEN = 4000  # latents of either kind, of training images and T(e), for which a factorised weight is best
+SEEN_SEED = 1  # of their noises: the comparison's samples are others
+COMPARED = {"images": 1000, "shapes": 100}  # samples of the model as trained and as released
+SCORED = 1000  # held-out images or shapes, at most
+EXTRACTOR = "random-vgg16"  # needs no download
+WORST_RATIO, WORST_DIFFERENCE = 1.05, 2.0  # of the first score; grey levels of 255 on average
+WRONG = 2  # exit code
+PURPOSE = "This model is for trying out sampling, reconstruction, interpolation and inversion without any training."
+LIMITS = (
+    "It learnt from {count:,} {kind} in {glo:,} epochs of stage 1 and {imle:,} of stage 2 (profile {profile}), so take "
+    "its samples for a first look rather than for the best that the method can do, and its scores for no FID."
+)
+
+
+def release(run: Path, name: str, folder: Path | None = None, dirty: bool = False) -> dict[str, Any]:
+    """Write a run's model, its card and its page to folder/name.
+
+    Args:
+        run: the run's folder.
+        name: letters, digits and dashes.
+        folder: where released models lie; None: results/published.
+        dirty: also where the code had uncommitted changes when the model was trained.
+
+    Returns:
+        The card.
+
+    Raises:
+        FileNotFoundError: the run has no model.
+        ValueError: the name or the model is not fit for release; says why.
+        ConnectionError: the held-out data are not there; says what to place where.
+    """
+    source = run / MODEL
+    if not source.is_file():
+        raise FileNotFoundError(f"{runs.shown(run)} has no {MODEL}: name the folder of a finished run")
+    model = Glann.load(source, "cpu")
+    require_fit(model, name, dirty)
+    with tempfile.TemporaryDirectory() as place:
+        path, form = write_small(source, model, Path(place) / MODEL)
+        measured = measure(model, Glann.load(path, "cpu"))
+        content = path.read_bytes()
+    require_as_good(measured)
+    facts = {"name": name, "file": MODEL, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    facts |= {"format": form, "released_by": f"python -m glann_lib.companion.release {runs.shown(run)} {name}"}
+    card = {**facts, **origin(model), **measured}
+    target = (folder or released.FOLDER) / name
+    storage.write_bytes(target / MODEL, content)
+    storage.write_text(target / PAGE, released.card_text(card))
+    storage.write_json(target / CARD, card)
+    return card
+
+
+def require_fit(model: Glann, name: str, dirty: bool) -> None:
+    """Refuse, before anything is computed, what must not be released.
+
+    Raises:
+        ValueError: says why.
+    """
+    if not released.NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name for a model: use letters, digits and dashes")
+    if model.config.data.dataset == ARRAY:
+        raise ValueError("the model was fitted to an array, so held-out data are not known: fit it to a data set")
+    if model.record.get("uncommitted_changes") and not dirty:
+        raise ValueError("the model was trained by code with uncommitted changes: train it again, or add --dirty")
+
+
+def write_small(source: Path, model: Glann, path: Path) -> tuple[Path, str]:
+    """The model of the file `source` in few bytes.
+
+    Returns:
+        The path, and in words how its numbers are stored.
+
+    Raises:
+        ValueError: it cannot be made small enough.
+    """
+    tensors, record = storage.load_tensors(source)
+    small, rank = compact.shrink(tensors, LIMIT - MARGIN, _largest_linear(model))
+    # Where a person's own files lie is nobody else's business.
+    for settings in (record["config"], record["record"].get("config", {"data": {"dataset": ""}})):
+        settings["data"]["dataset"] = _without_folders(settings["data"]["dataset"])
+    form = "float16" + f", one weight as int8 factors of rank {rank}" * (rank is not None)
+    return storage.save_sealed(path, small, record), form
+
+
+def _largest_linear(model: Glann) -> compact.Layer | None:
+    """The generator's largest linear layer; None where it has none, as that for shapes."""
+    layers = model.generator.layers
+    linear = [place for place, layer in enumerate(layers) if isinstance(layer, nn.Linear)]
+    if not linear:
+        return None
+    place = max(linear, key=lambda place: layers[place].weight.numel())
+    followed = isinstance(layers[place + 1], nn.BatchNorm1d)
+
+    def inputs() -> Tensor:
+        noise = sampling.draw_noise(SEEN, model.mapper.noise_dim, SEEN_SEED)
+        latents = torch.cat([model.latents[:SEEN], sampling.run_blocks(model.mapper, noise)])
+        return sampling.run_blocks(layers[:place], unit_length(latents))
+
+    mean = f"generator.layers.{place + 1}.running_mean" if followed else None
+    return compact.Layer(f"generator.layers.{place}.weight", mean, inputs)
+
+
+def measure(model: Glann, small: Glann) -> dict[str, Any]:
+    """What a card says of quality: how far the released samples are from the trained model's, and both sets' scores."""
+    kind = _kind(model.config)
+    real, train = (_held(model.config, split) for split in ("test", "train"))
+    judge, extractor = _judge(real)
+    count = max(COMPARED[kind], len(real))
+    samples = {"float32": model.sample(count), "released": small.sample(count)}
+    compared = [images[: COMPARED[kind]].float() for images in samples.values()]
+    distance = (compared[0] - compared[1]).abs()
+    rows = [
+        {"of": of, **_described(row["metric"], extractor), "value": row["value"]}
+        for of, images in samples.items()
+        for row in judge.score(images[: len(real)])["scores"]
+    ]
+    floor = {row["metric"]: row["value"] for row in judge.score(train[: len(real)])["scores"]}
+    difference = {"mean": distance.mean().item(), "largest": int(distance.max()), "samples": COMPARED[kind]}
+    return {"scores": rows, "real": floor, "difference": difference, "scored": len(real)}
+
+
+def require_as_good(measured: dict[str, Any]) -> None:
+    """Refuse a model that was better before it was made small.
+
+    Raises:
+        ValueError: says what was lost.
+    """
+    name = measured["scores"][0]["metric"]  # the main one; lower is better, of images and of shapes
+    before, after = (row["value"] for row in measured["scores"] if row["metric"] == name)
+    if after > WORST_RATIO * before:
+        raise ValueError(
+            f"made small, the model is worse: {name} {after:.4g}, {before:.4g} in float32; fit a smaller one"
+        )
+    if measured["difference"]["mean"] > WORST_DIFFERENCE:
+        mean = measured["difference"]["mean"]
+        raise ValueError(
+            f"made small, the model draws other images ({mean:.2g} grey levels on average): fit a smaller one"
+        )
+
+
+def origin(model: Glann) -> dict[str, Any]:
+    """What a card says of where the model comes from; what its record does not tell is unknown."""
+    record, config, kind = model.record, model.config, _kind(model.config)
+    data = {field: record.get("data", {}).get(field, UNKNOWN) for field in ("name", "source", "sha256")}
+    count = len(model.latents)
+    known = {field: record.get(field, UNKNOWN) for field in ("commit", "uncommitted_changes", "time", "precision")}
+    settings = config.as_dict()
+    settings["data"]["dataset"] = _without_folders(settings["data"]["dataset"])
+    versions = {"python": record["python"], **record["versions"]} if "versions" in record else UNKNOWN
+    epochs = {"glo": config.glo.epochs, "imle": config.imle.epochs, "profile": config.profile}
+    return {
+        "kind": kind, "image_shape": list(model.generator.shape), "training_images": count, "data": data,
+        "licence": released.licence(data["name"]), "profile": config.profile, "seed": config.glo.seed,
+        "settings": settings, "hardware": record.get("device", UNKNOWN), "versions": versions,
+        "made_by": made_by(config) if "notebook" in record else UNKNOWN, "purpose": PURPOSE,
+        "limits": LIMITS.format(count=count, kind=kind, **epochs), **known,
+    }  # fmt: skip
+
+
+def made_by(config: Config) -> str:
+    """The command that trains a model of these settings again."""
+    dataset, seed = config.data.dataset, config.glo.seed
+    usual = make_config(dataset, config.profile, seed).as_dict()
+    settings = {
+        prefix + field: value
+        for stage, prefix in (("data", ""), ("glo", "glo_"), ("imle", "imle_"))
+        for field, value in config.as_dict()[stage].items()
+        if value != usual[stage][field] and field != "decay_every"  # which follows the epochs
+    }
+    return command(_without_folders(dataset), config.profile, seed, settings)
+
+
+def _kind(config: Config) -> str:
+    return "shapes" if isinstance(config.data, ShapeConfig) else "images"
+
+
+def _held(config: Config, split: str) -> Tensor:
+    """At most SCORED images or shapes of a split, drawn with a fixed seed."""
+    load = load_shapes if _kind(config) == "shapes" else load_images
+    data = load(config.data, split)
+    tensor = data.images if isinstance(data, ImageData) else data.voxels
+    return tensor[random_order(len(tensor), SCORED)]
+
+
+def _judge(real: Tensor) -> tuple[Reference | ShapeReference, str]:
+    if real.dtype == torch.bool:
+        return ShapeReference.of(real), VOXELS
+    data = ImageData.from_array(real)
+    extractor = make_score_extractor(EXTRACTOR, data, data, torch.device("cpu"), None)
+    return Reference.of(real, [extractor]), EXTRACTOR
+
+
+def _described(metric: str, extractor: str) -> dict[str, str]:
+    facts = (METRICS | SHAPE_METRICS)[metric]
+    return {"metric": metric, "name": title(metric, extractor), "unit": facts.unit, "better": facts.better}
+
+
+def _without_folders(dataset: str) -> str:
+    """A data set's name; of a path ("folder:PATH") the last part only."""
+    kind, colon, path = dataset.partition(":")
+    return f"{kind}{colon}{Path(path).name}" if colon else dataset
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Release one model; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m glann_lib.companion.release", description="Release a run's model.")
+    parser.add_argument("run", type=places.locate, metavar="RUN_FOLDER", help="for example results/mnist-quick")
+    parser.add_argument("name", metavar="NAME", help="what Glann.load will find it by")
+    parser.add_argument("--folder", type=Path, default=released.FOLDER, help="where to (results/published)")
+    parser.add_argument("--dirty", action="store_true", help="also if trained by code with uncommitted changes")
+    options = parser.parse_args(argv)
+    try:
+        card = release(options.run, options.name, options.folder, options.dirty)
+    except (OSError, ValueError) as error:
+        print(f"release: {error}", file=sys.stderr)
+        return WRONG
+    size, difference = card["bytes"] / 2**20, card["difference"]["mean"]
+    print(f"{options.name}: {size:.1f} MiB, {card['format']}; {difference:.2g} grey levels from the trained model's")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

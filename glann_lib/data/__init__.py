@@ -1,0 +1,14 @@
+"""Every data set as one record.
+
+Enters: a name, a folder, a .zip. Leaves: `ImageData`, uint8 [N, C, S, S] with labels and where they come from.
+"""
+
+from glann_lib.engine.lazy import hand_on
+
+__getattr__, __dir__, __all__ = hand_on(
+    __name__,
+    images="load_images",
+    record="ImageData",
+    at_hand="images_at_hand",
+    places="locate",
+)

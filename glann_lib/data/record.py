@@ -1,0 +1,150 @@
+"""The record that every data set becomes: uint8 images [N, C, H, W], labels where there are any, their provenance."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from glann_lib.engine import devices
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """One split of a data set, held in memory once.
+
+    Raises:
+        ValueError: images, labels or azimuths of another type, shape or range, or an unknown split.
+    """
+
+    images: torch.Tensor  # uint8 [N, C, H, W], C is 1 or 3, 0 to 255
+    labels: torch.Tensor | None = None  # int64 [N], class indices
+    name: str = "images"  # "mnist", "folder:faces.zip"
+    split: str = "train"  # a name in SPLITS
+    source: str = "an array"  # where the images come from and what was done to them, in words
+    class_names: tuple[str, ...] = ()  # by class index; empty where classes have none
+    azimuths: torch.Tensor | None = None  # float32 [N], degrees in [0, 360): the direction that each image shows
+
+    def __post_init__(self) -> None:
+        images, labels, azimuths = self.images, self.labels, self.azimuths
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
+            raise ValueError(f"images are {_kind(images)}: give uint8 [N, C, H, W] with C = 1 or 3 and N at least 1")
+        if labels is not None and (labels.dtype != torch.int64 or labels.shape != images.shape[:1]):
+            raise ValueError(f"labels are {_kind(labels)}: give int64 [{len(images)}], one label an image")
+        if azimuths is not None and not _are_directions(azimuths, len(images)):
+            raise ValueError(f"azimuths are {_kind(azimuths)}: give float32 [{len(images)}] in [0, 360), one an image")
+        check_split(self.split)
+
+    @classmethod
+    def from_array(cls, images: Any, labels: Any = None, **fields: Any) -> ImageData:
+        """Images from a numpy array or a torch tensor, copied.
+
+        Args:
+            images: uint8 in 0 to 255 or floating point in [0, 1]; [N, H, W], [N, C, H, W] or [N, H, W, C], C = 1 or 3.
+            labels: integers [N] (an array, a tensor or a list), or None.
+            **fields: name, split, source, class_names, azimuths.
+
+        Raises:
+            ValueError: another type, shape or range.
+        """
+        pixels = _to_uint8(_to_numpy(images))
+        if pixels.ndim == 3:
+            pixels = pixels[:, None]
+        elif pixels.ndim == 4 and pixels.shape[1] not in (1, 3):
+            pixels = pixels.transpose(0, 3, 1, 2)
+        if labels is not None:
+            labels = torch.as_tensor(labels).detach().cpu()
+            if labels.is_floating_point() or labels.is_complex():
+                raise ValueError(f"labels are {_kind(labels)}: give integers, one an image")
+            labels = labels.to(torch.int64, copy=True)
+        return cls(torch.from_numpy(np.array(pixels, order="C")), labels, **fields)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def float(self, index: Any = slice(None), device: torch.device | str | None = None) -> torch.Tensor:
+        """The images at `index` (all, if left out) as float32 [n, C, H, W] in [0, 1], on `device`."""
+        return self.images[index].to(device).float() / 255
+
+    def take(self, count: int, seed: int = 0) -> ImageData:
+        """At most `count` images, drawn without repetition, in random order; the same seed draws the same ones."""
+        index = random_order(len(self), count, seed)
+        labels = None if self.labels is None else self.labels[index]
+        azimuths = None if self.azimuths is None else self.azimuths[index]
+        return dataclasses.replace(self, images=self.images[index], labels=labels, azimuths=azimuths)
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values for the provenance record; no path of this machine stands in it."""
+        count, channels, height, width = self.images.shape
+        facts = {"name": self.name, "split": self.split, "count": count, "channels": channels, "size": [height, width]}
+        if self.azimuths is not None:
+            facts["azimuths"] = True
+        return {**facts, "source": self.source, "sha256": self.sha256}
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """SHA-256, in hexadecimal, of types, shapes and bytes: of images, labels and, where there are any, azimuths."""
+        # Without azimuths nothing is added: such data keep the sums that were written down before there were any.
+        directions = () if self.azimuths is None else (self.azimuths,)
+        return tensors_sha256(self.images, self.labels, *directions)
+
+
+def random_order(count: int, limit: int | None = None, seed: int = 0) -> torch.Tensor:
+    """At most `limit` of the indices below `count`, in random order: int64 [n]; a smaller limit gives the first few."""
+    return torch.randperm(count, generator=devices.seeded(seed, "subset"))[:limit]
+
+
+def tensors_sha256(*tensors: torch.Tensor | None) -> str:
+    """SHA-256 of tensors' types, shapes and bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(_kind(tensor).encode())
+        if tensor is not None:
+            digest.update(tensor.cpu().contiguous().numpy())
+    return digest.hexdigest()
+
+
+def check_split(split: str) -> None:
+    """Nothing, if `split` is a name in SPLITS.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: choose train or test")
+
+
+def _to_numpy(images: Any) -> np.ndarray:
+    if isinstance(images, torch.Tensor):
+        images = images.detach().cpu()
+        return (images.float() if images.is_floating_point() else images).numpy()
+    if not isinstance(images, np.ndarray):
+        raise ValueError(f"images are a {type(images).__name__}: give a numpy array or a torch tensor")
+    return images
+
+
+def _to_uint8(pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype.kind != "f":
+        raise ValueError(f"images are {pixels.dtype}: give uint8 in 0 to 255 or floating point in [0, 1]")
+    low, high = pixels.min(initial=0), pixels.max(initial=0)
+    if not (low >= 0 and high <= 1):  # also where one is NaN
+        raise ValueError(f"images lie between {low:.3g} and {high:.3g}: give floating point in [0, 1], or uint8")
+    return (pixels.astype(np.float32) * 255).round().astype(np.uint8)
+
+
+def _are_directions(azimuths: torch.Tensor, count: int) -> bool:
+    plain = azimuths.dtype == torch.float32 and azimuths.shape == (count,)
+    return plain and bool(((azimuths >= 0) & (azimuths < 360)).all())  # neither holds for NaN
+
+
+def _kind(values: torch.Tensor | None) -> str:
+    return "none" if values is None else f"{str(values.dtype).removeprefix('torch.')} {list(values.shape)}"

@@ -1,0 +1,208 @@
+"""The loop that every training stage runs in: epochs, checkpoints, resuming, progress.
+
+A stage knows how to run one epoch and how to give and take its state as tensors. This module does the rest: it yields
+a record an epoch, writes checkpoints that are whole or not there, goes on from the last one after a crash, and trains
+nothing that is finished. A stage draws the randomness of an epoch from its seed and the epoch's number, so that a
+resumed training takes the same steps as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from glann_lib.engine import devices, storage
+
+CHECKPOINT_SECONDS = 20.0  # at least so long between two checkpoints: a kill loses that and an epoch
+RESUME = "resume."  # tensors of this prefix are needed to go on training, not afterwards
+
+
+class Stage(Protocol):
+    """What `train` asks of a training stage."""
+
+    name: str  # of files and messages, for example "glo"
+    epochs: int
+    fingerprint: str  # equal for equal settings and data
+    record_type: type  # dataclass of an epoch's record, with the fields epoch, loss and seconds
+
+    def run_epoch(self, epoch: int) -> Any:
+        """Train epoch number `epoch`, from 1, and return its record."""
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors that decide how training goes on."""
+
+    def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take back what `state` and `facts` gave."""
+
+    def facts(self) -> dict[str, Any]:
+        """Plain values that go into the checkpoint's record."""
+
+
+def train(stage: Stage, path: Path | None = None) -> Iterator[Any]:
+    """Train a stage, epoch by epoch; the generator yields each epoch's record, those done before included.
+
+    Args:
+        stage: the stage; holds its result when the generator ends.
+        path: where the finished stage goes, *.safetensors; None: nothing is written. Until then checkpoints lie beside
+            it, named by the stage's fingerprint, so that other settings neither take them up nor destroy them.
+
+    Raises:
+        ValueError: a checkpoint is damaged.
+        OSError: a checkpoint cannot be written; the last one stays.
+        RuntimeError: another process trains into the same file.
+        FloatingPointError: from the stage, when a loss or latent is not finite.
+    """
+    devices.keep_freed_memory()
+    if path is None:
+        yield from (stage.run_epoch(epoch) for epoch in range(1, stage.epochs + 1))
+        return
+    partial = path.with_name(f"{path.stem}.partial-{stage.fingerprint[:8]}.safetensors")
+    with storage.locked(path.with_name(f".{path.stem}.lock")):
+        for stray in path.parent.glob(f".{path.stem}.*safetensors.*"):  # of writes that were killed
+            stray.unlink(missing_ok=True)
+        history = _restore(stage, path) or _restore(stage, partial) or []
+        yield from history
+        saved = time.monotonic()
+        for epoch in range(len(history) + 1, stage.epochs + 1):
+            history.append(stage.run_epoch(epoch))
+            if epoch == stage.epochs:
+                finished = {name: t for name, t in stage.state().items() if not name.startswith(RESUME)}
+                storage.save_tensors(path, finished, _record(stage, history))
+            elif time.monotonic() - saved > CHECKPOINT_SECONDS:
+                storage.save_tensors(partial, stage.state(), _record(stage, history))
+                saved = time.monotonic()
+            yield history[-1]
+        partial.unlink(missing_ok=True)
+
+
+def run(stage: Stage, path: Path | None = None) -> list[Any]:
+    """`train` to the end with its progress shown; returns the records of all epochs."""
+    return list(progress(train(stage, path), stage.epochs, stage.name))
+
+
+def progress(records: Iterable[Any], total: int, label: str) -> Iterator[Any]:
+    """Pass records through and show how far they are, with loss and time left.
+
+    A bar in a terminal or notebook; where nobody watches (papermill, a log file, or GLANN_PROGRESS=lines), a line
+    every five seconds, in long trainings more rarely, up to a minute: the log stays short enough to be read.
+    """
+    lines = os.environ.get("GLANN_PROGRESS") == "lines" or not (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    bar = tqdm(total=total, desc=label, disable=lines, bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}")
+    began = shown = time.monotonic()
+    for count, record in enumerate(records, 1):
+        # By this epoch's own seconds: epochs that a checkpoint brought along took no time now.
+        state = f"loss {record.loss:.4f}, {record.seconds * (total - count):.0f} s left"
+        bar.set_postfix_str(state, refresh=False)
+        bar.update()
+        now = time.monotonic()
+        if lines and (count == total or now - shown > min(60, max(5, (now - began) / 10))):
+            print(f"{label}: epoch {count}/{total}, {state}", flush=True)
+            shown = now
+        yield record
+    bar.close()
+
+
+def step_within_memory(
+    step: Callable[[Tensor], Tensor], batch: Tensor, give_up_cache: Callable[[], bool], advice: str
+) -> Tensor:
+    """One step of a stage; where a GPU's memory does not suffice, the cache goes first, and the step is tried again.
+
+    Args:
+        step: of the stage, by the batch's row numbers; until it succeeds it changes no weight.
+        batch: int [B].
+        give_up_cache: frees the cache; False where there is none.
+        advice: the settings to lower, with their values.
+
+    Raises:
+        MemoryError: it does not suffice without the cache either; gives the advice.
+    """
+    try:
+        return step(batch)
+    except torch.OutOfMemoryError:
+        if not give_up_cache():
+            raise MemoryError(f"out of memory in a step of {len(batch)} images: {advice}") from None
+    torch.cuda.empty_cache()
+    return step_within_memory(step, batch, give_up_cache, advice)
+
+
+def check_finite(values: Tensor, stage: str, epoch: int, advice: str) -> None:
+    """Stop a training whose losses [batches] are not all finite.
+
+    Raises:
+        FloatingPointError: names epoch and batch, and says what to try.
+    """
+    bad = (~torch.isfinite(values)).nonzero()
+    if len(bad):
+        batch = int(bad[0, 0]) + 1
+        raise FloatingPointError(f"{stage}: not finite in epoch {epoch}, batch {batch} of {len(values)}: {advice}")
+
+
+def check_weights(weights: Iterable[Tensor], stage: str, epoch: int, advice: str) -> None:
+    """Stop a training whose last step of an epoch left weights that are not finite: no loss has shown it yet.
+
+    Raises:
+        FloatingPointError: names the epoch, and says what to try.
+    """
+    if not all(bool(torch.isfinite(values).all()) for values in weights):
+        raise FloatingPointError(f"{stage}: weights not finite after epoch {epoch}, last batch: {advice}")
+
+
+def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state as tensors named "resume.optimiser.<parameter>.<name>"."""
+    state = optimiser.state_dict()["state"]
+    return {f"{RESUME}optimiser.{i}.{name}": value for i, values in state.items() for name, value in values.items()}
+
+
+def reset_optimiser(optimiser: torch.optim.Optimizer) -> None:
+    """Make an optimiser as good as new, in the memory that it has: every number of its state is zero."""
+    for values in optimiser.state.values():
+        for value in values.values():
+            value.zero_()
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
+    """Give an optimiser the state that `optimiser_state` took from one like it.
+
+    Files hold no memory layout, and a fused step goes wrong unless its moments have that of the weights.
+    """
+    values: dict[int, dict[str, Tensor]] = {}
+    for key, value in state.items():
+        if key.startswith(f"{RESUME}optimiser."):
+            index, name = key.removeprefix(f"{RESUME}optimiser.").split(".")
+            values.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": values, "param_groups": optimiser.state_dict()["param_groups"]})
+    for weights, moments in optimiser.state.items():
+        for name, value in moments.items():
+            if value.shape == weights.shape:
+                moments[name] = torch.empty_like(weights).copy_(value)
+
+
+def snapshots(state: dict[str, Tensor]) -> dict[int, Tensor]:
+    """The tensors "snapshots.<epoch>" of a state, by epoch, in order."""
+    epochs = sorted(int(name.removeprefix("snapshots.")) for name in state if name.startswith("snapshots."))
+    return {epoch: state[f"snapshots.{epoch}"] for epoch in epochs}
+
+
+def _record(stage: Stage, history: list[Any]) -> dict[str, Any]:
+    rows = [dataclasses.asdict(record) for record in history]
+    return {"stage": stage.name, "fingerprint": stage.fingerprint, "history": rows, **stage.facts()}
+
+
+def _restore(stage: Stage, path: Path) -> list[Any] | None:
+    """Put the stage where the file left it and return its history; None where there is no such file."""
+    if not path.is_file():
+        return None
+    state, record = storage.load_tensors(path)
+    if record.get("fingerprint") != stage.fingerprint:
+        return None
+    stage.restore(state, record)
+    return [stage.record_type(**row) for row in record["history"]]

@@ -1,0 +1,267 @@
+"""Every model of the paper's tables, trained on the same images and asked for samples in the same way.
+
+`CONTENDERS` names them in the paper's order. `fit_rival` trains one under a budget of generator steps, `fit_glann` the
+paper's own two stages; both give `Trained`: a function that draws samples, and what the training took.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glann_lib import sampling
+from glann_lib.config import Config, GLOConfig, IMLEConfig, ShapeConfig
+from glann_lib.glo import Embedding, fit_glo
+from glann_lib.imle import fit_imle
+from glann_lib.rivals.config import (
+    GAMES,
+    VAE_ON_SHAPES,
+    GANConfig,
+    VAEConfig,
+    make_gan_config,
+    make_vae_config,
+    protocol_steps,
+)
+from glann_lib.rivals.gan import fit_gan
+from glann_lib.rivals.pixel_imle import fit_pixel_imle
+from glann_lib.rivals.vae import fit_vae
+
+Settings = GLOConfig | IMLEConfig | GANConfig | VAEConfig
+# Generator steps of a rival under the quick profile on the data sets that need no download: minutes are short there.
+SHORT_STEPS = {"digits": 44, "made-chairs": 280}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model of the tables: its key, its name as printed, "adversarial" or "non-adversarial"."""
+
+    key: str
+    label: str
+    kind: str
+
+
+CONTENDERS = {
+    contender.key: contender
+    for contender in (
+        Contender("mm-gan", "MM-GAN", "adversarial"),
+        Contender("ns-gan", "NS-GAN", "adversarial"),
+        Contender("lsgan", "LSGAN", "adversarial"),
+        Contender("wgan", "WGAN", "adversarial"),
+        Contender("wgan-gp", "WGAN-GP", "adversarial"),
+        Contender("dragan", "DRAGAN", "adversarial"),
+        Contender("began", "BEGAN", "adversarial"),
+        Contender("vae", "VAE, Bernoulli", "non-adversarial"),
+        Contender("vae-l1", "VAE, L1", "non-adversarial"),
+        Contender("vae-perceptual", "VAE, perceptual", "non-adversarial"),
+        Contender("imle-pixel", "IMLE on pixels", "non-adversarial"),
+        Contender("glo-laplacian", "GLO, Laplacian", "non-adversarial"),
+        Contender("glo", "GLO, perceptual", "non-adversarial"),
+        Contender("glann", "GLANN", "non-adversarial"),
+    )
+}
+LIKELIHOOD = {"vae": "bernoulli", "vae-l1": "l1", "vae-perceptual": "perceptual"}
+# A VGG without "random" has the weights of ImageNet, as everywhere.
+LOSS_LABELS = {"vgg16": "VGG16", "vgg19": "VGG19", "random-vgg16": "random VGG16", "laplacian": "Laplacian"}
+LOSS_LABELS |= {"l1": "L1", "l2": "L2"}
+RIVALS = tuple(key for key in CONTENDERS if key not in ("glo", "glann"))  # those two share GLANN's first stage
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained contender.
+
+    Attributes:
+        contender: which.
+        sample: (count, seed) -> uint8 [count, C, S, S]; image i of a seed is the same whatever the count.
+        budget: "own" (GLO and GLANN), or a name that `budgets` gives: "equal", "protocol", "short" or "long".
+        facts: generator_steps of Adam on G, batch_size, train_images, epochs (passes over the images that these steps
+            make), seconds of the whole training (the second stage included), and config, the settings.
+    """
+
+    contender: Contender
+    sample: Callable[[int, int], Tensor]
+    budget: str
+    facts: dict[str, Any]
+
+
+def contender(key: str, config: Config, loss: str | None = None) -> Contender:
+    """A contender as printed; GLO tells its loss where that is not the perceptual one.
+
+    Args:
+        key: a name in CONTENDERS.
+        config: GLANN's settings.
+        loss: of "glo" or "glann", where it is not the run's own: key and label tell it.
+
+    Raises:
+        ValueError: unknown loss, or the run's own.
+    """
+    known = CONTENDERS[key]
+    if loss is not None:
+        if loss not in LOSS_LABELS:
+            raise ValueError(f"unknown loss {loss!r}: choose one of {', '.join(LOSS_LABELS)}")
+        if loss == config.glo.loss:
+            raise ValueError(f"{loss} is this run's own loss, scored already: name another one")
+        family = known.label.partition(",")[0]
+        return Contender(f"{key}-{loss}", f"{family}, {LOSS_LABELS[loss]}", known.kind)
+    plain = key == "glo" and config.glo.loss in ("l1", "l2", "laplacian")
+    return dataclasses.replace(known, label=f"GLO, {LOSS_LABELS[config.glo.loss]}") if plain else known
+
+
+def budgets(config: Config, images: int, steps: int | None = None) -> dict[str, int]:
+    """The budgets that rivals are trained under, in generator steps by name.
+
+    The quick profile gives every rival as many steps as GLANN's generator takes ("equal"), on the data sets that need
+    no download fewer ("short"); the paper profile that and the protocol's epochs ("protocol").
+
+    Args:
+        config: GLANN's settings.
+        images: training images.
+        steps: replaces them all.
+    """
+    equal = glo_steps(config, images)
+    if steps is not None:
+        return {"equal" if steps == equal else "short" if steps < equal else "long": steps}
+    if config.profile == "paper":
+        return {"equal": equal, "protocol": protocol_steps(config.data.dataset, images)}
+    short = SHORT_STEPS.get(config.data.dataset, equal)
+    return {"short": short} if short < equal else {"equal": equal}
+
+
+def with_seed(config: Config, seed: int) -> Config:
+    """The same settings with another seed in both stages."""
+    stages = {name: dataclasses.replace(getattr(config, name), seed=seed) for name in ("glo", "imle")}
+    return dataclasses.replace(config, **stages)
+
+
+def glo_steps(config: Config, images: int) -> int:
+    """Generator steps of stage 1 on so many images."""
+    return config.glo.epochs * (images // config.glo.batch_size)
+
+
+def fit_glann(images: Tensor, config: Config, device: torch.device, folder: Path) -> dict[str, Trained]:
+    """GLANN ("glann"), and GLO with the Gaussian on GLANN's own first stage ("glo").
+
+    Args:
+        images: uint8 [N, C, S, S].
+        config: the settings of both stages.
+        device: where to train.
+        folder: holds glo.safetensors and imle.safetensors, or gets them.
+
+    Raises:
+        ValueError, FloatingPointError: as `fit_glo` and `fit_imle`.
+    """
+    embedding = fit_glo(images, config.glo, device, folder / "glo.safetensors")
+    mapping = fit_imle(embedding.latents, config.imle, device, folder / "imle.safetensors")
+    facts = _facts(config.glo, glo_steps(config, len(images)), images, embedding.history)
+    glo = Trained(CONTENDERS["glo"], _gaussian(embedding), "own", facts)
+
+    def sample(count: int, seed: int) -> Tensor:
+        return sampling.sample(embedding.generator, mapping.mapper, count, seed)
+
+    facts = facts | {"seconds": facts["seconds"] + _seconds(mapping.history)}
+    facts["config"] = {"glo": facts["config"], "imle": dataclasses.asdict(config.imle)}
+    return {"glo": glo, "glann": Trained(CONTENDERS["glann"], sample, "own", facts)}
+
+
+def rival_settings(key: str, config: Config, steps: int, images: int) -> Settings:
+    """The settings of one rival; its type decides how it is trained.
+
+    Args:
+        key: a name in RIVALS.
+        config: GLANN's settings; seed, loss and generator variant are taken from there where they apply.
+        steps: of the generator; stages that train by whole epochs take the nearest number.
+        images: training images.
+
+    Raises:
+        ValueError: unknown key.
+    """
+    if key not in RIVALS:
+        raise ValueError(f"unknown rival {key!r}: choose one of {', '.join(RIVALS)}")
+    glo, seed, precision = config.glo, config.glo.seed, config.glo.precision
+    if key in GAMES:
+        return make_gan_config(key, steps, seed, precision=precision)
+    if key in LIKELIHOOD:
+        own = {"loss": glo.loss, "precision": precision}
+        if isinstance(config.data, ShapeConfig):
+            own |= {"voxel_channels": glo.voxel_channels, "batch_size": glo.batch_size}
+            own |= VAE_ON_SHAPES.get(config.data.dataset, {})
+        return make_vae_config(LIKELIHOOD[key], steps, seed, **own)
+    if key == "imle-pixel":
+        epochs = max(1, round(steps / max(1, images // config.imle.batch_size)))
+        return dataclasses.replace(config.imle, epochs=epochs, noise_dim=glo.latent_dim, moments="learned")
+    epochs = max(1, round(steps / max(1, images // glo.batch_size)))
+    # The same number of halvings within the epochs there are.
+    every = max(1, round(glo.decay_every * epochs / glo.epochs))
+    return dataclasses.replace(glo, loss="laplacian", epochs=epochs, decay_every=every)
+
+
+def fit_rival(
+    key: str, images: Tensor, config: Config, budget: str, steps: int, device: torch.device, folder: Path
+) -> Trained:
+    """Train one rival.
+
+    Args:
+        key, config, steps: as for `rival_settings`.
+        images: uint8 [N, C, S, S], GLANN's own training images.
+        budget: its name, see `budgets`.
+        device: where to train.
+        folder: for checkpoints and the trained generator; what is finished there is not trained again.
+
+    Raises:
+        ValueError: unknown key, or fewer images than a batch.
+        FloatingPointError: a loss is not finite.
+    """
+    settings = rival_settings(key, config, steps, len(images))
+    path = folder / f"{key}-{budget}-seed{config.glo.seed}.safetensors"
+    if isinstance(settings, GLOConfig):
+        embedding = fit_glo(images, settings, device, path)
+        sample, history = _gaussian(embedding), embedding.history
+    else:
+        generator, history = _fit_generator(settings, images, config, device, path)
+        sample = _from_prior(generator, "uniform" if isinstance(settings, GANConfig) else "normal")
+    if isinstance(settings, GLOConfig | IMLEConfig):  # they train by whole epochs
+        steps = settings.epochs * (len(images) // settings.batch_size)
+    return Trained(CONTENDERS[key], sample, budget, _facts(settings, steps, images, history))
+
+
+def _fit_generator(
+    settings: Settings, images: Tensor, config: Config, device: torch.device, path: Path
+) -> tuple[nn.Module, Sequence[Any]]:
+    if isinstance(settings, GANConfig):
+        return fit_gan(images, settings, device, path)
+    if isinstance(settings, VAEConfig):
+        return fit_vae(images, settings, device, path)
+    return fit_pixel_imle(images, settings, config.glo.normalisation, device, path)
+
+
+def _from_prior(generator: nn.Module, prior: str) -> Callable[[int, int], Tensor]:
+    def sample(count: int, seed: int) -> Tensor:
+        return sampling.decode(generator, sampling.draw_noise(count, generator.latent_dim, seed, prior))
+
+    return sample
+
+
+def _gaussian(embedding: Embedding) -> Callable[[int, int], Tensor]:
+    sampler = sampling.GaussianSampler(embedding.latents)
+    return lambda count, seed: sampling.decode(embedding.generator, sampler.sample(count, seed))
+
+
+def _facts(settings: Settings, steps: int, images: Tensor, history: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "generator_steps": steps,
+        "batch_size": settings.batch_size,
+        "train_images": len(images),
+        "epochs": steps * settings.batch_size / len(images),
+        "seconds": _seconds(history),
+        "config": dataclasses.asdict(settings),
+    }
+
+
+def _seconds(history: Sequence[Any]) -> float:
+    return sum(epoch.seconds for epoch in history)

@@ -1,0 +1,222 @@
+"""The adversarial rivals: seven GANs under the protocol of Lucic et al. (2018), with one loop.
+
+Two networks play: a critic D gives every image a number, a generator G answers. One GAN differs from another by what
+each of the two minimises, so here a game is a pair of losses, at most a penalty on the critic, and nothing else:
+
+    mm-gan   the minimax game of Goodfellow et al. 2014          wgan     Arjovsky et al. 2017, weights clipped
+    ns-gan   the same with the non-saturating generator loss     wgan-gp  Gulrajani et al. 2017, gradient penalty
+    lsgan    Mao et al. 2017, squares in place of logarithms     dragan   Kodali et al. 2017, penalty near real images
+    began    Berthelot et al. 2017, the critic is an autoencoder whose balance with the generator is regulated
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from glann_lib.engine import devices, training
+from glann_lib.networks import InfoGANGenerator, load_weights
+from glann_lib.rivals.config import BEGANConfig, GANConfig
+from glann_lib.rivals.generator_stage import GeneratorStage
+from glann_lib.rivals.networks import AutoencodingCritic, Critic
+
+
+@dataclass(frozen=True)
+class Game:
+    """What critic and generator minimise, from the critic's numbers [N] for real and generated images.
+
+    Attributes:
+        critic: (real, generated, balance) -> the critic's loss; `balance` is used by BEGAN alone.
+        generator: generated -> the generator's loss.
+        penalty: (critic, real images, generated images, random generator) -> the critic's gradient penalty, or None.
+    """
+
+    critic: Callable[[Tensor, Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+    penalty: Callable[[Critic, Tensor, Tensor, torch.Generator], Tensor] | None = None
+
+
+def gradient_penalty(critic: Critic, points: Tensor) -> Tensor:
+    """Mean of (||gradient of D|| - 1)^2 at images [N, C, S, S]."""
+    points = points.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def between(critic: Critic, real: Tensor, generated: Tensor, random: torch.Generator) -> Tensor:
+    """The penalty at random points between real and generated images (WGAN-GP)."""
+    t = torch.rand(len(real), 1, 1, 1, generator=random, device=real.device)
+    return gradient_penalty(critic, t * real + (1 - t) * generated)
+
+
+def near_real(critic: Critic, real: Tensor, generated: Tensor, random: torch.Generator) -> Tensor:
+    """The penalty at disturbed real images (DRAGAN)."""
+    noise = torch.rand(real.shape, generator=random, device=real.device)
+    return gradient_penalty(critic, real + 0.5 * real.std() * noise)
+
+
+def _cross_entropy(real: Tensor, generated: Tensor, _: Tensor) -> Tensor:
+    return (softplus(-real) + softplus(generated)).mean()
+
+
+GAMES = {
+    "mm-gan": Game(_cross_entropy, lambda generated: -softplus(generated).mean()),
+    "ns-gan": Game(_cross_entropy, lambda generated: softplus(-generated).mean()),
+    "lsgan": Game(
+        lambda real, generated, _: ((real - 1).square() + generated.square()).mean(),
+        lambda generated: (generated - 1).square().mean(),
+    ),
+    "wgan": Game(lambda real, generated, _: (generated - real).mean(), lambda generated: -generated.mean()),
+    "wgan-gp": Game(lambda real, generated, _: (generated - real).mean(), lambda generated: -generated.mean(), between),
+    "dragan": Game(_cross_entropy, lambda generated: softplus(-generated).mean(), near_real),
+    "began": Game(
+        lambda real, generated, balance: (real - balance * generated).mean(), lambda generated: generated.mean()
+    ),
+}
+
+
+@dataclass(frozen=True)
+class GANEpoch:
+    """A pass of generator steps: number from 1, mean loss of the generator, and of the critic in its last step before
+    each of them (without the penalty), and seconds."""
+
+    epoch: int
+    loss: float
+    critic_loss: float
+    seconds: float
+
+
+class GAN(GeneratorStage):
+    """A GAN as a stage for `training.train`; an epoch is as many generator steps as batches fit into the images.
+
+    Args:
+        images: uint8 [N, C, S, S].
+        config: settings.
+        device: where to train.
+
+    Raises:
+        ValueError: fewer images than a batch, or a size without generator.
+    """
+
+    record_type = GANEpoch
+
+    def __init__(self, images: Tensor, config: GANConfig, device: torch.device):
+        super().__init__(images, config, config.game, device)
+        size, channels = images.shape[-1], images.shape[1]
+        with devices.scoped_seed(config.seed, f"{self.name} weights"):
+            self.generator = InfoGANGenerator(size, channels, config.latent_dim, "lucic", on_sphere=False).to(device)
+            began = isinstance(config, BEGANConfig)
+            critic = AutoencodingCritic(size, channels) if began else Critic(size, channels, config.batch_norm)
+        self.critic = critic.to(device)
+        self.optimisers = {"generator": self._adam(self.generator), "critic": self._adam(self.critic)}
+        self.game, self.balance = GAMES[config.game], torch.zeros((), device=device)
+
+    def _adam(self, network: torch.nn.Module) -> torch.optim.Adam:
+        betas, fused = (self.config.beta1, self.config.beta2), self.device.type != "mps"
+        return torch.optim.Adam(network.parameters(), lr=self.config.lr, betas=betas, fused=fused)
+
+    def run_epoch(self, epoch: int) -> GANEpoch:
+        """Generator steps, each after its critic steps, on images in new orders."""
+        start, (random, steps) = time.monotonic(), self._begin(epoch)
+        self.generator.train(), self.critic.train()
+        orders = [torch.randperm(len(self.images), generator=random) for _ in range(self.config.critic_steps)]
+        losses = torch.stack([self._step(batch) for batch in self._batches(orders)[:steps]])
+        self._end(epoch, losses)
+        generator_loss, critic_loss = losses.mean(0).tolist()
+        return GANEpoch(epoch, generator_loss, critic_loss, time.monotonic() - start)
+
+    def _batches(self, orders: list[Tensor]) -> list[list[Tensor]]:
+        """For every generator step the row numbers of its critic steps' real images."""
+        size, count = self.config.batch_size, self.epoch_steps
+        split = [order[: count * size].split(size) for order in orders]
+        return [list(batches) for batches in zip(*split, strict=True)]
+
+    def _step(self, batches: list[Tensor]) -> Tensor:
+        """The critic's steps, then the generator's; losses [generator, critic]."""
+        for rows in batches:
+            critic_loss = self._critic_step(self.images[rows].to(self.device).float() / 255)
+        with self._autocast():
+            scores = self.critic(self.generator(self._prior(self.config.batch_size)))
+        loss = self.game.generator(scores.float())
+        self._descend("generator", loss)
+        return torch.stack([loss.detach(), critic_loss])
+
+    def _critic_step(self, real: Tensor) -> Tensor:
+        with torch.no_grad(), self._autocast():
+            generated = self.generator(self._prior(len(real))).float()
+        with self._autocast():
+            scores = self.critic(real).float(), self.critic(generated).float()
+        loss = self.game.critic(*scores, self.balance)
+        penalty = self.game.penalty
+        total = loss + self.config.penalty * penalty(self.critic, real, generated, self.random) if penalty else loss
+        self._descend("critic", total)
+        with torch.no_grad():
+            for weights in self.critic.parameters() if self.config.clip < math.inf else ():
+                weights.clamp_(-self.config.clip, self.config.clip)
+            if isinstance(self.config, BEGANConfig):
+                error = self.config.gamma * scores[0].mean() - scores[1].mean()
+                self.balance.add_(self.config.balance_lr * error).clamp_(0, 1)
+        return loss.detach()
+
+    def _descend(self, which: str, loss: Tensor) -> None:
+        optimiser = self.optimisers[which]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward(inputs=optimiser.param_groups[0]["params"])
+        optimiser.step()
+
+    def _prior(self, count: int) -> Tensor:
+        shape = (count, self.config.latent_dim)
+        return 2 * torch.rand(shape, generator=self.random, device=self.device) - 1
+
+    def state(self) -> dict[str, Tensor]:
+        """The generator's weights; to go on, the critic's, both optimisers' states and BEGAN's balance."""
+        state = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
+        resume = {f"critic.{name}": value for name, value in self.critic.state_dict().items()}
+        resume["balance"] = self.balance
+        for which, optimiser in self.optimisers.items():
+            resume |= {f"adam.{which}.{name}": value for name, value in training.optimiser_state(optimiser).items()}
+        return state | {f"{training.RESUME}{name}": value for name, value in resume.items()}
+
+    def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take back `state`, and the number format that the training began with."""
+        self.dtype = getattr(torch, facts["precision"])
+        load_weights(self.generator, state, "generator.")
+        if f"{training.RESUME}balance" not in state:
+            return  # finished: only the generator was kept
+        load_weights(self.critic, state, f"{training.RESUME}critic.")
+        self.balance = state[f"{training.RESUME}balance"].to(self.device)
+        for which, optimiser in self.optimisers.items():
+            prefix = f"{training.RESUME}adam.{which}."
+            own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+            training.restore_optimiser(optimiser, own)
+
+
+def fit_gan(
+    images: Tensor, config: GANConfig, device: torch.device | str = "cpu", path: Path | None = None
+) -> tuple[InfoGANGenerator, list[GANEpoch]]:
+    """Train one GAN, with progress shown.
+
+    Args:
+        images: uint8 [N, C, S, S].
+        config: settings, from rival_config.make_gan_config.
+        device: where to train.
+        path: *.safetensors for checkpoints and the generator; what is finished there is not trained again.
+
+    Returns:
+        The generator in eval mode, for noise uniform in [-1, 1], and a record an epoch.
+
+    Raises:
+        ValueError: fewer images than a batch; a damaged checkpoint.
+        FloatingPointError: a loss is not finite; names epoch and batch.
+    """
+    stage = GAN(images, config, torch.device(device))
+    history = training.run(stage, path)
+    return stage.generator.eval(), history

@@ -1,0 +1,81 @@
+"""What training a GAN and a VAE share: taking in images and settings, an epoch's random streams, and an epoch's end.
+
+Both draw codes from a prior and count their budget in steps of the generator; what a step is, and which second network
+it needs, is theirs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from glann_lib.engine import devices, storage, training
+from glann_lib.rivals.config import GANConfig, VAEConfig
+
+
+class GeneratorStage:
+    """Half a stage for `training.train`: a subclass sets `generator` and adds `_prior` and the rest of the protocol.
+
+    An epoch is as many generator steps as batches fit into the images; the last one may be cut short by the budget.
+
+    Args:
+        images: uint8 [N, C, S, S], or voxels bool [N, S, S, S].
+        config: settings.
+        name: of files and messages, and of the random streams.
+        device: where to train.
+
+    Raises:
+        ValueError: fewer images than a batch.
+    """
+
+    generator: nn.Module
+
+    def __init__(self, images: Tensor, config: GANConfig | VAEConfig, name: str, device: torch.device):
+        if len(images) < config.batch_size:
+            raise ValueError(f"{len(images)} images are fewer than a batch of {config.batch_size}: add images")
+        self.config, self.name, self.device = config, name, device
+        self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(images))
+        self.images = devices.place(images, device)
+        self.dtype = devices.resolve_precision(config.precision, device)
+        self.epoch_steps = len(images) // config.batch_size
+        self.epochs = math.ceil(config.steps / self.epoch_steps)
+
+    def _prior(self, count: int) -> Tensor:
+        """Codes [count, latent_dim] from the prior, by the epoch's stream `self.random`."""
+        raise NotImplementedError
+
+    def _begin(self, epoch: int) -> tuple[torch.Generator, int]:
+        """Open an epoch's streams: the one for codes becomes `self.random`.
+
+        Returns:
+            The stream for the order of the images, on the CPU, and the generator steps of this epoch.
+        """
+        noise_seed = devices.seeded(self.config.seed, f"{self.name} noise {epoch}").initial_seed()
+        self.random = torch.Generator(self.device).manual_seed(noise_seed)
+        steps = min(self.epoch_steps, self.config.steps - (epoch - 1) * self.epoch_steps)
+        return devices.seeded(self.config.seed, f"{self.name} epoch {epoch}"), steps
+
+    def _end(self, epoch: int, losses: Tensor) -> None:
+        """Check an epoch's losses [steps, terms] and weights; at the very end make the generator ready for samples.
+
+        Raises:
+            FloatingPointError: a loss or weight is not finite.
+        """
+        advice = f"try a smaller lr (now {self.config.lr:g})"
+        training.check_finite(losses.sum(1), self.name, epoch, advice)
+        training.check_weights(self.generator.parameters(), self.name, epoch, advice)
+        if epoch == self.epochs:
+            # Samples come from the prior, in eval mode: BatchNorm's averages must be the prior's, by the last weights.
+            update_bn([self._prior(1024) for _ in range(2)], self.generator)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def facts(self) -> dict[str, Any]:
+        """Settings and number format."""
+        return {"config": dataclasses.asdict(self.config), "precision": str(self.dtype).removeprefix("torch.")}

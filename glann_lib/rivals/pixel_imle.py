@@ -1,0 +1,77 @@
+"""IMLE on pixels, without GLO (Li and Malik 2018; Sec. 3.2): stage 2's loop with the generator in place of T.
+
+    e_i = arg min over e_m of ||G(e_m) - x_i||^2,   G = arg min over G of sum_i ||G(e_i) - x_i||^2
+
+No mode is dropped here either, but the squared distance of pixels blurs, and every epoch generates twice as many images
+as there are: the paper's reason for moving IMLE to the latents.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from glann_lib.config import IMLEConfig
+from glann_lib.engine import storage, training
+from glann_lib.imle import IMLE, IMLEEpoch
+from glann_lib.networks import InfoGANGenerator
+
+
+class PixelIMLE(IMLE):
+    """IMLE whose targets are images and whose mapping is the generator.
+
+    Args:
+        images: uint8 [N, C, S, S].
+        config: settings.
+        normalisation: the generator's, as in GLOConfig.
+        device: where to train.
+
+    Raises:
+        ValueError: fewer images than a batch, or a size without generator.
+    """
+
+    name = "imle-pixel"
+    watched = 10
+    block = 1024
+    small = False
+
+    def __init__(self, images: Tensor, config: IMLEConfig, normalisation: str, device: torch.device):
+        self.normalisation, (_, self.channels, self.size, _) = normalisation, images.shape
+        super().__init__(images.flatten(1).float() / 255, config, device)
+        self.fingerprint = storage.digest(self.fingerprint, normalisation)
+
+    def _make_mapper(self) -> nn.Module:
+        generator = InfoGANGenerator(
+            self.size, self.channels, self.config.noise_dim, self.normalisation, on_sphere=False
+        )
+        return nn.Sequential(generator, nn.Flatten())
+
+
+def fit_pixel_imle(
+    images: Tensor,
+    config: IMLEConfig,
+    normalisation: str,
+    device: torch.device | str = "cpu",
+    path: Path | None = None,
+) -> tuple[InfoGANGenerator, list[IMLEEpoch]]:
+    """Train a generator by IMLE on pixels, with progress shown.
+
+    Args:
+        images: uint8 [N, C, S, S]; as float32 they must fit into the device's memory, and their noises' images twice.
+        config: settings; noise_dim is the generator's.
+        normalisation: the generator's, as in GLOConfig.
+        device: where to train.
+        path: *.safetensors for checkpoints and the generator; what is finished there is not trained again.
+
+    Returns:
+        The generator in eval mode, for noise from N(0, I), and a record an epoch.
+
+    Raises:
+        ValueError: fewer images than a batch; a damaged checkpoint.
+        FloatingPointError: a loss is not finite; names epoch and batch.
+    """
+    stage = PixelIMLE(images, config, normalisation, torch.device(device))
+    history = training.run(stage, path)
+    return stage.mapper[0].eval(), history

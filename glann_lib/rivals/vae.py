@@ -1,0 +1,146 @@
+"""The variational autoencoder, the non-adversarial rival of Lucic et al. (2018), with three likelihoods.
+
+    min over encoder and G of  sum_i  E_{z ~ q(z|x_i)} [ -log p(x_i | G(z)) ] + KL(q(z|x_i) || N(0, I))
+
+The negative logarithm of the likelihood is summed over the pixels: the Bernoulli's cross entropy (the protocol; the
+paper's VAE column), |G(z) - x| (what the paper says that column used), or the paper's perceptual loss, a mean, times
+the number of pixels (the "additional VAE experiments" of Sec. 4.1).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glann_lib.engine import devices, training
+from glann_lib.losses import make_loss, unit
+from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator
+from glann_lib.rivals.config import VAEConfig
+from glann_lib.rivals.generator_stage import GeneratorStage
+from glann_lib.rivals.networks import make_encoder
+
+
+@dataclass(frozen=True)
+class VAEEpoch:
+    """One pass over the images: number from 1, mean bound and its part KL, in nats an image, and seconds."""
+
+    epoch: int
+    loss: float
+    divergence: float
+    seconds: float
+
+
+class VAE(GeneratorStage):
+    """A VAE as a stage for `training.train`.
+
+    Args:
+        images: uint8 [N, C, S, S], or voxels bool [N, S, S, S].
+        config: settings.
+        device: where to train.
+
+    Raises:
+        ValueError: fewer images than a batch, or a size without generator.
+    """
+
+    record_type = VAEEpoch
+
+    def __init__(self, images: Tensor, config: VAEConfig, device: torch.device):
+        super().__init__(images, config, f"vae-{config.likelihood}", device)
+        shape, width = images.shape[1:], config.voxel_channels
+        with devices.scoped_seed(config.seed, f"{self.name} weights"):
+            self.generator = make_generator(shape, config.latent_dim, "lucic", width, on_sphere=False).to(device)
+            self.encoder = make_encoder(shape, 2 * config.latent_dim, width).to(device)
+        self.optimiser = torch.optim.Adam(
+            [*self.generator.parameters(), *self.encoder.parameters()],
+            lr=config.lr,
+            betas=(config.beta1, 0.999),
+            fused=device.type != "mps",
+        )
+        self.misfit: Callable[[Tensor, Tensor], Tensor] | None = None  # made when an epoch needs it
+
+    def run_epoch(self, epoch: int) -> VAEEpoch:
+        """One pass over the images in a new order; the last, incomplete batch is left out."""
+        start, (random, steps) = time.monotonic(), self._begin(epoch)
+        self.misfit = self.misfit or self._make_misfit()
+        self.generator.train(), self.encoder.train()
+        order = torch.randperm(len(self.images), generator=random)
+        losses = torch.stack([self._step(rows) for rows in order.split(self.config.batch_size)[:steps]])
+        self._end(epoch, losses)
+        bound, divergence = losses.mean(0).tolist()
+        return VAEEpoch(epoch, bound, divergence, time.monotonic() - start)
+
+    def _make_misfit(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """-log p(x | G(z)) up to a constant, [N] nats, from generated and real images."""
+        if self.config.likelihood == "bernoulli":
+            return bernoulli_misfit
+        name = "l1" if self.config.likelihood == "l1" else self.config.loss
+        loss = make_loss(name, self.images.shape[-1], self.dtype).to(self.device)
+        return lambda generated, images: loss(generated, images) * images[0].numel()
+
+    def _step(self, rows: Tensor) -> Tensor:
+        """One step of Adam on both networks; returns the batch's mean bound and KL [2]."""
+        images = unit(self.images[rows].to(self.device))
+        with self._autocast():
+            mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
+            codes = mean + (0.5 * log_variance).exp() * self._prior(len(rows))
+            generated = self.generator(codes)
+        misfit = self.misfit(generated.float(), images).mean()
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
+        loss = misfit + self.config.kl_weight * divergence
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return torch.stack([loss.detach(), divergence.detach()])
+
+    def _prior(self, count: int) -> Tensor:
+        return torch.randn(count, self.config.latent_dim, generator=self.random, device=self.device)
+
+    def state(self) -> dict[str, Tensor]:
+        """The generator's weights; to go on, the encoder's and the optimiser's state."""
+        state = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
+        state |= {f"{training.RESUME}encoder.{name}": value for name, value in self.encoder.state_dict().items()}
+        return state | training.optimiser_state(self.optimiser)
+
+    def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take back `state`, and the number format that the training began with."""
+        self.dtype = getattr(torch, facts["precision"])
+        load_weights(self.generator, state, "generator.")
+        if any(name.startswith(training.RESUME) for name in state):  # else it is finished: G alone was kept
+            load_weights(self.encoder, state, f"{training.RESUME}encoder.")
+            training.restore_optimiser(self.optimiser, state)
+
+
+def bernoulli_misfit(generated: Tensor, images: Tensor) -> Tensor:
+    """Cross entropy, [N] nats, of images or shapes [N, ...] in [0, 1]; unlike torch's own, NaN passes."""
+    tiny = torch.finfo(torch.float32).tiny
+    white, black = generated.clamp(min=tiny).log(), (1 - generated).clamp(min=tiny).log()
+    return -(images * white + (1 - images) * black).flatten(1).sum(1)
+
+
+def fit_vae(
+    images: Tensor, config: VAEConfig, device: torch.device | str = "cpu", path: Path | None = None
+) -> tuple[InfoGANGenerator | VoxelGenerator, list[VAEEpoch]]:
+    """Train one VAE, with progress shown.
+
+    Args:
+        images: uint8 [N, C, S, S], or voxels bool [N, S, S, S].
+        config: settings, from rival_config.make_vae_config.
+        device: where to train.
+        path: *.safetensors for checkpoints and the generator; what is finished there is not trained again.
+
+    Returns:
+        The generator in eval mode, for codes from N(0, I), and a record an epoch.
+
+    Raises:
+        ValueError: fewer images than a batch; a damaged checkpoint.
+        FloatingPointError: a loss is not finite; names epoch and batch.
+    """
+    stage = VAE(images, config, torch.device(device))
+    history = training.run(stage, path)
+    return stage.generator.eval(), history

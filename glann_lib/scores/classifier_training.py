@@ -1,0 +1,186 @@
+"""How the network of `classifier` is trained: the settings, and a stage that `training` runs, keeps and resumes.
+
+AdamW on the cross entropy, with images moved by a few pixels at random; the test images are judged once, at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glann_lib.data.record import tensors_sha256
+from glann_lib.engine import devices, storage, training
+from glann_lib.engine.checks import require_count, require_part, require_positive
+from glann_lib.networks import load_weights
+from glann_lib.scores.classifier_network import Classifier, predict, require_shape
+
+WARM_UP = 0.2  # part of the training in which the step grows; then it shrinks to 0
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """Settings of the classifier; the paper states none.
+
+    Raises:
+        ValueError: a field out of its range.
+    """
+
+    epochs: int = 8  # passes over the images, at least
+    steps: int = 200  # Adam steps, at least: small sets take more epochs
+    batch_size: int = 64  # images; fewer where there are fewer
+    lr: float = 5.0e-3  # Adam's largest step
+    weight_decay: float = 0.01  # AdamW's
+    shift: int = 2  # px; training images are moved by up to so much, up or down and left or right
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_count(self, "epochs", "steps")
+        require_count(self, "batch_size", least=2)
+        require_count(self, "shift", least=0)
+        require_positive(self, "lr")
+        require_part(self, "weight_decay")
+
+
+@dataclass(frozen=True)
+class ClassifierEpoch:
+    """One epoch: number from 1, mean cross entropy in nats, part of the shifted training images right, seconds."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    seconds: float
+
+
+class ClassifierTraining:
+    """The training as a stage for `training.train`: AdamW on the cross entropy, randomly shifted images.
+
+    Args:
+        images: uint8 [N, C, S, S], with `labels` int64 [N].
+        labels: class indices, 0 or more.
+        test_images: uint8 [M, C, S, S], judged once, after the last epoch.
+        test_labels: int64 [M].
+        config: settings.
+        device: where to train.
+
+    Raises:
+        ValueError: no labels, one class only, or images and labels that do not go together.
+    """
+
+    name = "classifier"
+    record_type = ClassifierEpoch
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor | None,
+        test_images: Tensor,
+        test_labels: Tensor | None,
+        config: ClassifierConfig,
+        device: torch.device,
+    ):
+        _require_labels(images, labels)
+        _require_labels(test_images, test_labels)
+        if len(labels.unique()) < 2:
+            raise ValueError("all training images are of one class: choose the features random-vgg16 instead")
+        require_shape(test_images, images.shape[1:])
+        self.config, self.device, self.image_shape = config, device, tuple(images.shape[1:])
+        self.batch_size = min(config.batch_size, len(images))
+        self.batches = len(images) // self.batch_size
+        self.epochs = max(config.epochs, math.ceil(config.steps / self.batches))
+        self.train_sha256, self.test_sha256 = tensors_sha256(images, labels), tensors_sha256(test_images, test_labels)
+        self.fingerprint = storage.digest(dataclasses.asdict(config), self.train_sha256, self.test_sha256)
+        self.images, self.labels = devices.place(images, device), labels
+        self.test_images, self.test_labels = test_images, test_labels
+        self.test_accuracy: float | None = None  # known after the last epoch
+
+        with devices.scoped_seed(config.seed, "classifier weights"):
+            self.network = Classifier(images.shape[1], int(labels.max()) + 1).to(device)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=device.type != "mps"
+        )
+
+    def run_epoch(self, epoch: int) -> ClassifierEpoch:
+        """One pass over the images in a new order; the last, incomplete batch is left out."""
+        start = time.monotonic()
+        random = devices.seeded(self.config.seed, f"classifier epoch {epoch}")
+        order = torch.randperm(len(self.images), generator=random)[: self.batches * self.batch_size]
+        self.network.train()
+        results = []
+        for number, batch in enumerate(order.split(self.batch_size)):
+            self._set_learning_rate((epoch - 1) * self.batches + number)
+            results.append(self._step(batch, random))
+        losses, right = torch.stack(results).unbind(1)
+        advice = f"try a smaller lr (now {self.config.lr:g})"
+        training.check_finite(losses, self.name, epoch, advice)
+        training.check_weights(self.network.parameters(), self.name, epoch, advice)
+        if epoch == self.epochs:
+            found = predict(self.network.eval(), self.test_images)
+            self.test_accuracy = (found == self.test_labels).double().mean().item()
+        return ClassifierEpoch(epoch, losses.mean().item(), right.mean().item(), time.monotonic() - start)
+
+    def _step(self, batch: Tensor, random: torch.Generator) -> Tensor:
+        """One step on the images `batch`, row numbers [B]; returns the mean loss and the part that was right, [2]."""
+        images = self.images[batch.to(self.images.device)].to(self.device).float() / 255
+        labels = self.labels[batch].to(self.device)
+        logits = self.network(random_shift(images, self.config.shift, random))
+        loss = nn.functional.cross_entropy(logits, labels)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).float().mean()])
+
+    def _set_learning_rate(self, step: int) -> None:
+        """Grow to the largest step, then shrink to 0, both linearly; `step` counts from 0."""
+        done = (step + 0.5) / (self.epochs * self.batches)
+        part = min(done / WARM_UP, (1 - done) / (1 - WARM_UP))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.lr * part
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and the optimiser's state."""
+        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        return state | training.optimiser_state(self.optimiser)
+
+    def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take back `state`, and the accuracy where the training was finished."""
+        load_weights(self.network, state, "network.")
+        training.restore_optimiser(self.optimiser, state)
+        self.test_accuracy = facts["test_accuracy"]
+
+    def facts(self) -> dict[str, Any]:
+        """Settings, data, and how many test images were right."""
+        return {
+            "config": dataclasses.asdict(self.config),
+            "image_shape": list(self.image_shape),
+            "classes": self.network.classes,
+            "train_sha256": self.train_sha256,
+            "test_sha256": self.test_sha256,
+            "test_accuracy": self.test_accuracy,
+        }
+
+
+def random_shift(images: Tensor, pixels: int, random: torch.Generator) -> Tensor:
+    """Each image [C, H, W] of a batch moved by its own -pixels to pixels in both directions; edges are repeated."""
+    count, channels, height, width = images.shape
+    padded = nn.functional.pad(images, (pixels,) * 4, mode="replicate")
+    down, right = torch.randint(2 * pixels + 1, (2, count, 1, 1, 1), generator=random).to(images.device)
+    image = torch.arange(count, device=images.device).view(-1, 1, 1, 1)
+    channel = torch.arange(channels, device=images.device).view(-1, 1, 1)
+    row = down + torch.arange(height, device=images.device).view(-1, 1)
+    column = right + torch.arange(width, device=images.device)
+    return padded[image, channel, row, column]
+
+
+def _require_labels(images: Tensor, labels: Tensor | None) -> None:
+    if labels is None:
+        raise ValueError("a classifier needs labels, and these images have none: choose the features random-vgg16")
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(f"images are {images.dtype} {list(images.shape)}: give uint8 [N, C, S, S] with C = 1 or 3")
+    if labels.dtype != torch.int64 or labels.shape != images.shape[:1] or len(labels) == 0 or labels.min() < 0:
+        raise ValueError(f"labels are {labels.dtype} {list(labels.shape)}: give int64 [{len(images)}], 0 or more")

@@ -1,0 +1,121 @@
+"""The contest of the paper's tables: every model trained on the same images, each scored in the same way.
+
+Models are trained one after the other and scored at once; what a ScoreBook holds already is neither trained nor scored
+again, so that a contest that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glann_lib.config import Config
+from glann_lib.engine import storage
+from glann_lib.rivals import contenders as rivals
+from glann_lib.rivals.contenders import Contender, Trained
+from glann_lib.scores.evaluate import ScoreBook
+from glann_lib.scores.measures import title
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What all models of one contest share.
+
+    Attributes:
+        images: uint8 [N, C, S, S], the training images; or shapes, bool [N, S, S, S].
+        config: GLANN's settings; their seed is the first one.
+        book: where the scores go.
+        samples: images drawn from each model.
+        device: where to train.
+        folder: the run's folder, with the first seed's stages; other models go below it.
+    """
+
+    images: Tensor
+    config: Config
+    book: ScoreBook
+    samples: int
+    device: torch.device
+    folder: Path
+
+    def score_images(self, model: str, label: str, images: Tensor) -> dict[str, Any]:
+        """Score real images or reconstructions, as `images` or as G draws them: a floor for every model."""
+        facts = {"model": model, "label": label, "kind": "floor", "budget": "none", "seed": self.config.glo.seed}
+        return _told(self.book.add(facts, storage.tensor_digest(images), lambda: (images, {})))
+
+    def score_glann(self, seed: int, loss: str | None = None) -> list[dict[str, Any]]:
+        """Train GLANN with one seed, where its folder does not hold it, and score it and its GLO with the Gaussian.
+
+        Args:
+            seed: of both stages.
+            loss: another loss of stage 1 in place of the run's own, a name in config.LOSSES; all else is the same.
+
+        Raises:
+            ValueError: the run's own loss, or an unknown one.
+        """
+        config = rivals.with_seed(self.config, seed)
+        first = seed == self.config.glo.seed
+        contenders = {key: rivals.contender(key, self.config, loss) for key in ("glo", "glann")}
+        folder = self.folder if first else self.folder / "seeds" / f"seed{seed}"
+        if loss is not None:
+            config = dataclasses.replace(config, glo=dataclasses.replace(config.glo, loss=loss))
+            folder = self.folder / "losses" / loss / f"seed{seed}"
+        settings = {"glo": dataclasses.asdict(config.glo), "imle": dataclasses.asdict(config.imle)}
+        # Both share the first stage: trained, or read from the folder, once, and only where a score is missing.
+        fit = functools.cache(lambda: rivals.fit_glann(self.images, config, self.device, folder))
+        return [
+            self._score(shown, seed, "own", settings, lambda key=key: fit()[key]) for key, shown in contenders.items()
+        ]
+
+    def score_rivals(self, keys: Sequence[str], budgets: Mapping[str, int], seed: int) -> list[dict[str, Any]]:
+        """Train rivals with one seed and score them.
+
+        Args:
+            keys: names in rivals.RIVALS.
+            budgets: name -> generator steps, see rivals.budgets.
+            seed: of all of them.
+
+        Raises:
+            ValueError: unknown key.
+        """
+        config, count = rivals.with_seed(self.config, seed), len(self.images)
+        plan = [  # made whole before anything is trained, so that a wrong name costs no time
+            (key, budget, steps, rivals.rival_settings(key, config, steps, count))
+            for budget, steps in budgets.items()
+            for key in keys
+        ]
+        return [self._score_rival(config, *planned) for planned in plan]
+
+    def _score_rival(self, config: Config, key: str, budget: str, steps: int, settings: Any) -> dict[str, Any]:
+        def fit() -> Trained:
+            return rivals.fit_rival(key, self.images, config, budget, steps, self.device, self.folder / "rivals")
+
+        shown = rivals.contender(key, self.config)
+        return self._score(shown, config.glo.seed, budget, dataclasses.asdict(settings), fit)
+
+    def _score(
+        self, contender: Contender, seed: int, budget: str, settings: dict[str, Any], fit: Callable[[], Trained]
+    ) -> dict[str, Any]:
+        facts = {"model": contender.key, "label": contender.label, "kind": contender.kind}
+        facts |= {"budget": budget, "seed": seed}
+
+        def make() -> tuple[Tensor, dict[str, Any]]:
+            trained = fit()
+            return trained.sample(self.samples, seed), trained.facts
+
+        return _told(self.book.add(facts, [settings, self.samples, self.book.provenance["data"]["sha256"]], make))
+
+
+def _told(record: dict[str, Any]) -> dict[str, Any]:
+    """A line for each record, so that a reader sees how far the contest is."""
+    row = record["scores"][0]
+    steps = f", {record['generator_steps']:,} generator steps" if "generator_steps" in record else ""
+    name = title(row["metric"], row["extractor"])
+    print(f"{record['label']}, seed {record['seed']}{steps}: {name} {row['value']:.3g}", flush=True)
+    return record

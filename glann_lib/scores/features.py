@@ -1,0 +1,190 @@
+"""The features that scores compare sets of images by, under one signature, kept on disk so that none is computed twice.
+
+"inception" is the network of the published FID values; it needs a weights file. "classifier" is trained here on the
+labels; "random-vgg16" needs neither file nor labels, and has other random weights than the loss. A feature file is
+named by the SHA-256 over images and extractor, so that other images or other weights never find it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from glann_lib import features
+from glann_lib.data.record import ImageData, tensors_sha256
+from glann_lib.engine import storage
+from glann_lib.scores import classifier, inception
+from glann_lib.scores.classifier_training import ClassifierConfig
+
+EXTRACTORS = ("inception", "classifier", "random-vgg16")
+RANDOM_SEED = 1  # the loss's random weights have another: it must not judge itself
+BLOCK = 32  # images at once through Inception, which sees them at 299 px
+
+
+@dataclass(frozen=True)
+class ScoreExtractor:
+    """A frozen network that turns images into vectors for scores.
+
+    Attributes:
+        name: a name in EXTRACTORS.
+        digest: SHA-256 over everything that decides the features, in hexadecimal.
+        record: plain values for provenance; no path of this machine stands in it.
+        compute: images uint8 [N, C, S, S] to float32 [N, D] on the CPU, without any cache.
+        folder: where features are kept; None: nowhere.
+    """
+
+    name: str
+    digest: str
+    record: dict[str, Any]
+    compute: Callable[[Tensor], Tensor]
+    folder: Path | None = None
+
+    def features(self, images: Tensor) -> np.ndarray:
+        """Features float32 [N, D] of images uint8 [N, C, S, S], from the folder if they are there.
+
+        A feature file that is damaged is made again.
+
+        Raises:
+            ValueError: images of another type or shape.
+            OSError: the folder cannot be written.
+        """
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
+            raise ValueError(f"images are {images.dtype} {list(images.shape)}: give uint8 [N, C, S, S], C = 1 or 3")
+        if self.folder is None:
+            return self._compute(images).numpy()
+        path = self.folder / f"{self.name}-{storage.digest(tensors_sha256(images), self.digest)}.safetensors"
+        found = _load(path)
+        if found is None:
+            found = self._compute(images)
+            storage.save_tensors(path, {"features": found}, {"sha256": tensors_sha256(found), "extractor": self.record})
+        return found.numpy()
+
+    def _compute(self, images: Tensor) -> Tensor:
+        with torch.no_grad(), inception.exact_convolutions():
+            return self.compute(images)
+
+
+def make_score_extractor(
+    name: str,
+    train: ImageData,
+    test: ImageData,
+    device: torch.device | str = "cpu",
+    folder: Path | None = None,
+    inception_weights: Path | None = None,
+    config: ClassifierConfig | None = None,
+) -> ScoreExtractor:
+    """One extractor for the images of a data set; "classifier" is trained first.
+
+    Args:
+        name: a name in EXTRACTORS.
+        train: the training images; "classifier" needs their labels.
+        test: the held-out images, which the classifier is judged by.
+        device: where to train and to compute.
+        folder: for features and the classifier (classifier.safetensors, taken from there when it was trained on the
+            same data with the same settings); None: nothing is kept.
+        inception_weights: Inception's weights file, if it is not where such files are looked for.
+        config: the classifier's settings; None: the usual ones.
+
+    Raises:
+        ValueError: unknown name; "classifier" without labels or with one class; a wrong weights file.
+        FileNotFoundError: Inception's weights are neither here nor to be downloaded.
+    """
+    folder = None if folder is None else Path(folder)
+    if name == "inception":
+        extractor = _inception(inception_weights, torch.device(device))
+    elif name == "classifier":
+        extractor = _classifier(train, test, torch.device(device), folder, config)
+    elif name == "random-vgg16":
+        extractor = _random_vgg16(train.images.shape[-1], torch.device(device))
+    else:
+        raise ValueError(f"unknown features {name!r}: choose one of {', '.join(EXTRACTORS)}")
+    return dataclasses.replace(extractor, folder=folder)
+
+
+def available_extractors(train: ImageData, inception_weights: Path | None = None) -> tuple[str, ...]:
+    """The names in EXTRACTORS that these images and this machine allow, without any download.
+
+    Args:
+        train: the training images; "classifier" needs labels of at least two classes.
+        inception_weights: as for `make_score_extractor`; only that there is a file is looked at, not what it holds.
+    """
+    usable = {
+        "inception": inception.find_weights(features.weights_folder(), inception_weights) is not None,
+        "classifier": train.labels is not None and len(train.labels.unique()) >= 2,
+        "random-vgg16": True,
+    }
+    return tuple(name for name in EXTRACTORS if usable[name])
+
+
+def _inception(weights: Path | None, device: torch.device) -> ScoreExtractor:
+    network = inception.make_inception(features.weights_folder(), weights).to(device)
+    record = {"name": "inception", "weights_file": inception.WEIGHTS_FILE, "weights_sha256": network.sha256}
+
+    def compute(images: Tensor) -> Tensor:
+        return torch.cat([network(block.to(device)).cpu() for block in _progress(images.split(BLOCK), "inception")])
+
+    return ScoreExtractor("inception", storage.digest(record), record, compute)
+
+
+def _classifier(
+    train: ImageData, test: ImageData, device: torch.device, folder: Path | None, config: ClassifierConfig | None
+) -> ScoreExtractor:
+    if train.labels is None or test.labels is None:
+        raise ValueError("the classifier's features need labels, and these images have none: choose random-vgg16")
+    path = None if folder is None else folder / "classifier.safetensors"
+    sets = train.images, train.labels, test.images, test.labels
+    trained = classifier.fit_classifier(*sets, config, device, path)
+    weights = _weights_sha256(trained.network)
+    record = {
+        "name": "classifier",
+        "weights_sha256": weights,
+        "config": dataclasses.asdict(trained.config),
+        "test_accuracy": trained.test_accuracy,
+        "train_sha256": trained.train_sha256,
+        "test_sha256": trained.test_sha256,
+    }
+    return ScoreExtractor("classifier", storage.digest("classifier", weights), record, trained.features)
+
+
+def _random_vgg16(size: int, device: torch.device) -> ScoreExtractor:
+    network = features.make_extractor("random-vgg16", size, seed=RANDOM_SEED).to(device)
+    record = {"name": "random-vgg16", "seed": RANDOM_SEED, "size": size, "weights_sha256": _weights_sha256(network)}
+
+    def compute(images: Tensor) -> Tensor:
+        return features.pooled_features(network, images)
+
+    return ScoreExtractor("random-vgg16", storage.digest(record), record, compute)
+
+
+def _weights_sha256(network: torch.nn.Module) -> str:
+    return tensors_sha256(*network.state_dict().values())
+
+
+def _load(path: Path) -> Tensor | None:
+    """The features in a file, or None where there is none or it does not hold what was written."""
+    try:
+        tensors, record = storage.load_tensors(path)
+    except (FileNotFoundError, ValueError):
+        return None
+    found = tensors.get("features")
+    return found if found is not None and record.get("sha256") == tensors_sha256(found) else None
+
+
+def _progress(blocks: tuple[Tensor, ...], label: str) -> Iterator[Tensor]:
+    """Pass blocks of images through and show how far they are: a bar, or lines where nobody watches."""
+    lines, shown = os.environ.get("GLANN_PROGRESS") == "lines", time.monotonic()
+    for count, block in enumerate(tqdm(blocks, desc=label, disable=lines, leave=False), 1):
+        yield block
+        if lines and time.monotonic() - shown > 10:
+            print(f"{label}: {count} of {len(blocks)} blocks of {BLOCK} images", flush=True)
+            shown = time.monotonic()

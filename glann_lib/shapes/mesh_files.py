@@ -1,0 +1,103 @@
+"""Mesh files -> meshes: which of them a directory or .zip holds, and one file's vertices and faces, checked.
+
+A mesh file that says something else than it holds is refused by name, never guessed at; a mesh that is not watertight
+is read.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from glann_lib.data.files import DataFiles, list_files
+
+SUFFIXES = (".off", ".obj", ".stl", ".ply")
+
+
+def list_meshes(path: Path, within: str = "") -> DataFiles:
+    """The mesh files in a directory (at any depth) or .zip; hidden ones and __MACOSX are left out.
+
+    Args:
+        path: the directory or .zip.
+        within: only names that begin so.
+
+    Raises:
+        ValueError: it is neither a directory nor a whole .zip, or holds no meshes.
+    """
+    files = list_files(path, SUFFIXES, within)
+    if not files.names:
+        raise ValueError(f"{path / within} holds no meshes: put {_listed(SUFFIXES)} files there")
+    return files
+
+
+def read_mesh(content: bytes, name: str) -> trimesh.Trimesh:
+    """One mesh file; equal vertices are merged, materials and normals left out.
+
+    Args:
+        content: the file's bytes.
+        name: the file's name; its suffix (.off, .obj, .stl, .ply) tells the format, and errors name it.
+
+    Raises:
+        ValueError: another format, damaged, counts that do not fit, no faces, no extent, or no finite coordinates.
+    """
+    suffix = Path(name).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{name} is no mesh file: give {_listed(SUFFIXES)}")
+    if suffix == ".off":
+        _check_off(content, name)  # trimesh would read an .off that is cut short without a word
+    try:
+        mesh = trimesh.load_mesh(io.BytesIO(content), file_type=suffix[1:], process=False)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file can raise nearly anything
+        reason = textwrap.shorten(str(error) or type(error).__name__, 200)
+        raise ValueError(f"{name} is no mesh, or a damaged one ({reason}): export it again") from None
+    if not len(getattr(mesh, "faces", ())):
+        raise ValueError(f"{name} holds no faces: it is empty, or no mesh; export it again")
+    _check_geometry(mesh, name)
+    return trimesh.Trimesh(mesh.vertices, mesh.faces)
+
+
+def _check_off(content: bytes, name: str) -> None:
+    """Refuse an .off whose lines are not the vertices and faces that its header counts."""
+    lines = [line.partition("#")[0].split() for line in content.decode("utf-8", "replace").splitlines()]
+    text = [" ".join(words) for words in lines if words]
+    first = 2 if text and text[0].isalpha() else 1  # ModelNet's headers are often glued to the counts: "OFF490 518 0"
+    header = re.fullmatch(r"[A-Z]*OFF ?(\d+) (\d+)( \d+)?", " ".join(text[:first]))
+    if header is None:
+        raise ValueError(f"{name} is no .off, or a damaged one (OFF and two counts must come first): export it again")
+    vertices, faces, body = int(header[1]), int(header[2]), text[first:]
+    widths = {line.count(" ") for line in body[:vertices]}
+    whole = len(body) == vertices + faces and len(widths) < 2 and all(map(_is_face, body[vertices:]))
+    if not whole:
+        raise ValueError(
+            f"{name} states {vertices} vertices and {faces} faces, but its {len(body)} lines after that are not these: "
+            "it is damaged or cut short; export it again"
+        )
+
+
+def _is_face(line: str) -> bool:
+    """Whether a line of an .off counts at least three corners and names as many (a colour may follow)."""
+    count, *corners = line.split(" ")
+    return count.isdigit() and 3 <= int(count) <= len(corners)
+
+
+def _check_geometry(mesh: trimesh.Trimesh, name: str) -> None:
+    if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
+        raise ValueError(f"{name} has a face with a corner that is none of its vertices: export it again")
+    corners = mesh.vertices[mesh.faces]
+    if not np.isfinite(corners).all():
+        raise ValueError(f"{name} has coordinates that are not finite: repair it or leave it out")
+    with np.errstate(over="ignore"):
+        extent = np.ptp(corners, axis=(0, 1)).max()
+    if not 0 < extent < np.inf:
+        raise ValueError(f"{name} has no extent that can be scaled: all its corners are one point, or too far apart")
+
+
+def _listed(suffixes: tuple[str, ...]) -> str:
+    return ", ".join(suffixes[:-1]) + f" or {suffixes[-1]}"

@@ -1,0 +1,159 @@
+"""Shapes as pictures: shaded surfaces from a fixed view, on a turntable, in rows, and as a view that a mouse turns.
+
+A surface is drawn by matplotlib into a small RGB image; grids and strips of such images are those of `plots`. Fields
+are [S, S, S] with axes x, y, z and z up, as `meshes.surface` takes them.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from IPython import display
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+from numpy.typing import ArrayLike
+from PIL import Image
+from trimesh.viewer.notebook import scene_to_notebook
+
+from glann_lib.records.plots import plot_images, plot_strips
+from glann_lib.shapes.meshes import EmptyShapeError, surface
+
+AZIMUTH, ELEVATION = -140.0, 20.0  # degrees: a chair that faces -x is seen from its front right, from above
+PIXELS = 150  # side of a drawn shape
+CELL = 1.0  # inches that it takes in a figure
+OVERSAMPLING = 3  # drawn so much larger, then shrunk: smooth edges
+CLAY = "#a9cdea"
+LIGHT = np.array([-0.2, -0.55, 0.8])  # direction towards the light, for the fixed view: from above, a little right
+AMBIENT = 0.3  # brightness of what the light does not reach
+HALF_WIDTH = 0.44  # of the part of the cube that fills the picture
+
+
+class _Camera:
+    """One matplotlib figure with one empty 3-D scene, used for every shape: making it takes longer than drawing."""
+
+    def __init__(self, pixels: int):
+        self.pixels = pixels
+        side = pixels * OVERSAMPLING / 100
+        figure = Figure(figsize=(side, side), dpi=100, facecolor="white")
+        self.canvas = FigureCanvasAgg(figure)
+        self.axes = figure.add_axes((0, 0, 1, 1), projection="3d", proj_type="persp", focal_length=2.5)
+        low, high = 0.5 - HALF_WIDTH, 0.5 + HALF_WIDTH
+        self.axes.set(xlim=(low, high), ylim=(low, high), zlim=(low, high))
+        self.axes.set_box_aspect((1, 1, 1), zoom=1.5)
+        self.axes.set_axis_off()
+
+    def show(self, mesh: trimesh.Trimesh | None, azimuth: float, elevation: float) -> np.ndarray:
+        """The mesh as uint8 [3, pixels, pixels]; None: an empty picture."""
+        for collection in list(self.axes.collections):
+            collection.remove()
+        if mesh is not None:
+            colours = _shaded(mesh, azimuth)
+            self.axes.add_collection3d(
+                Poly3DCollection(mesh.triangles, facecolors=colours, edgecolors="none", antialiased=False)
+            )
+        self.axes.view_init(elev=elevation, azim=azimuth)
+        self.canvas.draw()
+        picture = Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3])
+        return np.asarray(picture.resize((self.pixels, self.pixels), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+
+
+def render(
+    fields: ArrayLike, azimuth: float = AZIMUTH, elevation: float = ELEVATION, pixels: int = PIXELS
+) -> np.ndarray:
+    """Shapes as shaded surfaces on white, all from one view.
+
+    Args:
+        fields: [N, S, S, S]: bool, uint8 from 0 to 255, or float from 0 to 1; a voxel of one half or more is solid.
+        azimuth: degrees about the upright axis, from +x towards +y, of the place looked from.
+        elevation: degrees above the ground.
+        pixels: height and width of each picture.
+
+    Returns:
+        uint8 [N, 3, pixels, pixels]; a shape without a solid voxel is an empty picture.
+    """
+    camera = _Camera(pixels)
+    return np.stack([camera.show(_mesh(field), azimuth, elevation) for field in np.asarray(fields)])
+
+
+def turntable(field: ArrayLike, frames: int = 36, elevation: float = ELEVATION, pixels: int = 2 * PIXELS) -> np.ndarray:
+    """One shape seen on its way once round, uint8 [frames, 3, pixels, pixels]; the arguments are `render`'s."""
+    camera, mesh = _Camera(pixels), _mesh(np.asarray(field))
+    angles = AZIMUTH + np.linspace(0, 360, frames, endpoint=False)
+    return np.stack([camera.show(mesh, angle, elevation) for angle in angles])
+
+
+def plot_shapes(fields: ArrayLike, columns: int = 8, title: str = "") -> Figure:
+    """A grid of shapes [N, S, S, S], all from one view."""
+    return plot_images(render(fields), columns, title, cell=CELL)
+
+
+def plot_shape_strips(strips: Mapping[str, ArrayLike], title: str = "") -> Figure:
+    """Rows of shapes, name -> [N, S, S, S], one below the other, all from one view."""
+    return plot_strips({name: render(fields) for name, fields in strips.items()}, title, cell=CELL)
+
+
+def plot_views(fields: ArrayLike, azimuths: Sequence[float], title: str = "") -> Figure:
+    """Each shape of [N, S, S, S] in a row of its own, seen from several sides.
+
+    Args:
+        fields: as for `render`.
+        azimuths: degrees from the fixed view, one a column.
+        title: above the rows.
+    """
+    columns = [render(fields, AZIMUTH + turn) for turn in azimuths]
+    return plot_images(np.stack(columns, axis=1).reshape(-1, 3, PIXELS, PIXELS), len(azimuths), title, cell=CELL)
+
+
+def view(field: ArrayLike, height: int = 420) -> display.HTML:
+    """A shape that the mouse turns, for a notebook; everything it needs is in it, so that a saved page shows it too.
+
+    Args:
+        field: [S, S, S], as for `render`; not empty.
+        height: px.
+
+    Raises:
+        ValueError: the shape has no solid voxel.
+    """
+    mesh = surface(np.asarray(field))
+    mesh.vertices = (mesh.vertices - 0.5) @ _towards_viewer(AZIMUTH, ELEVATION).T
+    mesh.visual.face_colors = [int(255 * part) for part in to_rgb(CLAY)]
+    return scene_to_notebook(trimesh.Scene(mesh), height=height)
+
+
+def animated(path: Path, alt: str) -> display.HTML:
+    """An animation that `runs.save_animation` left, for a notebook's page; `alt` says in words what it shows."""
+    # In the page itself: not every program that shows notebooks knows their image/gif.
+    content = base64.b64encode(Path(path).read_bytes()).decode()
+    return display.HTML(f'<img src="data:image/gif;base64,{content}" alt="{html.escape(alt)}">')
+
+
+def _towards_viewer(azimuth: float, elevation: float) -> np.ndarray:
+    """The rotation [3, 3] from x, y, z with z up to right, up and towards a viewer who looks from there (degrees)."""
+    side, rise = np.deg2rad(azimuth), np.deg2rad(elevation)
+    right = np.array([-np.sin(side), np.cos(side), 0])
+    viewer = np.array([np.cos(rise) * np.cos(side), np.cos(rise) * np.sin(side), np.sin(rise)])
+    return np.stack([right, np.cross(viewer, right), viewer])
+
+
+def _mesh(field: np.ndarray) -> trimesh.Trimesh | None:
+    try:
+        return surface(field)
+    except EmptyShapeError:
+        return None
+
+
+def _shaded(mesh: trimesh.Trimesh, azimuth: float) -> np.ndarray:
+    """A colour a triangle, [F, 3], from smoothed normals; the light stays with the camera when that goes round."""
+    turn = np.deg2rad(azimuth - AZIMUTH)
+    rotation = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    normals = mesh.vertex_normals[mesh.faces].mean(1)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(min=1e-9)
+    lit = (normals @ (rotation @ (LIGHT / np.linalg.norm(LIGHT)))).clip(min=0)
+    return np.outer(AMBIENT + (1 - AMBIENT) * lit, to_rgb(CLAY)).clip(0, 1)

@@ -1,0 +1,55 @@
+"""Held-out shapes as what samples are compared with: every score of `measures.SHAPE_METRICS`, for the same ScoreBook as
+images have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glann_lib.engine import storage
+from glann_lib.sampling import solid
+from glann_lib.scores.measures import VOXELS
+from glann_lib.shapes.metrics import score_shapes
+
+
+@dataclass(frozen=True)
+class ShapeReference:
+    """Held-out shapes.
+
+    Attributes:
+        voxels: bool [R, S, S, S].
+        digest: equal for equal shapes.
+    """
+
+    voxels: Tensor
+    digest: str
+
+    @classmethod
+    def of(cls, voxels: Tensor) -> ShapeReference:
+        """The reference that voxels bool [R, S, S, S] make."""
+        return cls(voxels, storage.tensor_digest(voxels))
+
+    def score(self, shapes: Tensor, seed: int = 0) -> dict[str, Any]:
+        """Every metric of a set of shapes.
+
+        Args:
+            shapes: bool [G, S, S, S], or fields uint8 as G draws them.
+            seed: nothing is drawn here; it stands for the sake of `evaluate.Judge`.
+
+        Returns:
+            "scores": a list of {extractor, metric, value, standard_error}; "generated" and "real": how many shapes.
+
+        Raises:
+            ValueError: as `shape_metrics.score_shapes`.
+        """
+        voxels = shapes if shapes.dtype == torch.bool else solid(shapes)
+        values = score_shapes(voxels, self.voxels)
+        rows = [
+            {"extractor": VOXELS, "metric": name, "value": value, "standard_error": None}
+            for name, value in values.items()
+        ]
+        return {"scores": rows, "generated": len(voxels), "real": len(self.voxels)}

@@ -1,0 +1,164 @@
+"""Settings of image translation by NAM (Sec. 4.5): which pair of domains, the target's generator, the mapping.
+
+"NAM" in a comment is Hoshen and Wolf, "NAM: Non-Adversarial Unsupervised Domain Mapping" (ECCV 2018), whose method and
+numbers of images, epochs and steps the paper uses. As in `config`, `make_translation_config` is the only place that
+knows a profile's values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from glann_lib.config import LOSSES, PROFILES, GLOConfig, IMLEConfig, make_config
+from glann_lib.engine.checks import require_choice, require_count, require_part, require_positive
+
+SEARCHES = ("memory", "sphere", "noise")
+UP_TO_COLOUR = "up-to-colour"
+TRANSLATION_LOSSES = (UP_TO_COLOUR, *LOSSES)
+HANDWRITTEN = ("digits", "street-digits", "mnist", "street-mnist")  # drawn at 28 px; all others at 32
+GREY = ("digits", "mnist")
+
+
+@dataclass(frozen=True)
+class PairConfig:
+    """Which images to translate, and into what.
+
+    Raises:
+        ValueError: a field out of its range.
+    """
+
+    source: str  # a name in domains.DOMAINS, "folder:PATH", or "cars:PATH/DOMAIN"
+    target: str
+    image_size: int = 32  # px, height and width in both domains
+    source_images: int | None = 2000  # at most this many to learn T from (NAM); None: all
+    target_images: int | None = None  # likewise, for the target's generator
+    test_images: int | None = None  # likewise, unseen ones to translate, and real ones to judge the judge by
+
+    def __post_init__(self) -> None:
+        require_choice(self, "image_size", (28, 32, 64))
+        require_count(self, "source_images", "target_images", "test_images", optional=True)
+
+
+@dataclass(frozen=True)
+class NAMConfig:
+    """How T and the latents of the source images are found.
+
+    Raises:
+        ValueError: a field out of its range.
+    """
+
+    search: str = "sphere"  # z of an image: "sphere", free (NAM); "noise", T(e) of IMLE; "memory", a training latent
+    loss: str = "l2"  # between T(G(z)) and the source image: a name in TRANSLATION_LOSSES
+    width: int = 32  # channels of T's finest scale (NAM)
+    epochs: int = 51  # passes over the source images (NAM)
+    batch_size: int = 128  # images (NAM)
+    latent_lr: float = 0.03  # Adam step of z, of length 1 (NAM); of e, sqrt(d) long, sqrt(d) times that
+    mapping_lr: float = 0.0009  # Adam step of T: 0.03 of the latents' (NAM)
+    beta1: float = 0.5  # Adam's first moment
+    restarts: int = 4  # starts from which an unseen image is translated; the best is kept (NAM: "several")
+    test_steps: int = 100  # of Adam, for an unseen image; "memory" takes the best start as it is
+    test_lr: float = 0.03  # Adam's first step then
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_choice(self, "search", SEARCHES)
+        require_choice(self, "loss", TRANSLATION_LOSSES)
+        require_count(self, "width", "epochs", "restarts")
+        require_count(self, "batch_size", least=2)
+        require_count(self, "test_steps", least=0)
+        require_positive(self, "latent_lr", "mapping_lr", "test_lr")
+        require_part(self, "beta1")
+        if self.search == "memory" and self.loss.rpartition("-")[2].startswith("vgg"):
+            raise ValueError(
+                f"the search memory compares every image with every latent, too many for the loss {self.loss}: "
+                "choose l1, l2, laplacian or up-to-colour, or the search sphere or noise"
+            )
+
+
+@dataclass(frozen=True)
+class TranslationConfig:
+    """Everything that decides one translation task."""
+
+    profile: str
+    data: PairConfig
+    glo: GLOConfig  # of the target's generator
+    imle: IMLEConfig  # of the search "noise"
+    nam: NAMConfig
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as nested plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+def make_translation_config(
+    source: str, target: str, profile: str = "quick", seed: int = 0, **overrides: Any
+) -> TranslationConfig:
+    """The settings of one task under one profile.
+
+    Args:
+        source, target: domains, as for PairConfig.
+        profile: "quick" (a minute or two) or "paper" (NAM's numbers, and GLANN's paper profile for the generator).
+        seed: of every stage.
+        **overrides: "data_X", "glo_X", "imle_X" or "nam_X" replaces field X of that part; None leaves it as it is.
+
+    Raises:
+        ValueError: unknown profile or override, or a field out of its range.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
+    parts = (_quick if profile == "quick" else _paper)(source, target, seed)
+    own: dict[str, dict[str, Any]] = {name: {} for name in parts}
+    for name, value in overrides.items():
+        part, _, field = name.partition("_")
+        if part not in parts or field not in {f.name for f in dataclasses.fields(parts[part])}:
+            raise ValueError(f"unknown setting {name!r}: name a field as data_X, glo_X, imle_X or nam_X")
+        if value is not None:
+            own[part][field] = value
+    if profile == "quick" and "epochs" in own["glo"]:
+        own["glo"].setdefault("decay_every", max(1, own["glo"]["epochs"] // 5))
+    return TranslationConfig(profile, **{name: dataclasses.replace(part, **own[name]) for name, part in parts.items()})
+
+
+def _paper(source: str, target: str, seed: int) -> dict[str, Any]:
+    size = 28 if {source, target} <= set(HANDWRITTEN) else 32
+    generator = make_config("mnist" if target in GREY else "svhn", "paper", seed)
+    return {
+        "data": PairConfig(source, target, size),
+        "glo": generator.glo,
+        "imle": generator.imle,
+        "nam": NAMConfig(loss="l2" if source in GREY else "vgg16", seed=seed),
+    }
+
+
+def _quick(source: str, target: str, seed: int) -> dict[str, Any]:
+    parts = _paper(source, target, seed)
+    small = "mnist" not in source + target and "svhn" not in source + target
+    data = dataclasses.replace(
+        parts["data"],
+        source_images=750 if small else 2000,
+        target_images=1000 if small else 5000,
+        test_images=200 if small else 1000,
+    )
+    # The Laplacian pyramid reconstructs as well in a third of the time, and translation needs no more than that.
+    glo = dataclasses.replace(parts["glo"], loss="laplacian", normalisation="batch", latent_lr=0.01)
+    epochs = 30 if small else 40
+    glo = dataclasses.replace(glo, batch_size=64, epochs=epochs, decay_every=epochs // 5)
+    nam = dataclasses.replace(
+        parts["nam"],
+        search="memory",
+        loss=UP_TO_COLOUR if target in GREY and source not in GREY else "l2",
+        width=8,  # faster than NAM's 32, and no worse on the digits
+        epochs=15,
+        batch_size=64,
+        mapping_lr=0.002,
+        restarts=2,
+        test_steps=25,
+    )
+    return parts | {
+        "data": data,
+        "glo": glo,
+        "imle": dataclasses.replace(parts["imle"], epochs=200),
+        "nam": nam,
+    }

@@ -1,0 +1,124 @@
+"""The image domains that pictures are translated between (Sec. 4.5), and the pairs that one name stands for.
+
+MNIST and SVHN are read as every data set is. Where SVHN is not at hand, handwritten digits are painted as on a street
+(`street_digits`), and cars are made by rule (`made_cars`): these are named as what they are. No digit stands in both
+domains of a pair: the source's are every second one of the training split, the target's the others. Cars as
+photographic negatives keep a translation from being a search for the nearest pixels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import torch
+
+from glann_lib.config import CARS, DOMAINS, FOLDER, DataConfig, split_pair
+from glann_lib.data import places
+from glann_lib.data.images import load_images
+from glann_lib.data.record import SPLITS, ImageData, check_split
+from glann_lib.translation.car_files import car_domains, load_cars
+from glann_lib.translation.config import PairConfig
+from glann_lib.translation.made_cars import FAMILIES, make_cars
+from glann_lib.translation.street_digits import make_street_digits
+
+PAIRS = {
+    "embedded": (("digits", "street-digits"), ("street-digits", "digits"), ("hatchbacks", "negative-vans")),
+    "mnist-street": (("mnist", "street-mnist"), ("street-mnist", "mnist")),
+    "mnist-svhn": (("mnist", "svhn"), ("svhn", "mnist")),
+}
+STREET, NEGATIVE = "street-", "negative-"
+COPIES = {"digits": 2, "mnist": 1}  # how often a handwritten digit is painted: there are few in the first
+MADE_CARS = {"train": (0, 5000), "test": (1_000_000, 1000)}  # number of the first car, and how many
+
+
+def pairs_of(dataset: str) -> tuple[tuple[str, str], ...]:
+    """Source and target of each task that a name stands for.
+
+    Args:
+        dataset: a name in PAIRS, "SOURCE-to-TARGET", or "cars:PATH".
+
+    Raises:
+        ValueError: it is none of these; or, for cars, as `car_files.car_domains`.
+        FileNotFoundError: the path of the cars does not exist.
+    """
+    if dataset.startswith(CARS):
+        return (tuple(f"{dataset}/{domain}" for domain in car_domains(places.locate(dataset.removeprefix(CARS)))),)
+    pair = split_pair(dataset)
+    if pair is None and dataset not in PAIRS:
+        known = f"{', '.join(PAIRS)}, cars:PATH, or SOURCE-to-TARGET with two of {', '.join(DOMAINS)}, folder:PATH"
+        raise ValueError(f"unknown translation {dataset!r}: choose one of {known}")
+    return PAIRS[dataset] if pair is None else (pair,)
+
+
+def load_pair(settings: PairConfig, split: str) -> tuple[ImageData, ImageData]:
+    """Images of the source and of the target, at one size; nothing in one says which belongs to what in the other.
+
+    Args:
+        settings: the domains, their size and the limits.
+        split: "train" or "test".
+
+    Raises:
+        ValueError: unknown domain or split; files that are damaged, too few or not images.
+        FileNotFoundError: a path does not exist.
+        ConnectionError: data are not there and cannot be downloaded; says what to place where.
+    """
+    check_split(split)
+    limits = (settings.source_images, settings.target_images)
+    limits = limits if split == "train" else (settings.test_images,) * 2
+    names = (settings.source, settings.target)
+    shared = len({name.removeprefix(STREET) for name in names}) == 1 and split == "train"
+    return tuple(
+        _loader(name)(name, split, settings.image_size, limit, part if shared else None)
+        for part, (name, limit) in enumerate(zip(names, limits, strict=True))
+    )
+
+
+def _loader(name: str) -> Callable[..., ImageData]:
+    if name.startswith(CARS):
+        return _own_cars
+    if name.removeprefix(NEGATIVE) in FAMILIES:
+        return _made_cars
+    if name.removeprefix(STREET) in COPIES:
+        return _handwritten
+    if name in DOMAINS or name.startswith(FOLDER):
+        return _images
+    raise ValueError(f"unknown domain {name!r}: choose one of {', '.join(DOMAINS)}, folder:PATH or cars:PATH/DOMAIN")
+
+
+def _images(name: str, split: str, size: int, limit: int | None, _: int | None) -> ImageData:
+    return load_images(DataConfig(name, size, train_images=limit, test_images=limit), split)
+
+
+def _handwritten(name: str, split: str, size: int, limit: int | None, part: int | None) -> ImageData:
+    """Digits of every second row (all where `part` is None), as they are or as they might stand on a street."""
+    base, street = name.removeprefix(STREET), name.startswith(STREET)
+    data = load_images(DataConfig(base, size), split)
+    if part is not None:
+        rows, source = slice(part, None, 2), f"{data.source}; every second image, from the {('1st', '2nd')[part]}"
+        data = dataclasses.replace(data, images=data.images[rows], labels=data.labels[rows], source=source)
+    copies = COPIES[base] if street else 1
+    wanted = len(data) * copies if limit is None else limit
+    data = data.take(-(-wanted // copies)) if wanted < len(data) * copies else data
+    if not street:
+        return data
+    images = make_street_digits(data.images.repeat(copies, 1, 1, 1), SPLITS.index(split))[:wanted]
+    how = f"painted as on a street by rule (glann_lib.translation.street_digits){', each twice' * (copies > 1)}"
+    source = f"{data.source}; {how}"
+    return ImageData(images, data.labels.repeat(copies)[:wanted], name, split, source, data.class_names)
+
+
+def _made_cars(name: str, split: str, size: int, limit: int | None, _: int | None) -> ImageData:
+    first, count = MADE_CARS[split]
+    count = min(count, limit or count)
+    family = name.removeprefix(NEGATIVE)
+    images, azimuths = map(torch.from_numpy, make_cars(family, first, count, size))
+    source = f"{family} made by rule (glann_lib.translation.made_cars), numbers {first:,} to {first + count - 1:,}"
+    if name != family:
+        images, source = 255 - images, f"{source}, as photographic negatives"
+    return ImageData(images, None, name, split, source, azimuths=azimuths)
+
+
+def _own_cars(name: str, split: str, size: int, limit: int | None, _: int | None) -> ImageData:
+    path, _, domain = name.removeprefix(CARS).rpartition("/")
+    return load_cars(places.locate(path), domain, split, size, limit)

@@ -1,0 +1,223 @@
+"""NAM: how images of a source domain look in the target domain, without an adversary or pairs (Sec. 4.5).
+
+    min over T and all z_i of  sum_i  loss(T(G(z_i)), y_i)
+
+G draws the target domain and is frozen, y_i is a source image, and the mapping T leads back from target to source. The
+translation of y_i is G(z_i). A latent is found in one of three ways: free on the sphere (NAM); as T_IMLE(e) of a noise
+e, so that G sees only latents as GLANN samples them; or among the latents of the target's own training images, the
+memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glann_lib.engine import devices, storage, training
+from glann_lib.losses import ReconstructionLoss, TargetsByRow, unit
+from glann_lib.networks import load_weights
+from glann_lib.translation.config import UP_TO_COLOUR, NAMConfig
+from glann_lib.translation.losses import UpToColour, make_translation_loss
+from glann_lib.translation.network import TranslationNetwork
+from glann_lib.translation.search import Target, code_lr, first_codes, nearest_in_memory
+
+CACHE_MIB = 1536  # what the loss network sees of the source images is kept in memory where it takes no more
+
+
+@dataclass(frozen=True)
+class NAMEpoch:
+    """One pass over the source images: number from 1, mean loss, how many latents they share, seconds."""
+
+    epoch: int
+    loss: float
+    latents_used: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Translator:
+    """What the training leaves.
+
+    Attributes:
+        network: T, in eval mode.
+        target: the target domain.
+        codes: of the source images that it was trained on: z or e, float [N, D].
+        history: a record an epoch.
+        config: the settings.
+        images_sha256: of the source images, by storage.tensor_digest.
+        image_shape: (C, S, S) of the source images.
+    """
+
+    network: TranslationNetwork
+    target: Target
+    codes: Tensor
+    history: list[NAMEpoch]
+    config: NAMConfig
+    images_sha256: str
+    image_shape: tuple[int, int, int]
+
+
+class NAM:
+    """The training of T as a stage for `training.train`.
+
+    Args:
+        images: uint8 [N, C, S, S], of the source domain.
+        target: the target domain, on `device`, at the same size; its channels may be others.
+        config: settings.
+        device: where to train.
+
+    Raises:
+        ValueError: fewer images than a batch, domains of different size, or a search without its mapper.
+    """
+
+    name = "nam"
+    record_type = NAMEpoch
+
+    def __init__(self, images: Tensor, target: Target, config: NAMConfig, device: torch.device):
+        require_pair(images, target, config)
+        self.config, self.epochs, self.device, self.target = config, config.epochs, device, target
+        self.images_sha256 = storage.tensor_digest(images)
+        self.fingerprint = storage.digest(dataclasses.asdict(config), self.images_sha256, target.digest())
+        self.images = devices.place(images, device)
+        self.loss: ReconstructionLoss | UpToColour | None = None  # made when an epoch needs it
+        self.network = _network(images.shape[1:], target, config).to(device)
+        groups = [{"params": list(self.network.parameters()), "lr": config.mapping_lr}]
+        if config.search == "memory":  # every epoch chooses them anew
+            self.codes = target.latents[:1].repeat(len(images), 1)
+        else:
+            self.codes = first_codes(len(images), target, config.search, config.seed).to(device).requires_grad_()
+            groups.append({"params": [self.codes], "lr": code_lr(config.latent_lr, self.codes, config.search)})
+        self.optimiser = torch.optim.Adam(groups, betas=(config.beta1, 0.999), fused=device.type != "mps")
+
+    def run_epoch(self, epoch: int) -> NAMEpoch:
+        """One pass over the images in a new order; the last, incomplete batch is left out."""
+        start, batch_size = time.monotonic(), self.config.batch_size
+        if self.loss is None:
+            self._make_loss()
+        used = self._match() if self.config.search == "memory" else len(self.images)
+        self.network.train()
+        order = torch.randperm(len(self.images), generator=devices.seeded(self.config.seed, f"nam order {epoch}"))
+        batches = order[: len(order) // batch_size * batch_size].split(batch_size)
+        losses = torch.stack([self._step_within_memory(batch.to(self.device)) for batch in batches])
+
+        advice = f"try a smaller nam_latent_lr (now {self.config.latent_lr:g}) or nam_mapping_lr"
+        training.check_finite(losses, self.name, epoch, advice)
+        training.check_weights([self.codes, *self.network.parameters()], self.name, epoch, advice)
+        if self.config.search == "sphere":
+            with torch.no_grad():
+                self.codes /= self.codes.norm(dim=1, keepdim=True)
+        return NAMEpoch(epoch, losses.mean().item(), used, time.monotonic() - start)
+
+    def _make_loss(self) -> None:
+        dtype = devices.resolve_precision("auto", self.device)
+        self.loss = make_translation_loss(self.config.loss, self.images.shape[-1], dtype).to(self.device)
+        self.targets = TargetsByRow(self.loss, self.images, self.device, CACHE_MIB)
+        if self.config.search == "memory":
+            self.memory = devices.place(self.target.memory, self.device)
+
+    def _match(self) -> int:
+        """Give each source image the latent of the memory whose T(G(z)) is nearest; returns how many were chosen."""
+        self.rows = nearest_in_memory(self.network, self.loss, self.memory, self.images, k=1)[:, 0]
+        self.codes = self.target.latents[self.rows]
+        return len(self.rows.unique())
+
+    def _drawn(self, batch: Tensor) -> Tensor:
+        """G(z) of the batch's codes; what the memory holds is not drawn again."""
+        if self.config.search == "memory":
+            return unit(self.memory[self.rows[batch].to(self.memory.device)].to(self.device))
+        return self.target.draw(self.codes[batch], self.config.search)
+
+    def _step_within_memory(self, batch: Tensor) -> Tensor:
+        advice = f"lower nam_batch_size (now {self.config.batch_size})"
+        return training.step_within_memory(self._step, batch, self.targets.give_up_cache, advice)
+
+    def _step(self, batch: Tensor) -> Tensor:
+        """One step of Adam on T, and on the batch's codes where they are free; returns the mean loss."""
+        loss = self.loss.compare(self.network(self._drawn(batch)), self.targets(batch)).mean()
+        trained = [values for group in self.optimiser.param_groups for values in group["params"]]
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward(inputs=trained)
+        self.optimiser.step()
+        return loss.detach()
+
+    def state(self) -> dict[str, Tensor]:
+        """T's weights and the codes; to go on, the optimiser's state."""
+        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        return state | {"codes": self.codes.detach()} | training.optimiser_state(self.optimiser)
+
+    def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take back `state`."""
+        load_weights(self.network, state, "network.")
+        with torch.no_grad():
+            self.codes.copy_(state["codes"])
+        if any(name.startswith(training.RESUME) for name in state):
+            training.restore_optimiser(self.optimiser, state)
+
+    def facts(self) -> dict[str, Any]:
+        """Settings and images."""
+        return {
+            "config": dataclasses.asdict(self.config),
+            "image_shape": list(self.images.shape[1:]),
+            "images_sha256": self.images_sha256,
+        }
+
+
+def fit_nam(
+    images: Tensor,
+    target: Target,
+    config: NAMConfig,
+    device: torch.device | str = "cpu",
+    path: Path | None = None,
+) -> Translator:
+    """Learn T and the codes of the source images, with progress shown.
+
+    Args:
+        images: uint8 [N, C, S, S], of the source domain.
+        target: the target domain at the same size, C' x S x S.
+        config: settings.
+        device: where to train, and where `target` is.
+        path: *.safetensors for checkpoints and the result; what is finished there is not trained again.
+
+    Raises:
+        ValueError: fewer images than a batch, domains of different size, or a damaged checkpoint.
+        FloatingPointError: a loss or weight is not finite; names epoch and batch.
+    """
+    stage = NAM(images, target, config, torch.device(device))
+    history = training.run(stage, path)
+    origin = stage.images_sha256, tuple(images.shape[1:])
+    return Translator(stage.network.eval(), target, stage.codes.detach(), history, config, *origin)
+
+
+def require_pair(images: Tensor, target: Target, config: NAMConfig) -> None:
+    """Nothing, if images of the source domain and a target's generator go together.
+
+    Raises:
+        ValueError: says what does not.
+    """
+    size, (channels, drawn, _) = images.shape[-1], target.generator.shape
+    square = images.dim() == 4 and images.shape[2] == images.shape[3]
+    if images.dtype != torch.uint8 or not square or images.shape[1] not in (1, 3):
+        raise ValueError(f"source images are {images.dtype} {list(images.shape)}: give uint8 [N, C, S, S], C 1 or 3")
+    if size != drawn:
+        raise ValueError(
+            f"source images are {size} px, the target's generator draws {drawn} px ({channels} channels): "
+            "load both domains at one size (image_size)"
+        )
+    if len(images) < config.batch_size:
+        raise ValueError(
+            f"{len(images)} source images are fewer than a batch of {config.batch_size}: lower nam_batch_size"
+        )
+    if config.search == "noise" and target.mapper is None:
+        raise ValueError("the search noise needs IMLE's mapping: give Target its mapper, or search memory or sphere")
+
+
+def _network(shape: Any, target: Target, config: NAMConfig) -> TranslationNetwork:
+    channels = 1 if config.loss == UP_TO_COLOUR else shape[0]
+    with devices.scoped_seed(config.seed, "nam weights"):
+        return TranslationNetwork(shape[-1], target.generator.shape[0], channels, config.width)

@@ -1,0 +1,59 @@
+"""Figures of translations: cases chosen by their loss, not by eye."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from glann_lib.records.plots import CELL, plot_strips, styled
+
+ROWS = ("source", "T(G(z))", "translation")
+
+
+@styled
+def plot_rows(rows: Mapping[str, ArrayLike], title: str = "") -> Figure:
+    """Rows of images, grey ones among colour ones, each with its name.
+
+    Args:
+        rows: name -> uint8 [N, C, S, S], C 1 or 3.
+        title: above the rows.
+    """
+    return plot_strips.__wrapped__({name: _coloured(np.asarray(images)) for name, images in rows.items()}, title)
+
+
+@styled
+def plot_translations(
+    source: ArrayLike, explained: ArrayLike, translation: ArrayLike, loss: ArrayLike, count: int = 12, title: str = ""
+) -> Figure:
+    """Source | T(G(z)) | translation: the best, the median and the worst cases by loss.
+
+    Args:
+        source: uint8 [N, C, S, S], C 1 or 3.
+        explained: T(G(z)), uint8 [N, C, S, S].
+        translation: G(z), uint8 [N, C', S, S], C' 1 or 3.
+        loss: [N].
+        count: cases of each kind; fewer where there are not so many images.
+        title: above all.
+    """
+    images = [_coloured(np.asarray(part)) for part in (source, explained, translation)]
+    loss = np.asarray(loss)
+    order, count = np.argsort(loss, kind="stable"), min(count, len(loss))
+    middle = (len(order) - count) // 2
+    chosen = {"best": order[:count], "median": order[middle : middle + count], "worst": order[-count:]}
+    height = 3 * len(ROWS) * CELL + 1.1
+    figure, axes = plt.subplots(3, 1, figsize=(count * CELL + 1.0, height), layout="constrained")
+    for ax, (name, cases) in zip(axes, chosen.items(), strict=True):
+        heading = f"the {name} {count} of {len(order):,}: loss {loss[cases].min():.3g} to {loss[cases].max():.3g}"
+        strips = dict(zip(ROWS, (part[cases] for part in images), strict=True))
+        plot_strips.__wrapped__(strips, heading, ax)  # as it is inside `styled`: the style is set already
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+def _coloured(images: np.ndarray) -> np.ndarray:
+    """Grey or colour images as colour, so that all of them stand in one picture."""
+    return np.repeat(images, 3, axis=1) if images.shape[1] == 1 else images

@@ -1,0 +1,85 @@
+"""Tables of translation scores: a row a model, a column a task and score; data frames of text, drawn from records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from glann_lib.records import tables as report_tables
+from glann_lib.scores.measures import TRANSLATION_METRICS
+from glann_lib.scores.reported import reported
+from glann_lib.scores.rows import DASH, KINDS, Record, Row, group
+from glann_lib.scores.tables import ARROWS, column_text
+
+PERCENT = ("accuracy", "turned")  # as the paper gives them
+
+
+def scores_table(tasks: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
+    """All scores of some tasks, with the chance level in the last row and the paper's numbers beside GLANN's NAM.
+
+    Args:
+        tasks: "mnist->svhn" -> its records, from a ScoreBook. Tasks without scores are left out.
+
+    Raises:
+        ValueError: two records of one model and seed.
+    """
+    scored = {task: records for task, records in tasks.items() if any(record["scores"] for record in records)}
+    rows = {task: {row.model: row for row in group(records)} for task, records in scored.items()}
+    names = {model: row.label for own in rows.values() for model, row in own.items()}
+    kinds = {model: KINDS.index(row.kind) for own in rows.values() for model, row in own.items()}
+    order = sorted(names, key=kinds.get)  # the floors last, whichever task has them
+    columns: dict[str, list[str]] = {}
+    for task, own in rows.items():
+        for metric in _metrics(own.values()):
+            columns |= _columns(task, metric, [own.get(model) for model in order], tasks[task])
+    return pd.DataFrame({"model": [*(names[model] for model in order), "chance"], **columns}, dtype=object)
+
+
+def note(tasks: Mapping[str, Sequence[Record]]) -> str:
+    """What a reader of `scores_table` must know: how much was translated, what chance is, and why scores are off.
+
+    Args:
+        tasks: as for `scores_table`.
+    """
+    parts = []
+    for task, records in ((task, records) for task, records in tasks.items() if records):
+        if not any(record["scores"] for record in records):
+            parts.append(f"{task_title(task)}: {records[0]['unscored']}.")
+            continue
+        counts = {record["translated"] for record in records if record["kind"] != "floor"}
+        parts.append(f"{task_title(task)}: {' or '.join(f'{count:,}' for count in sorted(counts))} unseen images.")
+    parts.append("Chance: real target images in any order, or any direction.")
+    if any(len(row.records) > 1 for records in tasks.values() for row in group(records)):
+        parts.append("± is the standard deviation over seeds (ddof=1).")
+    return " ".join(parts)
+
+
+def task_title(task: str) -> str:
+    """ "mnist->svhn" as "mnist → svhn"; of a path only its end."""
+    source, _, target = task.partition("->")
+    return " → ".join(name.rpartition("/")[2] for name in (source, target))
+
+
+def _columns(task: str, metric: str, rows: Sequence[Row | None], records: Sequence[Record]) -> dict[str, list[str]]:
+    known, scale = TRANSLATION_METRICS[metric], 100 if metric in PERCENT else 1
+    values = [[scale * value for value in _values(row, metric)] for row in rows]
+    chance = {"accuracy": records[0]["chance"], "turned": 0.5}.get(metric, records[0]["chance"])
+    unit = "%" if metric in PERCENT else known.unit
+    head = f"{task_title(task)}: {known.name.lower()}, {unit} {ARROWS[known.better]}"
+    columns = {head: column_text([*values, [scale * chance]], spread=True)}
+    quoted = reported(task, "glann", metric)
+    if quoted:
+        cells = [f"{quoted.value:g}" if row and row.kind == "non-adversarial" else DASH for row in rows]
+        columns[f"{task_title(task)}: paper, % {report_tables.QUOTED}"] = [*cells, DASH]
+    return columns
+
+
+def _metrics(rows: object) -> list[str]:
+    stored = {score["metric"] for row in rows for record in row.records for score in record["scores"]}
+    return [metric for metric in TRANSLATION_METRICS if metric in stored]
+
+
+def _values(row: Row | None, metric: str) -> list[float]:
+    scores = (score for record in (row.records if row else ()) for score in record["scores"])
+    return [score["value"] for score in scores if score["metric"] == metric]

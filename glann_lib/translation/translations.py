@@ -1,0 +1,98 @@
+"""Translation of unseen images with a mapping T that NAM has learned: T frozen, a latent sought for each image.
+
+    z = arg min loss(T(G(z)), y),  the translation of y is G(z)
+
+Each image starts from several latents, all of them at once, and the best is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from glann_lib import inversion, sampling
+from glann_lib.engine import devices
+from glann_lib.translation.losses import UpToColour, make_translation_loss
+from glann_lib.translation.nam import Translator
+from glann_lib.translation.search import code_lr, first_codes, nearest_in_memory
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What source images became.
+
+    Attributes:
+        images: uint8 [N, C', S, S], G(z): the translations.
+        explained: uint8 [N, C, S, S], T(G(z)): the source images as T sees them in their translations. (With the loss
+            up-to-colour, in the colours nearest to the source's.)
+        loss: float32 [N], between those and the source images.
+        codes: float32 [N, D], what was found: latents, or noises where that is searched.
+    """
+
+    images: Tensor
+    explained: Tensor
+    loss: Tensor
+    codes: Tensor
+
+
+def translate(
+    translator: Translator, images: Tensor, restarts: int | None = None, steps: int | None = None
+) -> Translation:
+    """Translate images that T has not seen.
+
+    Args:
+        translator: from `fit_nam`.
+        images: uint8 [N, C, S, S] of the source domain.
+        restarts: starting codes an image: random ones, or for the search "memory" the nearest latents by the loss;
+            None: the settings'.
+        steps: of Adam from each start; 0: the best start as it is; None: the settings', and 0 for the search "memory".
+
+    Raises:
+        ValueError: images of another shape or type than those that T was learned from, or none; no restarts.
+    """
+    config, target, network = translator.config, translator.target, translator.network
+    restarts = config.restarts if restarts is None else restarts
+    _require(translator, images, restarts, steps)
+    device = next(network.parameters()).device
+    loss = make_translation_loss(config.loss, images.shape[-1], devices.resolve_precision("auto", device)).to(device)
+    start = _starts(translator, loss, images, restarts)
+    if steps is None:
+        steps = 0 if config.search == "memory" else config.test_steps
+
+    def render(codes: Tensor) -> Tensor:
+        return network(target.draw(codes, config.search))
+
+    lr = code_lr(config.test_lr, start, config.search)
+    found = inversion.refine(render, start.to(device), images, loss, steps, lr)
+    latents = sampling.run_blocks(target.mapper, found.codes) if config.search == "noise" else found.codes
+    drawn = sampling.decode(target.generator, latents)
+    return Translation(drawn, _explained(loss, found.images, images), found.loss, found.codes)
+
+
+def _require(translator: Translator, images: Tensor, restarts: int, steps: int | None) -> None:
+    known = translator.image_shape
+    if images.dtype != torch.uint8 or images.dim() != 4 or tuple(images.shape[1:]) != known or not len(images):
+        given, wanted = f"{images.dtype} {list(images.shape)}", ", ".join(map(str, known))
+        raise ValueError(f"images are {given}: give uint8 [N, {wanted}], one or more, as T was learned from")
+    if restarts < 1 or (steps is not None and steps < 0):
+        raise ValueError(f"{restarts} restarts of {steps} steps: give 1 or more restarts, 0 or more steps")
+
+
+def _starts(translator: Translator, loss: torch.nn.Module, images: Tensor, restarts: int) -> Tensor:
+    """Codes [N, restarts, D] to start from."""
+    config, target = translator.config, translator.target
+    if config.search == "memory":
+        rows = nearest_in_memory(translator.network, loss, target.memory, images, restarts)
+        return target.latents[rows]
+    codes = first_codes(len(images) * restarts, target, config.search, config.seed, "nam test codes")
+    return codes.unflatten(0, (len(images), restarts))
+
+
+def _explained(loss: torch.nn.Module, shown: Tensor, images: Tensor) -> Tensor:
+    """T's images uint8 as a person should see them."""
+    if not isinstance(loss, UpToColour):
+        return shown
+    painted = loss.painted(shown.float() / 255, images.float() / 255)
+    return painted.mul(255).round().to(torch.uint8)

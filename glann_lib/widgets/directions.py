@@ -1,0 +1,190 @@
+"""An image moved along directions in the space of the latents: those of largest variance, and those towards a class.
+
+The plain functions behind it are `moved` and `strip`; the directions come from `directions`. Stage 1 asks nothing of
+the axes of that space (Sec. 3.1): what a direction changes is to be seen by moving along it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ipywidgets
+import torch
+from torch import Tensor
+
+from glann_lib.model import Glann
+from glann_lib.sampling import LIVE, decode, draw_noise, run_blocks
+from glann_lib.widgets.explorer import LONG, WIDE, Explorer, require_images
+from glann_lib.widgets.latent_directions import Direction, attribute_directions, move, principal_directions
+from glann_lib.widgets.picture import Picture, strip_of
+
+SHOWN = 9  # in the strip
+PRINCIPAL, ATTRIBUTE = 3.0, 6.0  # ends of the sliders, in standard deviations of the latents
+NO_LABELS = "attribute directions are learned from labels, and this model's training images have none"
+ONE_CLASS = "attribute directions tell classes apart, and this model's training images are of one class"
+
+
+def moved(model: Glann, latent: Tensor, directions: Sequence[Direction], amounts: Sequence[float]) -> Tensor:
+    """The image of a latent that was moved, G(unit(z + sum_i a_i s_i v_i)).
+
+    Args:
+        model: draws it.
+        latent: [D], of any norm but 0.
+        directions: v_i, with their spreads s_i.
+        amounts: a_i, one a direction, in standard deviations.
+
+    Returns:
+        uint8 [C, S, S].
+
+    Raises:
+        ValueError: as many amounts as directions are missing or too many.
+    """
+    return decode(model.generator, move(latent[None], directions, amounts), block=LIVE)[0]
+
+
+def along(
+    latent: Tensor, directions: Sequence[Direction], amounts: Sequence[float], moving: int, limit: float = PRINCIPAL
+) -> Tensor:
+    """Latents from one end of a direction to the other, the amounts of the others as they are, [9, D].
+
+    Args:
+        latent, directions, amounts: as for `moved`.
+        moving: number of the direction, from 0; its own amount does not count.
+        limit: its amounts go evenly from -limit to limit.
+
+    Raises:
+        ValueError: as for `moved`.
+    """
+    steps = [
+        [*amounts[:moving], step, *amounts[moving + 1 :]] for step in torch.linspace(-limit, limit, SHOWN).tolist()
+    ]
+    return torch.cat([move(latent[None], directions, step) for step in steps])
+
+
+def strip(
+    model: Glann,
+    latent: Tensor,
+    directions: Sequence[Direction],
+    amounts: Sequence[float],
+    moving: int,
+    limit: float = PRINCIPAL,
+) -> Tensor:
+    """Images of the latents `along` a direction, uint8 [9, C, S, S]; the arguments are those of `moved` and `along`."""
+    return decode(model.generator, along(latent, directions, amounts, moving, limit), block=LIVE)
+
+
+class DirectionsWidget(Explorer):
+    """The image of a seed, a slider for each direction, and the whole way of the slider that was moved last.
+
+    Args:
+        model: draws images; where its training images have labels, the image can be moved towards their classes.
+        seed: of the image at the start; seed s is the image that `model.sample(1, s)` gives.
+        count: principal directions, 1 to the latents' width.
+
+    Raises:
+        ValueError: the model draws shapes; count out of range.
+    """
+
+    def __init__(self, model: Glann, seed: int = 0, count: int = 5):
+        require_images(model)
+        self.model, self._attributes = model, {}
+        self._principal = principal_directions(model.latents, count)
+        self.seed = ipywidgets.BoundedIntText(seed, 0, 999_999, description="seed")
+        self.seed.tooltip = "the number of the image that is moved"
+        self.sliders = [_slider(direction.name, PRINCIPAL) for direction in self._principal]
+        self.kind = ipywidgets.Dropdown(
+            options=[(name, label) for label, name in _classes(model).items()], description="more like"
+        )
+        self.kind.tooltip = "the class towards which the last slider moves"
+        self.likeness = _slider("how much more", ATTRIBUTE)
+        self.zero = ipywidgets.Button(description="all to zero", tooltip="the image of the seed as it is")
+        self.picture, self.strip = Picture(), Picture(width=SHOWN * 72)
+        self.picture.layout = ipywidgets.Layout(width="240px", flex="none")  # or a long caption moves the controls
+        self._moving = 0
+        self.seed.style = self.kind.style = WIDE
+        controls = [self.seed, *self.sliders, self.kind, self.likeness]
+        rows = [*controls, *self._refusal(), self.zero]
+        super().__init__([ipywidgets.HBox([self.picture, ipywidgets.VBox(rows)]), self.strip])
+        for number, control in enumerate([*self.sliders, self.likeness]):
+            control.observe(lambda _, number=number: self._now_moves(number), "value")
+        self.kind.observe(lambda _: self._now_moves(len(self.sliders)), "value")
+        self.zero.on_click(lambda _: self._all_to_zero())
+        self.start(*controls)
+
+    def request(self) -> tuple[int, int | None, tuple[float, ...], int]:
+        """The seed, the class, the amounts with that of the class last, and the number of the one moved last."""
+        amounts = tuple(round(slider.value, 3) for slider in (*self.sliders, self.likeness))
+        return self.seed.value, self.kind.value, amounts, self._moving
+
+    def draw(self, request: tuple[int, int | None, tuple[float, ...], int]) -> None:
+        """The image, as `moved` draws it, and then, unless something newer is asked for, the strip."""
+        seed, label, amounts, moving = request
+        directions = self._directions(label, amounts, moving)
+        amounts = amounts[: len(directions)]
+        latent = run_blocks(self.model.mapper, draw_noise(1, self.model.mapper.noise_dim, seed))[0]
+        words = _words(seed, directions, amounts)
+        self.picture.show(moved(self.model, latent, directions, amounts), alt=f"image of {words}", caption=words)
+        self.say("")
+        limit = ATTRIBUTE if moving == len(self._principal) else PRINCIPAL
+        images = []
+        for latents in along(latent, directions, amounts, moving, limit).split(LIVE):
+            if self.superseded:
+                return
+            images.append(decode(self.model.generator, latents, block=LIVE))
+        rest = _words(seed, directions, [0 if number == moving else amount for number, amount in enumerate(amounts)])
+        words = f"{directions[moving].name} from {-limit:+g} to {limit:+g}, the rest as above: {rest}"
+        self.strip.show(strip_of(torch.cat(images)), alt=f"{SHOWN} images: {words}", caption=words)
+
+    def _directions(self, label: int | None, amounts: Sequence[float], moving: int) -> list[Direction]:
+        """The principal ones, and that towards the class where it counts."""
+        if not amounts[-1] and moving < len(self._principal):
+            return self._principal
+        return [*self._principal, self._towards(label)]
+
+    def _towards(self, label: int | None) -> Direction:
+        """The direction towards a class, learned from the labels when it is first needed."""
+        if label not in self._attributes:
+            self.say("learning the direction from the labels ...")
+            labels = None if label is None else (self.model.labels == label).long()
+            names = ("the rest", _classes(self.model).get(label))
+            self._attributes[label] = attribute_directions(self.model.latents, labels, names)[1]
+        return self._attributes[label]
+
+    def _refusal(self) -> list[ipywidgets.Widget]:
+        """Switch off what needs labels where there are none to learn from, and a line that says why."""
+        if len(self.kind.options) > 1:
+            return []
+        reason = NO_LABELS if self.model.labels is None else ONE_CLASS
+        for control in (self.kind, self.likeness):
+            control.disabled, control.tooltip = True, reason
+        return [ipywidgets.HTML(f"<small>{reason}</small>")]
+
+    def _now_moves(self, number: int) -> None:
+        self._moving = number
+
+    def _all_to_zero(self) -> None:
+        moving = self._moving
+        for slider in (*self.sliders, self.likeness):
+            slider.value = 0.0
+        self._moving = moving  # the strip stays that of the slider that the hand moved last
+        self.refresh()
+
+
+def _classes(model: Glann) -> dict[int, str]:
+    """The names of the classes that occur among the training images, or their numbers."""
+    known = [] if model.labels is None else model.labels.unique().tolist()
+    return {label: model.class_names[label] if model.class_names else str(label) for label in known}
+
+
+def _words(seed: int, directions: Sequence[Direction], amounts: Sequence[float]) -> str:
+    parts = [
+        f"{direction.name} at {amount:+g}" for direction, amount in zip(directions, amounts, strict=True) if amount
+    ]
+    return ", ".join([f"seed {seed}", *parts])
+
+
+def _slider(name: str, limit: float) -> ipywidgets.FloatSlider:
+    slider = ipywidgets.FloatSlider(0, min=-limit, max=limit, step=0.1, description=name, readout_format="+.1f")
+    slider.style, slider.layout.width = WIDE, LONG
+    slider.tooltip = f"{name}, in standard deviations of the training images' latents"
+    return slider

@@ -1,0 +1,218 @@
+"""The noise that draws a given image, sought before one's eyes (Eq. 6), and walks from it towards fresh noises.
+
+The plain functions behind it: `uploads` makes what a person gives an image as the model takes it, `Glann.search` finds
+its noise, `vary` draws the walks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import torch
+from torch import Tensor
+
+from glann_lib import features
+from glann_lib.model import Glann
+from glann_lib.sampling import decode, draw_noise, interpolate, run_blocks
+from glann_lib.widgets import uploads
+from glann_lib.widgets.explorer import LONG, WIDE, Explorer, require_images
+from glann_lib.widgets.latest import Latest
+from glann_lib.widgets.picture import Picture, strip_of
+from glann_lib.widgets.sketch import Sketch
+
+SHOW_EVERY = 5  # steps of the search
+PARTS = 100  # of the way to a fresh noise, that `vary` can stop at
+SEEDS = tuple(range(9))  # of the strip
+EXAMPLES = 64  # samples that say how the model's own images are placed
+WIDTH = 168  # px of a picture
+FILE, DRAWING, NOTHING = "file", "drawing", "nothing"
+
+
+def require_weights(model: Glann) -> None:
+    """Nothing, if the loss that a model was trained by can be made without a download.
+
+    Raises:
+        FileNotFoundError: its network's weights are not here; says where to put them.
+    """
+    places = features.weights_folder(), Path(torch.hub.get_dir()) / "checkpoints"
+    here = any((place / features.VGG16_FILE).is_file() for place in places)
+    if model.config.glo.loss == "vgg16" and not here:
+        raise FileNotFoundError(
+            f"this model's loss needs the ImageNet weights of VGG16, which are not here: put {features.VGG16_FILE} "
+            "into data/weights or into the folder that GLANN_WEIGHTS names"
+        )
+
+
+def vary(model: Glann, noise: Tensor, amount: float, seeds: Sequence[int]) -> Tensor:
+    """Images on the ways from one noise towards fresh ones, each along a great circle.
+
+    Args:
+        model: draws images.
+        noise: [noise_dim], where the ways begin.
+        amount: part of the way, 0 to 1, to the hundredth; at 0 all images are that of `noise`, at 1 that of their seed.
+        seeds: of the fresh noises.
+
+    Returns:
+        uint8 [len(seeds), C, S, S].
+
+    Raises:
+        ValueError: another amount.
+    """
+    if not 0 <= amount <= 1:
+        raise ValueError(f"amount is {amount:g}: give a part of the way, 0 to 1")
+    ends = [draw_noise(1, model.mapper.noise_dim, seed)[0] for seed in seeds]
+    ways = [interpolate(noise, end, PARTS + 1, spherical=True)[round(PARTS * amount)] for end in ends]
+    return decode(model.generator, run_blocks(model.mapper, torch.stack(ways), len(ways)), len(ways))
+
+
+class InversionWidget(Explorer):
+    """A file or a drawing, what the search makes of it, and variations of what was found.
+
+    Args:
+        model: draws images.
+        steps: of the search.
+        restarts: starting noises; more find better and take longer.
+
+    Raises:
+        ValueError: the model draws shapes.
+    """
+
+    def __init__(self, model: Glann, steps: int = 150, restarts: int = 4):
+        require_images(model)
+        self.model, self.steps, self.restarts = model, steps, restarts
+        self._examples = model.sample(EXAMPLES)
+        self._given: tuple[str, Tensor | ValueError | None] = NOTHING, None
+        self._noise: Tensor | None = None
+        self._variations = Latest(self._vary, self._failed)
+        super().__init__([ipywidgets.HBox([self._givers(), self._results()])])
+        self.upload.observe(lambda _: self._uploaded(), "value")
+        self.sketch.observe(lambda _: self._drawn(), "value")
+        self.wipe.on_click(lambda _: self.sketch.set_trait("value", b""))
+        for control in (self.amount, self.seed):
+            control.observe(lambda _: self._ask_variations(), "value")
+        self.start(self.swap)
+
+    def _givers(self) -> ipywidgets.Widget:
+        self.upload = ipywidgets.FileUpload(
+            accept="image/*", description="upload image", tooltip="PNG, JPEG, WebP, BMP"
+        )
+        self.upload.layout.width = "max-content"  # its label grows with the number of files
+        self.sketch = Sketch(label="draw something like the training images")
+        self.swap = ipywidgets.Checkbox(description="swap light and dark", indent=False, style=WIDE)
+        self.swap.tooltip = "for an image that is dark where the training images are bright"
+        self.wipe = ipywidgets.Button(description="wipe", tooltip="empty the drawing field")
+        label = ipywidgets.Label("or draw something like the training images:")
+        return ipywidgets.VBox([self.upload, label, self.sketch, self.wipe, self.swap])
+
+    def _results(self) -> ipywidgets.Widget:
+        self.given, self.found, self.variation = (Picture(width=WIDTH) for _ in range(3))
+        self.amount = ipywidgets.FloatSlider(0.3, min=0, max=1, step=1 / PARTS, description="vary", style=WIDE)
+        self.amount.layout.width = LONG
+        self.amount.tooltip = "part of the way from the noise that was found to a fresh one"
+        self.seed = ipywidgets.BoundedIntText(0, 0, 999_999, description="of seed", style=WIDE)
+        self.seed.tooltip = "of the fresh noise that the third picture goes towards"
+        self.strip = Picture(width=3 * WIDTH)
+        pictures = ipywidgets.HBox([self.given, self.found, self.variation])
+        return ipywidgets.VBox([pictures, self.amount, self.seed, self.strip])
+
+    def request(self) -> tuple[str, Tensor | ValueError | None, bool]:
+        """Whether there is a file, a drawing or nothing; the image, or why there is none; light and dark swapped."""
+        return *self._given, self.swap.value
+
+    def draw(self, request: tuple[str, Tensor | ValueError | None, bool]) -> None:
+        """Look for the noise of what was given, until it is found or something else is given."""
+        kind, image, swap = request
+        if isinstance(image, ValueError):
+            raise image
+        self.say("")
+        if image is None:
+            self._show_given(
+                torch.zeros(1, *self.model.generator.shape, dtype=torch.uint8), "upload an image or draw one"
+            )
+            return
+        require_weights(self.model)
+        image = uploads.invert_colours(image) if swap else image
+        words = f"what was given, a {kind}" + (", light and dark swapped" if swap else "")
+        self._show_given(image, words)
+        self._search(image)
+
+    def wait(self, timeout: float = 60) -> None:
+        """Return once what was asked for last is shown, its variations, too."""
+        super().wait(timeout)
+        self._variations.wait(timeout)
+
+    def _show_given(self, image: Tensor, words: str) -> None:
+        """What is sought, and that nothing is found yet."""
+        self._noise = None
+        self.given.show(image[0], alt=words, caption=words)
+        empty = torch.zeros_like(image)
+        later = "what is found comes here"
+        self.found.show(empty[0], alt=later, caption=later)
+        later = "its variations come here"
+        for picture, blank in ((self.variation, empty[0]), (self.strip, strip_of(empty.repeat(len(SEEDS), 1, 1, 1)))):
+            picture.show(blank, alt=later, caption=later)
+
+    def _search(self, image: Tensor) -> None:
+        began = time.monotonic()
+        found_so_far = self.model.search(image, restarts=self.restarts, steps=self.steps, every=1)
+        for step, found in enumerate(found_so_far):
+            if self.superseded:
+                return
+            loss = found.loss.item()
+            if step % SHOW_EVERY == 0 or step == self.steps:
+                words = f"step {step} of {self.steps}, loss {loss:.3f}"
+                self.found.show(found.images[0], alt=f"the image of the noise found so far: {words}", caption=words)
+        self._noise = found.codes[0]
+        self.say(f"found in {time.monotonic() - began:.1f} s, loss {loss:.3f}")
+        self._ask_variations()
+
+    def _ask_variations(self) -> None:
+        if self._noise is not None:
+            self._variations.submit((self._noise, self.amount.value, self.seed.value))
+
+    def _vary(self, request: tuple[Tensor, float, int]) -> None:
+        """The variation of one seed and those of SEEDS, in a thread of their own: a search goes on meanwhile."""
+        noise, amount, seed = request
+        one, *strip = vary(self.model, noise, amount, [seed, *SEEDS])
+        if noise is not self._noise:  # something else was given
+            return
+        words = f"{amount:.0%} of the way to seed {seed}"
+        self.variation.show(one, alt=f"a variation of what was found: {words}", caption=words)
+        words = f"{amount:.0%} of the way to seeds {SEEDS[0]} to {SEEDS[-1]}"
+        self.strip.show(strip_of(torch.stack(strip)), alt=f"variations of what was found: {words}", caption=words)
+
+    def _uploaded(self) -> None:
+        if not self.upload.value:
+            return  # set back
+        image = _read(uploads.from_file, bytes(self.upload.value[0]["content"]), self.model.generator.shape)
+        known = isinstance(image, Tensor)
+        self._give(FILE, image, uploads.looks_inverted(image, self._examples) if known else self.swap.value)
+        self.sketch.value = b""  # what is seen is what counts
+
+    def _drawn(self) -> None:
+        if self.sketch.value:
+            image = _read(uploads.from_drawing, self.sketch.value, self._examples)
+            self._give(DRAWING, image, self.swap.value and self._given[0] == DRAWING)
+            self.upload.value = ()
+        elif self._given[0] == DRAWING:
+            self._give(NOTHING, None, False)
+
+    def _give(self, kind: str, image: Tensor | ValueError | None, swap: bool) -> None:
+        """Ask for the noise of an image, once: to set the checkbox to another value is to ask."""
+        self._given = kind, image
+        if swap == self.swap.value:
+            self.refresh()
+        else:
+            self.swap.value = swap
+
+
+def _read(read: Any, content: bytes, like: Any) -> Tensor | ValueError:
+    """The image that a function of `uploads` makes of what a person gave, or why there is none."""
+    try:
+        return read(content, like)
+    except ValueError as error:
+        return error

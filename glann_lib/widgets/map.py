@@ -1,0 +1,201 @@
+"""A map of the training latents to point at: what is drawn at a point of it, and which training images lie near.
+
+The plain functions behind it are `draw_map`, `place`, `at` and `nearest_training`; the plane is `latent_map.LatentMap`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ipywidgets
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from glann_lib.model import Glann
+from glann_lib.neighbours import nearest_neighbours
+from glann_lib.records.latent_plots import TEN_COLOURS
+from glann_lib.sampling import LIVE, decode
+from glann_lib.widgets.explorer import Explorer, require_images
+from glann_lib.widgets.latent_map import LatentMap
+from glann_lib.widgets.picture import Picture, strip_of
+
+NEAREST = 6  # training images that are shown
+WIDTH = 360  # px of the map on the page; twice as many are drawn
+MOST_CLASSES = 10  # that have a colour of their own
+HOW = "Each point is the latent of a training image. Click, drag or press arrow keys to choose where to draw."
+
+
+def place(latent_map: LatentMap, point: Sequence[float]) -> tuple[float, float]:
+    """Where in the plane a point of the picture of `draw_map` lies.
+
+    Args:
+        latent_map: that was drawn.
+        point: parts of the picture's width and height from its upper left corner, each in [0, 1].
+
+    Returns:
+        x and y.
+    """
+    left, right, bottom, top = latent_map.extent()
+    return left + point[0] * (right - left), top + point[1] * (bottom - top)
+
+
+def at(model: Glann, latent_map: LatentMap, point: Sequence[float]) -> Tensor:
+    """The image drawn at a point of the plane, uint8 [C, S, S].
+
+    Args:
+        model: draws it.
+        latent_map: of its latents.
+        point: x and y.
+    """
+    return decode(model.generator, latent_map.lift(torch.tensor([point])), block=LIVE)[0]
+
+
+def nearest_training(latent_map: LatentMap, point: Sequence[float], count: int = NEAREST) -> list[int]:
+    """The numbers of the training images whose latents are nearest, by angle, to the code drawn at a point.
+
+    Args:
+        latent_map: of the training images' latents.
+        point: x and y.
+        count: images, 1 to all; nearest first.
+
+    Raises:
+        ValueError: count out of range.
+    """
+    code = latent_map.lift(torch.tensor([point]))
+    # On the unit sphere the distance grows with the angle.
+    return nearest_neighbours(code, latent_map.latents, count).index[0].tolist()
+
+
+def draw_map(
+    latent_map: LatentMap, labels: ArrayLike | None = None, names: Sequence[str] = (), width: int = 2 * WIDTH
+) -> np.ndarray:
+    """The points of the map without margins: what `latent_map.extent` gives are the picture's own edges.
+
+    Args:
+        latent_map: its points are drawn.
+        labels: [N] from 0, or None: one colour. Above 10 classes no colour is given.
+        names: of the classes, by label; empty: their numbers. They stand at or near the classes' means, as colours
+            alone do not tell everybody which is which.
+        width: px, and height.
+
+    Returns:
+        uint8 [3, width, width].
+    """
+    figure = Figure(figsize=(4, 4), dpi=width / 4, facecolor="white")
+    canvas, ax = FigureCanvasAgg(figure), figure.add_axes((0, 0, 1, 1))
+    left, right, bottom, top = latent_map.extent()
+    ax.set(xlim=(left, right), ylim=(bottom, top))
+    ax.axis("off")
+    points, classes = latent_map.points.numpy(), _classes(labels, names)
+    colours = TEN_COLOURS(np.asarray(labels)) if classes else [TEN_COLOURS(0)] * len(points)
+    order = np.random.default_rng(0).permutation(len(points))  # else the last class would lie above all others
+    size = float(np.clip(18000 / len(points), 4, 14))
+    ax.scatter(*points[order].T, s=size, c=np.asarray(colours)[order], alpha=0.75, linewidths=0)
+    if classes:
+        means = np.stack([points[np.asarray(labels) == label].mean(0) for label in classes])
+        letters = max(map(len, classes.values()))
+        places = _apart(means, (right - left) * np.array([0.03 + 0.025 * letters, 0.06]))
+        for (label, name), spot in zip(classes.items(), places, strict=True):
+            _write(ax, spot, name, TEN_COLOURS(label))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].transpose(2, 0, 1).copy()
+
+
+def _classes(labels: ArrayLike | None, names: Sequence[str]) -> dict[int, str]:
+    """Names by label of the classes that are told apart: none, where there are too many or only one."""
+    known = [] if labels is None else np.unique(np.asarray(labels)).tolist()
+    told = known if len(known) > 1 and max(known) < MOST_CLASSES else []
+    return {label: _name(label, names) for label in told}
+
+
+def _apart(places: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Places [n, 2] pushed from one another until names of that size [2], width and height, hardly overlap."""
+    scaled = places / size
+    for _ in range(100):
+        gaps = scaled[:, None] - scaled
+        distance = np.linalg.norm(gaps, axis=2, keepdims=True).clip(1e-9)
+        scaled = scaled + 0.25 * (gaps / distance * (1 - distance).clip(0)).sum(1)
+    return scaled * size
+
+
+def _write(ax: Axes, spot: np.ndarray, name: str, colour: tuple[float, ...]) -> None:
+    """A name in black; a white halo, and one of the class's colour around it, tell it from the points."""
+    halo = [Stroke(linewidth=7, foreground=colour), Stroke(linewidth=4, foreground="white"), Normal()]
+    ax.text(*spot, name, ha="center", va="center", weight="bold", size=11, path_effects=halo)
+
+
+class MapWidget(Explorer):
+    """A map of the training latents; beside it what is drawn at the chosen point and the training images near it.
+
+    Args:
+        model: draws images.
+        images: its training images in their order, uint8 [N, C, S, S]; None: their reconstructions G(z_i) are shown.
+        names: of the classes, by label; empty: the model's own, or else their numbers.
+
+    Raises:
+        ValueError: the model draws shapes; other images than it was trained on, by number or size.
+    """
+
+    def __init__(self, model: Glann, images: Tensor | None = None, names: Sequence[str] = ()):
+        require_images(model)
+        shape = (len(model.latents), *model.generator.shape)
+        if images is not None and (tuple(images.shape) != shape or images.dtype != torch.uint8):
+            kind = f"{images.dtype} {list(images.shape)}"
+            raise ValueError(f"images are {kind}: give the training images in their order, uint8 {list(shape)}")
+        self.model, self.images, self.names = model, images, tuple(names) or model.class_names
+        self.plane = LatentMap.of(model.latents)
+        self.map = Picture(width=WIDTH, smooth=True, asks=True)
+        self.picture, self.strip = Picture(), Picture(width=NEAREST * 60)
+        # Of fixed width, or a long caption moves what stands beside the map.
+        self.map.layout = ipywidgets.Layout(width=f"{WIDTH + 16}px", flex="none")
+        drawing = draw_map(self.plane, model.labels, self.names)
+        self.map.show(drawing, alt=_words(self.plane, model.labels, self.names), caption=HOW)
+        super().__init__([ipywidgets.HBox([self.map, ipywidgets.VBox([self.picture, self.strip])])])
+        self.start()
+        self.map.observe(lambda _: self.refresh(), "point")
+
+    def request(self) -> tuple[float, float]:
+        """The chosen point of the plane."""
+        return place(self.plane, self.map.point)
+
+    def draw(self, request: tuple[float, float]) -> None:
+        """The image at the point, and then, unless something newer is asked for, the training images near it."""
+        words = "drawn at ({:.2f}, {:.2f}) of the map".format(*request)
+        self.picture.show(at(self.model, self.plane, request), alt=f"image {words}", caption=words)
+        if self.superseded:
+            return
+        rows = nearest_training(self.plane, request, min(NEAREST, len(self.model.latents)))
+        words = self._words_of(rows)
+        self.strip.show(strip_of(self._images_of(rows)), alt=words, caption=words)
+
+    def _images_of(self, rows: list[int]) -> Tensor:
+        if self.images is not None:
+            return self.images[rows]
+        return decode(self.model.generator, self.model.latents[rows], block=LIVE)
+
+    def _words_of(self, rows: list[int]) -> str:
+        """The neighbours by their classes, or by their numbers where they have none."""
+        kind = "nearest training images" + ("" if self.images is not None else ", as the generator gives them back")
+        if self.model.labels is None:
+            return f"{kind}: numbers {', '.join(map(str, rows))}"
+        labels = self.model.labels[rows].tolist()
+        return f"{kind}: {', '.join(_name(label, self.names) for label in labels)}"
+
+
+def _words(latent_map: LatentMap, labels: ArrayLike | None, names: Sequence[str]) -> str:
+    """What the map shows, for those who do not see it."""
+    told = _classes(labels, names)
+    listed = ", ".join(told.values())
+    colours = f"a colour for each class, its name at the mean: {listed}" if told else "all in one colour"
+    part = f"which hold {latent_map.explained:.0%} of their variance"
+    return f"map of {len(latent_map.points):,} latents in two dimensions, {part}; {colours}"
+
+
+def _name(label: int, names: Sequence[str]) -> str:
+    return names[label] if len(names) else str(label)

@@ -1,0 +1,187 @@
+"""What a person gives, a file or a drawing -> one image as a model takes it, uint8 [1, C, S, S].
+
+Files pass the same way as training images do (`image_files.decode`). A drawing is scaled and placed as the model's own
+images are: a generator that never saw a small 7 in a corner has no code for one.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from glann_lib.data import image_files
+
+MOST_MIB = 30
+MOST_PIXELS = 50_000_000
+LIMIT = f"{MOST_PIXELS // 10**6} million pixels"
+LEAST_SIDE = 8  # px
+# MPO is what many telephones write under the name JPEG. Not every format of Pillow: some start other programs.
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF")
+UNREADABLE = "this file is no image that can be read: choose a PNG, JPEG, WebP or BMP"
+BLANK = "the drawing is empty: draw something first"
+INK = 0.25  # of the brightest pixel; what is brighter belongs to the drawing
+AGREED = 0.9  # of the examples have such a border
+DARK, BRIGHT = 96, 160  # grey levels; a border between them is neither
+
+
+def from_file(content: bytes, shape: tuple[int, int, int]) -> Tensor:
+    """An image file's centre square at the model's size, uint8 [1, C, S, S].
+
+    Args:
+        content: the whole file: PNG, JPEG, WebP, BMP, GIF or TIFF of any mode; of an animation the first frame.
+        shape: (C, S, S) of the model's images; C 1 makes a coloured file grey (ITU-R 601 luma), 3 a grey one coloured.
+
+    Raises:
+        ValueError: the file is empty, too large, no image, damaged, or an image of less than 8 px a side.
+    """
+    _require_readable(content)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+            pixels = image_files.decode(content, shape[-1])
+    except Exception:  # a damaged file can raise nearly anything
+        raise ValueError(UNREADABLE) from None
+    if len(pixels) == 3 and shape[0] == 1:
+        pixels = np.asarray(Image.fromarray(pixels.transpose(1, 2, 0)).convert("L"))[None]
+    return torch.tensor(pixels).expand(shape)[None].contiguous()
+
+
+def invert_colours(images: Tensor) -> Tensor:
+    """Dark for bright and bright for dark, uint8 of the same shape."""
+    return 255 - images
+
+
+def looks_inverted(image: Tensor, examples: Tensor) -> bool:
+    """Whether an image's border is bright where the model's are dark, or dark where they are bright.
+
+    So is a photograph of a digit on white paper for a model of white digits on black. Where the examples' own borders
+    are some bright and some dark, as those of photographs are, nothing looks inverted.
+
+    Args:
+        image: uint8 [1, C, S, S].
+        examples: uint8 [N, C, S, S], samples of the model.
+    """
+    borders, own = _borders(examples), _borders(image).item()
+    if own >= 128:
+        return (borders < DARK).float().mean().item() >= AGREED
+    return (borders > BRIGHT).float().mean().item() >= AGREED
+
+
+def from_drawing(strokes: np.ndarray | bytes, examples: Tensor) -> Tensor:
+    """A drawing as the model would show it, uint8 [1, C, S, S].
+
+    The box around the strokes is scaled, its aspect kept, so that its larger side is the median of those around the
+    examples' own strokes, and its middle lies where the median of theirs does. Thin strokes, which grow dim as they
+    shrink, are lit up to the examples' brightness. For a model whose borders are bright, the drawing is inverted.
+
+    Args:
+        strokes: bright on black or on nothing: a PNG, or uint8 [H, W], [H, W, 3] or [H, W, 4].
+        examples: uint8 [N, C, S, S], samples of the model.
+
+    Raises:
+        ValueError: nothing is drawn; the PNG cannot be read, or the array is none of these.
+    """
+    drawing = _on_black(strokes)
+    if drawing.max() < 16:
+        raise ValueError(BLANK)
+    inverted = _borders(examples).median().item() >= 128
+    shown = _grey(invert_colours(examples) if inverted else examples)
+    side, middle, brightness = _usual_place(shown)
+    placed = _placed(drawing, side, middle, examples.shape[-1]).astype(np.float32)
+    placed *= brightness / max(placed.max(), 1)
+    pixels = torch.from_numpy(placed.round().astype(np.uint8)).expand(examples.shape[1:])[None]
+    return invert_colours(pixels) if inverted else pixels.contiguous()
+
+
+def _require_readable(content: bytes) -> None:
+    """By the file's header alone, before anything is decoded."""
+    if not content:
+        raise ValueError("the file is empty: choose a PNG, JPEG, WebP or BMP")
+    if len(content) > MOST_MIB * 2**20:
+        raise ValueError(f"the file has {len(content) / 2**20:.0f} MiB: choose one of {MOST_MIB} MiB or less")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own limit is looser than the one here
+            with Image.open(io.BytesIO(content)) as image:
+                known, (width, height) = image.format in FORMATS, image.size
+    except Image.DecompressionBombError:
+        raise ValueError(f"the image is too large: choose one of {LIMIT} or less") from None
+    except Exception:  # as above
+        raise ValueError(UNREADABLE) from None
+    if not known:
+        raise ValueError(UNREADABLE)
+    if width * height > MOST_PIXELS:
+        raise ValueError(f"the image has {width} x {height} px: choose one of {LIMIT} or less")
+    if min(width, height) < LEAST_SIDE:
+        raise ValueError(f"the image has {width} x {height} px: choose one of {LEAST_SIDE} px or more a side")
+
+
+def _on_black(strokes: np.ndarray | bytes) -> np.ndarray:
+    """A drawing as uint8 [H, W]; what is transparent is black."""
+    if isinstance(strokes, bytes):
+        _require_readable(strokes)
+        try:
+            with Image.open(io.BytesIO(strokes)) as image:
+                picture = image.convert("RGBA")
+        except Exception:  # as above
+            raise ValueError(UNREADABLE) from None
+    elif strokes.dtype == np.uint8 and (strokes.ndim == 2 or strokes.shape[2:] in ((3,), (4,))):
+        picture = Image.fromarray(strokes).convert("RGBA")
+    else:
+        raise ValueError(
+            f"the drawing is {strokes.dtype} {list(strokes.shape)}: give uint8 [H, W], [H, W, 3] or [H, W, 4]"
+        )
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture).convert("L"))
+
+
+def _grey(images: Tensor) -> np.ndarray:
+    """uint8 [N, C, S, S] -> float32 [N, S, S], brightness."""
+    weights = torch.tensor([0.299, 0.587, 0.114] if images.shape[1] == 3 else [1.0])
+    return torch.einsum("ncij,c->nij", images.cpu().float(), weights).numpy()
+
+
+def _borders(images: Tensor) -> Tensor:
+    """The median brightness [N] of each image's outermost pixels; strokes that touch the border do not count."""
+    grey = torch.from_numpy(_grey(images))
+    edges = [grey[:, 0], grey[:, -1], grey[:, 1:-1, 0], grey[:, 1:-1, -1]]
+    return torch.cat(edges, dim=1).median(1).values
+
+
+def _box(grey: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the pixels [H, W] above a quarter of the brightest."""
+    ink = grey > INK * grey.max()
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+
+
+def _usual_place(examples: np.ndarray) -> tuple[float, tuple[float, float], float]:
+    """Of the strokes of [N, S, S], medians: the larger side of the box around them, its middle (x, y), their peak."""
+    drawn = [image for image in examples if image.max() > 0]
+    if not drawn:
+        size = examples.shape[-1]
+        return size, (size / 2, size / 2), 255
+    boxes = np.array([_box(image) for image in drawn])
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(1)
+    x, y = np.median((boxes[:, 2:] + boxes[:, :2]) / 2, axis=0)
+    return float(np.median(sides)), (float(x), float(y)), float(np.median([image.max() for image in drawn]))
+
+
+def _placed(drawing: np.ndarray, side: float, middle: tuple[float, float], size: int) -> np.ndarray:
+    """The drawing with its box's larger side `side` px long and its middle at `middle`, uint8 [size, size]."""
+    left, top, right, bottom = _box(drawing)
+    strokes = np.ascontiguousarray(drawing[top:bottom, left:right])
+    scale = max(strokes.shape) / side  # px of the drawing a px of the result
+    factor = max(1, int(scale / 4))  # first in whole pixels: what is cut out below stays small, whatever is drawn
+    picture, scale = Image.fromarray(strokes).reduce(factor), scale / factor
+    x = strokes.shape[1] / factor / 2 - scale * middle[0]
+    y = strokes.shape[0] / factor / 2 - scale * middle[1]
+    margin = math.ceil(scale * size) + 1  # the square that is cut out reaches beyond the strokes
+    square = (x + margin, y + margin, x + margin + scale * size, y + margin + scale * size)
+    padded = Image.fromarray(np.pad(np.asarray(picture), margin))
+    return np.asarray(padded.resize((size, size), Image.Resampling.BICUBIC, box=square))

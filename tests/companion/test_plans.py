@@ -1,0 +1,283 @@
+"""Plans: which notebooks run on which data with which parameters, and how --list and --dry-run show it."""
+
+from pathlib import Path
+
+import pytest
+
+from glann_lib.companion import arguments, costs, estimates, plans
+
+ROOT = Path(__file__).resolve().parents[2]
+CHOOSE_SHAPES = "--dataset made-chairs, chairs or meshes:PATH"
+CHOOSE_IMAGES = "--dataset digits, mnist, fashion, cifar10, svhn, celeba or folder:PATH"
+CHOOSE_PAIRS = "--dataset embedded, mnist-street, mnist-svhn, cars:PATH or SOURCE-to-TARGET"
+
+
+@pytest.fixture(autouse=True)
+def results_lie_in_their_usual_place(monkeypatch):
+    monkeypatch.delenv("GLANN_RESULTS", raising=False)
+
+
+def printed(argv, notebooks):
+    """What a command line prints."""
+    return arguments.make_plan(argv, notebooks).text
+
+
+def names(plan):
+    return [step.notebook.name for step in plan.steps]
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], ["00_overview", "01_glo_embedding", "02_imle_mapping", "11_late"]),
+        (["--only", "1"], ["01_glo_embedding"]),
+        (["--only", "11", "00", "0"], ["00_overview", "11_late"]),
+        (["--only", "imle_mapping", "notebooks/01_glo_embedding.ipynb"], ["01_glo_embedding", "02_imle_mapping"]),
+        (["--from", "02"], ["02_imle_mapping", "11_late"]),
+    ],
+)
+def test_selection(argv, expected, four):
+    assert names(arguments.make_plan(argv, four)) == expected
+
+
+def test_each_notebook_gets_the_parameters_that_it_declares(four):
+    argv = ["--seed", "7", "--set", "count=5", "--set", "glo_epochs=1e-3", "--profile", "paper"]
+    steps = {step.notebook.name: step.parameters for step in arguments.make_plan(argv, four).steps}
+    common = {"dataset": "digits", "profile": "paper", "seed": 7, "device": "auto", "results_dir": "results"}
+    assert steps["00_overview"] == common | {"count": 5}
+    assert steps["01_glo_embedding"] == {"dataset": "digits", "glo_epochs": 1e-3}
+
+
+def test_a_dry_run_names_the_folder_that_the_library_uses(four, tmp_path, monkeypatch):
+    (tmp_path / "Some Where").mkdir()
+    monkeypatch.chdir(tmp_path)
+    argv = ["--dataset", "folder:Some Where", "--results", "out"]
+    (folder,) = arguments.make_plan(argv, four).folders().values()
+    assert printed([*argv, "--dry-run"], four).splitlines()[-1].endswith(f" out/{folder.name}")
+
+
+@pytest.fixture(scope="module")
+def three(write_notebook, on_shapes, tmp_path_factory):
+    """A folder of notebooks on all three kinds of data that are only looked at."""
+    folder = tmp_path_factory.mktemp("three")
+    write_notebook(folder / "00_overview.ipynb")
+    write_notebook(folder / "06_chairs_3d.ipynb", parameters=on_shapes)
+    write_notebook(folder / "07_nam_translation.ipynb", parameters="dataset = 'embedded'\nseeds = 1")
+    return folder
+
+
+def datasets(plan):
+    return {step.notebook.number: step.dataset for step in plan.steps}
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], {"00": "digits", "03": "digits", "06": "made-chairs"}),
+        (["--only", "06"], {"06": "made-chairs"}),
+        (["--only", "03", "06"], {"03": "digits", "06": "made-chairs"}),
+        (["--from", "03"], {"03": "digits", "06": "made-chairs"}),
+        (["--from", "06"], {"06": "made-chairs"}),
+        (["--dataset", "mnist"], {"00": "mnist", "03": "mnist"}),
+        (["--dataset", "chairs"], {"06": "chairs"}),
+        (["--dataset", "made-chairs"], {"06": "made-chairs"}),
+        (["--only", "03", "06", "--dataset", "chairs"], {"06": "chairs"}),
+    ],
+)
+def test_each_notebook_runs_on_data_of_its_kind(argv, expected, both):
+    plan = arguments.make_plan(argv, both)
+    assert datasets(plan) == expected
+    assert all(step.parameters["dataset"] == step.dataset for step in plan.steps)
+    assert list(plan.folders()) == list(dict.fromkeys(expected.values()))
+    for dataset, folder in plan.folders().items():
+        assert folder == ROOT / "results" / f"{dataset}-quick"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], ()),
+        (["--only", "03", "--dataset", "mnist"], ()),
+        (["--dataset", "mnist"], (f"left out: 06_chairs_3d works on shapes ({CHOOSE_SHAPES})",)),
+        (["--dataset", "chairs"], (f"left out: notebooks 00 and 03 work on images ({CHOOSE_IMAGES})",)),
+        (["--from", "03", "--dataset", "chairs"], (f"left out: 03_sampling works on images ({CHOOSE_IMAGES})",)),
+    ],
+)
+def test_what_is_left_out_is_said_in_one_line(argv, said, both):
+    assert arguments.make_plan(argv, both).left_out == said
+
+
+def test_settings_reach_the_notebooks_of_either_kind_that_declare_them(both):
+    plan = arguments.make_plan(["--set", "poses=3", "--set", "samples=9", "--seed", "4", "--profile", "paper"], both)
+    steps = {step.notebook.number: step.parameters for step in plan.steps}
+    assert steps["03"] == {"dataset": "digits", "samples": 9}
+    common = {"dataset": "made-chairs", "profile": "paper", "seed": 4, "results_dir": "results"}
+    assert steps["06"] == common | {"poses": 3}
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], {"00": "digits", "06": "made-chairs", "07": "embedded"}),
+        (["--only", "07"], {"07": "embedded"}),
+        (["--from", "06"], {"06": "made-chairs", "07": "embedded"}),
+        (["--dataset", "mnist"], {"00": "mnist"}),
+        (["--dataset", "chairs"], {"06": "chairs"}),
+        (["--dataset", "embedded"], {"07": "embedded"}),
+        (["--dataset", "mnist-svhn"], {"07": "mnist-svhn"}),
+        (["--dataset", "street-digits-to-digits"], {"07": "street-digits-to-digits"}),
+        (["--only", "06", "07", "--dataset", "mnist-street"], {"07": "mnist-street"}),
+    ],
+)
+def test_translations_are_a_third_kind_of_data(argv, expected, three):
+    plan = arguments.make_plan(argv, three)
+    assert datasets(plan) == expected
+    assert all(step.parameters["dataset"] == step.dataset for step in plan.steps)
+    assert plan.folders() == {name: ROOT / "results" / f"{name}-quick" for name in expected.values()}
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], ()),
+        (["--only", "07", "--dataset", "embedded"], ()),
+        (
+            ["--only", "06", "07", "--dataset", "chairs"],
+            (f"left out: 07_nam_translation works on translations ({CHOOSE_PAIRS})",),
+        ),
+        (
+            ["--only", "06", "07", "--dataset", "embedded"],
+            (f"left out: 06_chairs_3d works on shapes ({CHOOSE_SHAPES})",),
+        ),
+        (
+            ["--only", "00", "07", "--dataset", "embedded"],
+            (f"left out: 00_overview works on images ({CHOOSE_IMAGES})",),
+        ),
+        (
+            ["--dataset", "mnist"],  # a line for each kind
+            (
+                f"left out: 06_chairs_3d works on shapes ({CHOOSE_SHAPES})",
+                f"left out: 07_nam_translation works on translations ({CHOOSE_PAIRS})",
+            ),
+        ),
+    ],
+)
+def test_a_notebook_on_translations_is_left_out_like_any_other(argv, said, three):
+    assert arguments.make_plan(argv, three).left_out == said
+
+
+def test_a_notebook_on_translations_alone_is_refused_for_other_data(three):
+    with pytest.raises(arguments.UsageError, match="07_nam_translation works on translations: --dataset embedded"):
+        arguments.make_plan(["--only", "07", "--dataset", "mnist"], three)
+
+
+def test_list_shows_what_works_on_translations(three, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    lines = printed(["--list"], three).splitlines()
+    assert "07_nam_translation: A title (works on translations)" in lines
+    folders = "results/digits-quick, results/made-chairs-quick and results/embedded-quick"
+    assert lines[-1] == f"results would go to {folders}"
+
+
+def test_the_help_names_every_kind_of_data_with_its_default(three):
+    text = " ".join(printed(["--help"], three).split())
+    for kind, names in plans.DATASETS.items():
+        assert f"{kind}: {plans.joined(names, 'or')} (default {names[0]})" in text
+
+
+def test_list_shows_what_each_notebook_works_on_and_the_folders(both, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = printed(["--list"], both)
+    assert "03_sampling: A title (works on images)" in text and "06_chairs_3d: A title (works on shapes)" in text
+    assert text.splitlines()[-1] == "results would go to results/digits-quick and results/made-chairs-quick"
+    lines = printed(["--list", "--dataset", "mnist"], both).splitlines()
+    assert not any(line.startswith("06_chairs_3d") for line in lines)
+    assert lines[-2].startswith("left out: 06_chairs_3d") and lines[-1] == "results would go to results/mnist-quick"
+
+
+def test_dry_run_shows_both_data_sets_and_what_is_left_out(both, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = printed(["--dry-run"], both)
+    assert text.index("dataset = 'digits'") < text.index("06_chairs_3d") < text.index("dataset = 'made-chairs'")
+    assert text.splitlines()[-1] == "results would go to results/digits-quick and results/made-chairs-quick"
+    lines = printed(["--dry-run", "--dataset", "chairs"], both).splitlines()
+    assert (
+        lines[-2].startswith("left out: notebooks 00 and 03")
+        and lines[-1] == "results would go to results/chairs-quick"
+    )
+
+
+def test_a_dry_run_says_how_long_each_notebook_takes_and_all_together(both, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    lines = printed(["--dry-run", "--dataset", "digits"], both).splitlines()
+    times = [estimates.estimate(number, "digits", {"samples": 5} if number == "03" else {}) for number in ("00", "03")]
+    assert f"  00_overview: {plans.about(times[0])}" in lines
+    total = f"in all {plans.about(times[0] + estimates.estimate('03', 'digits', {}))} ({costs.REFERENCE.measured}); "
+    (line,) = (line for line in lines if line.startswith("in all "))
+    assert line == total + "what is already there is not made again"
+
+
+def test_a_speed_changes_the_times(both):
+    plan = arguments.make_plan(["--dataset", "digits"], both)
+    slow = costs.Speed(600, 600, "by hand")
+    total = sum(estimates.estimate(number, "digits", {}, slow) for number in ("00", "03"))
+    assert total > 500 * sum(estimates.estimate(number, "digits", {}) for number in ("00", "03"))
+    assert f"in all {plans.about(total)} (by hand)" in plans.dry_run_text(plan, slow)
+
+
+def test_what_is_not_known_is_said_to_be_unknown(four, tmp_path):
+    lines = printed(["--dry-run"], four).splitlines()
+    assert "  11_late: time unknown" in lines and any(", and what is unknown (" in line for line in lines)
+    (tmp_path / "empty").mkdir()
+    text = printed(["--dry-run", "--dataset", f"folder:{tmp_path / 'empty'}"], four)
+    assert "01_glo_embedding: time unknown" in text and "in all" not in text
+
+
+def test_a_setting_of_one_notebook_counts_in_those_that_use_what_it_trained(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    usual, more = (
+        arguments.make_plan(["--only", "01", "04", "--dry-run", *argv]).text
+        for argv in ([], ["--set", "glo_loss=laplacian"])
+    )
+    (before, after) = (text.partition("04_interpolation: ")[2].splitlines()[0] for text in (usual, more))
+    assert before != after
+
+
+def test_the_cache_of_stage_1_is_named_where_there_is_one():
+    assert (
+        "stage 1 keeps about 1.1 GiB of features in memory"
+        in arguments.make_plan(["--dry-run", "--dataset", "mnist"]).text
+    )
+    assert "GiB" not in arguments.make_plan(["--dry-run", "--dataset", "mnist", "--profile", "paper"]).text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "10 s"),
+        (44, "40 s"),
+        (89.9, "90 s"),
+        (91, "2 min"),
+        (3569, "59 min"),
+        (3571, "1 h"),
+        (4200, "1 h 10 min"),
+        (35_900, "10 h"),
+        (36_000, "10 h"),
+        (171_000, "48 h"),
+        (260_000, "3 days"),
+    ],
+)
+def test_a_duration_is_said_as_roughly_as_it_is_known(seconds, words):
+    assert plans.about(seconds) == f"about {words}"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c", "d"], "a, b, c and d")]
+)
+def test_words_are_joined_as_in_a_sentence(words, sentence):
+    assert plans.joined(words, "and") == sentence
+
+
+def test_a_path_is_shown_whole_only_outside_the_persons_folder(tmp_path):
+    assert plans.shown(tmp_path / "b" / ".." / "out", tmp_path) == "out"
+    assert plans.shown(tmp_path / "out", tmp_path / "elsewhere") == str(tmp_path / "out")

@@ -1,0 +1,74 @@
+"""The page of a published folder tells the truth on its run, and leads to every figure and table of it."""
+
+import json
+import re
+
+import pytest
+from made_runs import DATA, TABLE, write_figure
+
+from glann_lib.companion.published_page import page
+
+
+def page_of(run):
+    files = {path.relative_to(run).as_posix(): path for path in run.rglob("*") if path.is_file()}
+    return page("fashion", files, False)
+
+
+def test_the_page_tells_command_machine_and_data(finished):
+    page = page_of(finished)
+    assert page.startswith("# Fashion-MNIST\n")
+    assert "\n    ./run_all.sh --dataset fashion --set seeds=3\n" in page
+    assert "- machine: cpu (x86\\_64, 2 cores)\n- commit: 0123456789\n" in page
+    assert "- time: 2 min 11 s (03: 1 min 5 s, 05: 1 min 5 s);" in page
+    assert "| fashion | 5,000 | `01ab3b5401ab` | a\\_b \\| c | MIT |" in page
+    assert "model.md" not in page
+
+
+def test_the_time_tells_of_training_that_was_there_before(finished):
+    path = finished / "notebooks/03_sampling.ipynb"
+    content = json.loads(path.read_text())
+    told = {"output_type": "stream", "name": "stdout", "text": ["trained in 600 s\n"]}
+    content["cells"][-2]["outputs"] = [told]
+    path.write_text(json.dumps(content))
+    assert "- time: 12 min 11 s (03: 1 min 5 s + 10 min of training before it, 05: " in page_of(finished)
+
+
+def test_the_page_shows_every_notebook_with_its_figures_and_tables(finished):
+    page = page_of(finished)
+    order = [
+        "## [03 · New images](notebooks/03_sampling.ipynb)\n",
+        "![Figure 03\\_b.](figures/03_b.png)<br>\n*Figure 03\\_b.*\n",  # first, as the notebook's code names it
+        "![Figure 03\\_a.](figures/03_a.png)<br>\n*Figure 03\\_a.*\n",
+        "## [05 · The paper's tables](notebooks/05_fid_prd_tables.ipynb)\n",
+        "![Samples \\[G(T(e))\\] of \\*fashion\\*](figures/05_turn.gif)",
+        f"*Scores of 05\\_quality* ([CSV](tables/05_quality.csv))\n\n{TABLE}",
+        "[scores](scores)",
+    ]
+    found = [page.find(text) for text in order]
+    assert -1 not in found and found == sorted(found)
+    links = re.findall(r"\]\(([^)]+)\)", page.replace("(G(T(e))", ""))
+    assert len(links) == 8
+    assert not [link for link in links if not link.startswith("../") and not (finished / link).exists()]
+
+
+def test_the_training_data_are_the_largest_part_and_domains_have_the_terms_of_their_origin(tmp_path, execute):
+    run = tmp_path / "embedded-quick"
+    execute(run, "07_nam_translation", dataset="embedded")
+    roles = {"source": DATA | {"name": "street-digits"}, "target": DATA | {"name": "negative-vans", "count": 7}}
+    for name, data in (("07_a", roles), ("07_b", {"source": roles["source"] | {"count": 1}, "data": None})):
+        write_figure(run, name, **({"data": DATA | {"split": "test"}} | data))
+    page = page_of(run)
+    assert "# Translation of made domains\n" in page and "| fashion |" not in page  # those are no training data
+    assert re.findall(r"\| (\S+ \(\w+\)) \| ([\d,]+) \|.* \| ([^|]+) \|\n", page) == [
+        ("street-digits (source)", "5,000", "CC BY 4.0"),
+        ("negative-vans (target)", "7", "no outside source"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "title"),
+    [("folder:data/my/faces.zip", "faces.zip"), ("folder:a/b-to-folder:c/d\\_e", "b-to-d\\_e"), ("svhn", "SVHN")],
+)
+def test_the_page_is_headed_by_the_data_set(tmp_path, execute, dataset, title):
+    execute(tmp_path, "03_sampling", dataset=dataset.replace("\\", ""))
+    assert page_of(tmp_path).startswith(f"# {title}\n")

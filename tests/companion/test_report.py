@@ -1,0 +1,289 @@
+"""report.html holds everything in itself, escapes what it shows, and survives damaged records."""
+
+import base64
+import html.parser
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from glann_lib.companion import report
+from glann_lib.engine import storage
+from glann_lib.records import tables as report_tables
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+RECORD = {
+    "caption": "Samples of G(T(e)) & <b>their</b> neighbours",
+    "notebook": "03_sampling",
+    "dataset": "fashion",
+    "profile": "paper",
+    "commit": "0123456789abcdef",
+    "uncommitted_changes": True,
+    "time": "2026-01-02T03:04:05+00:00",
+    "device": "cpu (x86_64, 2 cores)",
+    "python": "3.11.7",
+    "versions": {"torch": "2.15.0", "numpy": "2.4.6"},
+    "config": {"glo": {"seed": 7, "note": "</pre><script>alert(1)</script>"}},
+}
+
+
+class Page(html.parser.HTMLParser):
+    """The elements and the texts of a page, with a check that what is opened is closed."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.text, self.open = [], "", []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def run_dir(tmp_path, write_notebook):
+    folder = tmp_path / "fashion-paper"
+    storage.write_bytes(folder / "figures" / "03_samples.png", PIXEL)
+    storage.write_bytes(folder / "figures" / "03_samples.pdf", b"%PDF")
+    storage.write_json(folder / "figures" / "03_samples.json", RECORD)
+    storage.write_text(folder / "tables" / "05_scores.csv", 'sampler,"FID, 10k"\nGLANN <ours>,20.12345\nGaussian,333.3')
+    storage.write_text(folder / "tables" / "05_scores.tex", "\\begin{tabular}{ll}")
+    storage.write_json(folder / "tables" / "05_scores.json", RECORD | {"caption": "Scores", "commit": "feed" * 10})
+    write_notebook(folder / "notebooks" / "03_sampling.ipynb", title="3. Sampling & looking")
+    return folder
+
+
+def read(run_dir):
+    path = report.write_report(run_dir)
+    assert path == run_dir / "report.html"
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_the_page_is_self_contained(run_dir):
+    page = read(run_dir)
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "srcset", "data", "action"):
+            value = attributes.get(name) or ""
+            assert "//" not in value and not value.startswith("/"), f"{tag} {name} leads outside: {value[:80]}"
+        assert tag not in ("script", "link", "iframe", "object")
+    text = (run_dir / "report.html").read_text()
+    assert "@import" not in text and "url(" not in text
+
+
+def test_images_are_embedded_with_their_caption_as_alternative(run_dir):
+    (image,) = read(run_dir).all("img")
+    assert base64.b64decode(image["src"].removeprefix("data:image/png;base64,")) == PIXEL
+    assert image["alt"] == RECORD["caption"]
+
+
+def test_animations_are_embedded_as_pictures_are(run_dir):
+    storage.write_bytes(run_dir / "figures" / "06_turning.gif", b"GIF89a")
+    storage.write_json(run_dir / "figures" / "06_turning.json", RECORD | {"caption": "A chair turns"})
+    page = read(run_dir)
+    assert [image["src"].partition(",")[0] for image in page.all("img")] == [
+        "data:image/png;base64",
+        "data:image/gif;base64",
+    ]
+    assert base64.b64decode(page.all("img")[1]["src"].partition(",")[2]) == b"GIF89a"
+    assert page.all("img")[1]["alt"] == "A chair turns"
+    assert "figures/06_turning.gif" in [attributes["href"] for attributes in page.all("a")]
+    assert "PNG · PDF" in page.text and "GIF" in page.text
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("made-chairs", "Made chairs"),
+        ("chairs", "ModelNet chairs"),
+        ("meshes:../mine/my_chairs", "my_chairs"),
+        ("folder:../mine/photos", "photos"),
+        ("meshes:chairs.npz", "chairs.npz"),
+    ],
+)
+def test_the_page_is_headed_by_the_data_sets_name(run_dir, dataset, name):
+    for path in (run_dir / "figures" / "03_samples.json", run_dir / "tables" / "05_scores.json"):
+        storage.write_json(path, RECORD | {"dataset": dataset})
+    assert f"{name}, paper: GLANN" in read(run_dir).text
+
+
+def test_captions_and_records_are_escaped(run_dir):
+    page = read(run_dir)
+    assert RECORD["caption"] in page.text and "</pre><script>" in page.text
+    assert page.all("b") == [] and page.all("script") == []
+
+
+def test_facts_title_and_links(run_dir):
+    page = read(run_dir)
+    for fact in ("Fashion-MNIST", "paper profile", "0123456789 with uncommitted changes", "feedfeedfe", "torch 2.15.0"):
+        assert fact in page.text
+    assert "2026-01-02, 03:04 UTC" in page.text and "cpu (x86_64, 2 cores)" in page.text
+    links = [attributes["href"] for attributes in page.all("a")]
+    assert {
+        "notebooks/03_sampling.ipynb",
+        "figures/03_samples.pdf",
+        "tables/05_scores.csv",
+        "tables/05_scores.tex",
+        "#s03",
+    } <= set(links)
+    for link in links:
+        assert link.startswith("#") or (run_dir / link).is_file()
+
+
+def test_sections_stand_by_number_under_the_notebooks_title(run_dir):
+    storage.write_bytes(run_dir / "figures" / "logo.png", PIXEL)
+    text = read(run_dir).text
+    assert text.index("03Sampling & looking") < text.index("05Notebook 05") < text.index("Other results")
+
+
+def test_a_section_follows_the_order_of_the_notebook(run_dir, write_notebook):
+    for name in ("03_early", "03_samples_more"):
+        storage.write_bytes(run_dir / "figures" / f"{name}.png", PIXEL)
+    storage.write_text(run_dir / "tables" / "03_table.csv", "a\n1")
+    told = ["save('figures/03_samples_more')", "save('tables/03_table')", "save('figures/03_samples')"]
+    write_notebook(run_dir / "notebooks" / "03_sampling.ipynb", *told)
+    text = read(run_dir).text
+    assert text.index("Samples more") < text.index("Table") < text.index(RECORD["caption"]) < text.index("Early")
+
+
+def test_tables_show_rounded_numbers_to_the_right(run_dir):
+    read(run_dir)
+    text = (run_dir / "report.html").read_text()
+    assert '<th class="n">FID, 10k</th>' in text
+    assert '<td class="n">20.1</td>' in text and '<td class="n">333.3</td>' in text
+    assert "<td>GLANN &lt;ours&gt;</td>" in text
+
+
+@pytest.mark.parametrize("record", [None, "{cut", "[1]", "{}"])
+def test_a_missing_or_damaged_record_is_said_and_costs_nothing_else(run_dir, record):
+    path = run_dir / "figures" / "03_samples.json"
+    path.unlink()
+    if record is not None:
+        path.write_text(record)
+    page = read(run_dir)
+    assert "Its record, 03_samples.json, is missing or damaged." in page.text
+    assert page.all("img")[0]["alt"] == "Samples" and "333.3" in page.text
+
+
+def test_records_of_odd_types_do_no_harm(run_dir):
+    odd = {"caption": 3, "versions": ["x"], "time": None, "commit": 5, "dataset": 4, "seed": {"a": 1}}
+    storage.write_json(run_dir / "figures" / "03_samples.json", odd)
+    assert read(run_dir).all("img")[0]["alt"] == "3"
+
+
+def test_damaged_tables_and_notebooks_are_said(run_dir):
+    (run_dir / "tables" / "05_scores.csv").write_bytes(b"")
+    (run_dir / "notebooks" / "03_sampling.ipynb").write_text("{")
+    (run_dir / "notebooks" / "03_sampling.failed.ipynb").write_text(json.dumps({"cells": None, "metadata": 3}))
+    text = read(run_dir).text
+    assert "The table cannot be read." in text and "03Sampling" in text
+    assert "This notebook failed in its last run" in text
+
+
+def test_an_empty_run_is_a_page_too(tmp_path):
+    assert "has left nothing to show yet" in read(tmp_path / "digits-quick").text
+
+
+@pytest.mark.parametrize(
+    ("cells", "shown"),
+    [
+        (["1", "20", "3000"], ["1", "20", "3000"]),
+        (["1.0", "2.0"], ["1", "2"]),
+        (["0.41", "0.8812345"], ["0.4100", "0.8812"]),
+        (["333.4214", "-19.00", ""], ["333.4", "\N{MINUS SIGN}19.0", "\N{EN DASH}"]),
+        (["123456.7", "2.4"], ["123457", "2"]),
+        (["0.5", "0.0000012"], ["0.5000", "1.2e\N{MINUS SIGN}06"]),
+        (["inf", "1.5"], ["\N{INFINITY}", "1.5"]),
+        (["0.0", "0.5"], ["0.0", "0.5"]),
+        (["8.61", "46.5"], ["8.61", "46.50"]),
+        (["1.5e1", "1.25e-1"], ["15.00", "0.12"]),
+        (["a", "1"], None),
+        (["", "nan"], None),
+    ],
+)
+def test_numbers_of_a_column_are_rounded_alike(cells, shown):
+    assert report_tables.round_alike(cells) == shown
+
+
+def test_short_rows_are_filled_and_quoted_line_ends_are_kept():
+    table = report_tables.table_html('a,b\n"one\ntwo"\n')
+    assert "<td>one\ntwo</td><td></td>" in table
+
+
+def test_numbers_written_for_readers_stand_to_the_right_as_they_are():
+    table = report_tables.table_html("a,b,c\n8.60,8.6 ± 0.1,8.6 or so\n\N{EN DASH},\N{MINUS SIGN}1.2,9\n")
+    for cell in ("8.60", "\N{EN DASH}", "8.6 ± 0.1", "\N{MINUS SIGN}1.2"):
+        assert f'<td class="n">{cell}</td>' in table, cell
+    assert "<td>8.6 or so</td><" in table.replace("\n", "") and "<td>9</td>" in table
+
+
+def test_quoted_columns_look_different_and_say_so():
+    dash = "\N{EN DASH}"
+    table = report_tables.table_html(f"model,FID (quoted),FID\nGLANN,8.6 ± 0.1,8.9\nfloor,{dash},1.2\n")
+    assert '<th class="n q">FID (quoted)</th>' in table and '<td class="n q">8.6 ± 0.1†</td>' in table
+    assert f'<td class="n q">{dash}</td>' in table and '<td class="n">8.9</td>' in table
+    assert "<tfoot><tr><td colspan=3>† quoted from the paper, not measured here</td></tr></tfoot>" in table
+    assert Page(table).all("tfoot") and ".q, tfoot td {" in report.STYLE
+    assert "†" not in report_tables.table_html("model,FID\nGLANN,8.6\n")
+
+
+def frame():
+    return pd.DataFrame(
+        {
+            "model_a & b": ["GLANN 50%", "größer <x> #1"],
+            "FID (quoted)": ["8.6 ± 0.1", "\N{EN DASH}"],
+            "error (quoted)": [1.23456789, np.nan],
+            "Fréchet ↓": ["8.60", "9.10"],
+            "difference": ["+1.2", "\N{MINUS SIGN}3.0"],
+            "n": [1, 20],
+        }
+    )
+
+
+def test_markdown_sets_quoted_cells_apart():
+    lines = report_tables.markdown(frame()).splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[:4]]
+    assert rows[2] == ["GLANN 50%", "*8.6 ± 0.1*†", "*1.23457*†", "8.60", "+1.2", "1"]
+    assert rows[3][1:4] == ["\N{EN DASH}", "nan", "9.10"]
+    assert [cell.endswith(":") for cell in rows[1]] == [False, True, True, True, True, True]
+    assert lines[4:] == ["", report_tables.QUOTED_NOTE]
+
+
+def test_latex_has_no_sign_that_it_takes_for_a_command():
+    text = report_tables.latex(frame())
+    assert r"model\_a \& b & FID (quoted) & error (quoted) & Fréchet $\downarrow$ & difference & n \\" in text
+    assert r"GLANN 50\% & \textit{8.6 $\pm$ 0.1}\dag{} & \textit{1.23457}\dag{} & 8.60 & +1.2 & 1 \\" in text
+    assert r"größer $<$x$>$ \#1 & -- &  & 9.10 & $-$3.0 & 20 \\" in text
+    assert r"\begin{tabular}{lrrrrr}" in text and r"\dag{} quoted from the paper, not measured here" in text
+    assert {sign for sign in text if not sign.isascii()} == set("éöß")  # letters: UTF-8 input has them
+    assert text == report_tables.latex(frame())
+
+
+def test_tables_without_quoted_columns_or_rows_have_no_note():
+    plain = frame().drop(columns=["FID (quoted)", "error (quoted)"])
+    for text in (report_tables.markdown(plain), report_tables.latex(plain)):
+        assert "quoted" not in text and "dag" not in text
+    assert report_tables.markdown(plain.iloc[:0]).count("\n") == 2
+    assert r"\begin{tabular}" in report_tables.latex(plain.iloc[:0])
+
+
+def test_a_bar_in_markdown_ends_no_cell():
+    table = pd.DataFrame({"mean |error|": [0.5], "of": ["a|b"]})
+    head, _, row = report_tables.markdown(table).splitlines()
+    assert r"mean \|error\|" in head and r"a\|b" in row
+    assert list(table) == ["mean |error|", "of"], "the table itself stays as it was"

@@ -1,0 +1,383 @@
+"""run_all.sh in a copy of the tree where python, venv and pip are played by a script: nothing is installed here."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from glann_lib.companion.arguments import UsageError, make_plan
+from glann_lib.config import kind_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAIN_PYTHON = getattr(sys, "_base_executable", sys.executable)  # the one that .venv was made from
+TOOLS = ("bash", "cat", "cut", "dirname", "env", "flock", "grep", "mkdir", "rm", "tail")
+# All that installing needs.
+MODULES = ("__init__", "checks", "config", "storage", "report_tables", "runs", "catalogue", "plans", "arguments")
+MODULES += ("pipeline", "lab", "costs", "data_sizes", "estimates", "translation_config", "rival_config", "reported")
+TIMING = "timing this machine for the estimate, 5 s\n"  # said where the plain Python happens to have torch
+ACTOR = """\
+#!/usr/bin/env bash
+echo "$*" | head -n 1 >>"$CALLS"
+case "$*" in
+  *"import venv, ensurepip"*) [[ -z ${NO_VENV:-} ]] || exit 1 ;;
+  "-m venv"*) mkdir -p "$4/bin"; echo "command = $4" >"$4/pyvenv.cfg"; cp "$0" "$4/bin/python"; exit ;;
+  "-m pip --version") exit 0 ;;
+  "-m pip install"*) echo "${PIP_SAYS:-fine}"; exit "${PIP_CODE:-0}" ;;
+  "-P -m glann_lib.companion.pipeline"*) shift 3; echo "pipeline: $*"; exit 0 ;;
+esac
+exec PLAIN "$@"
+"""
+
+
+class Tree:
+    """A copy of the repository with its own PATH."""
+
+    def __init__(self, folder, write_notebook):
+        self.root, self.bin, self.calls = folder / "my tree", folder / "bin", folder / "calls"
+        (self.root / "glann_lib").mkdir(parents=True)
+        self.bin.mkdir()
+        for name in ("run_all.sh", "requirements.txt", "pyproject.toml", *(f"glann_lib/{m}.py" for m in MODULES)):
+            shutil.copy(ROOT / name, self.root / name)
+        write_notebook(self.root / "notebooks" / "00_overview.ipynb", title="The whole story")
+        write_notebook(self.root / "notebooks" / "06_chairs_3d.ipynb", parameters="dataset = 'made-chairs'")
+        write_notebook(self.root / "notebooks" / "07_nam_translation.ipynb", parameters="dataset = 'embedded'")
+        for tool in (*TOOLS, "head", "cp"):
+            if place := shutil.which(tool):
+                (self.bin / tool).symlink_to(place)
+
+    def add_python(self, text=ACTOR, name="python3.11"):
+        file = self.bin / name
+        file.write_text(text.replace("PLAIN", f"'{PLAIN_PYTHON}'"))
+        file.chmod(0o755)
+
+    def run(self, *argv, cwd=None, **environment):
+        environment = {"PATH": str(self.bin), "CALLS": str(self.calls), "HOME": str(self.root)} | environment
+        command = [str(self.bin / "bash"), str(self.root / "run_all.sh"), *argv]
+        return subprocess.run(command, cwd=cwd or self.root, env=environment, capture_output=True, text=True)
+
+    def installations(self):
+        return sum("pip install" in line for line in self.calls.read_text().splitlines())
+
+
+@pytest.fixture
+def tree(tmp_path, write_notebook):
+    return Tree(tmp_path, write_notebook)
+
+
+@pytest.fixture
+def ready(tree):
+    tree.add_python()
+    return tree
+
+
+def one_line(done):
+    assert done.stderr.startswith("run_all.sh: ") and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def test_both_scripts_are_bash_and_may_be_started():
+    for script in (ROOT / "run_all.sh", ROOT / ".ci" / "run"):
+        subprocess.run(["bash", "-n", script], check=True)
+        assert script.stat().st_mode & stat.S_IXUSR, f"chmod +x {script}"
+        assert "set -euo pipefail" in script.read_text()
+    if shutil.which("shellcheck"):
+        subprocess.run(["shellcheck", ROOT / "run_all.sh", ROOT / ".ci" / "run"], check=True)
+
+
+def test_the_command_line_needs_the_standard_library_only():
+    modules = "glann_lib.companion.arguments, glann_lib.companion.pipeline"
+    command = [PLAIN_PYTHON, "-S", "-P", "-c", f"import {modules}, sys; assert 'torch' not in sys.modules"]
+    subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, check=True)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--help"], "examples:"),
+        (["--list"], "00_overview: The whole story"),
+        (["--dry-run", "--set", "count=4"], "count = 4"),
+        (["--dry-run", "--dataset", "mnist"], "my tree/results/mnist-quick"),
+        (["--list"], "06_chairs_3d: A title (works on shapes)"),
+        (["--dry-run", "--dataset", "made-chairs"], "my tree/results/made-chairs-quick"),
+        (["--list"], "07_nam_translation: A title (works on translations)"),
+        (["--help"], "./run_all.sh --lab                             open JupyterLab on the playground"),
+        (["--dry-run", "--dataset", "mnist-to-svhn"], "my tree/results/mnist-to-svhn-quick"),
+    ],
+)
+def test_questions_are_answered_before_anything_is_installed(ready, argv, said, tmp_path):
+    done = ready.run(*argv, cwd=tmp_path)
+    assert done.returncode == 0 and said in done.stdout
+    assert done.stderr in ("", TIMING)
+    assert not (ready.root / ".venv").exists() and not (ready.root / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--datset"], "did you mean --dataset?"),
+        (["--dataset", "folder:nowhere"], "folder:nowhere does not exist"),
+        (["--dataset", "meshes:nowhere"], "meshes:nowhere does not exist"),
+        (["--dataset", "cars:nowhere"], "cars:nowhere does not exist"),
+        (["--dataset", "digits-to-nothing"], "unknown data set 'digits-to-nothing'"),
+        (["--only", "6", "--dataset", "mnist"], "06_chairs_3d works on shapes: --dataset made-chairs"),
+        (["--only", "7", "--dataset", "mnist"], "07_nam_translation works on translations: --dataset embedded"),
+        (["--only", "9"], "unknown notebook"),
+        (["--lab", "--dataset", "mnist"], "--lab takes no other option"),
+        (["--lab"], "--lab opens notebooks/10_playground.ipynb, which is not there"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_installed(ready, argv, said):
+    done = ready.run(*argv)
+    assert done.returncode == 2 and said in one_line(done) and done.stdout == ""
+    assert not (ready.root / ".venv").exists()
+
+
+@pytest.mark.parametrize("dataset", ["embedded", "mnist-street", "mnist-svhn", "digits-to-street-digits"])
+def test_only_the_notebook_on_translations_runs_on_pairs(dataset):
+    plan = make_plan(["--dataset", dataset, "--set", "nam_epochs=3"])
+    (step,) = plan.steps
+    assert step.notebook.name == "07_nam_translation" and step.notebook.kind == "translations"
+    assert step.parameters == step.parameters | {"dataset": dataset, "nam_epochs": 3, "profile": "quick"}
+    left_out = " ".join(plan.left_out)
+    assert all(number in left_out for number in ("00", "01", "02", "03", "04", "05", "06")) and "07" not in left_out
+
+
+def test_other_data_leave_the_notebook_on_translations_out():
+    for dataset in ("digits", "made-chairs"):
+        plan = make_plan(["--dataset", dataset])
+        assert plan.steps and "07" not in {step.notebook.number for step in plan.steps}
+        assert "07" in " ".join(plan.left_out)
+    (last,) = (step for step in make_plan([]).steps if step.notebook.number == "07")
+    assert last.dataset == "embedded"
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A person's folder: they work in it, far from the repository."""
+    for name in ("my cars", "photos", "walk-to-me", "chairs"):
+        (tmp_path / name).mkdir()
+    for name in ("cars.ZIP", "cars.npz", "cars.csv", "photos.zip"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return os.path.relpath(tmp_path, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("cars:my cars", "cars:{}/my cars"),
+        ("cars:./photos/../cars.ZIP", "cars:{}/cars.ZIP"),
+        ("digits-to-folder:photos", "digits-to-folder:{}/photos"),
+        ("folder:photos.zip-to-street-mnist", "folder:{}/photos.zip-to-street-mnist"),
+        ("folder:walk-to-me-to-folder:photos", "folder:{0}/walk-to-me-to-folder:{0}/photos"),
+        ("sedans-to-vans", "sedans-to-vans"),
+    ],
+)
+def test_paths_of_translations_count_from_the_repository(own, typed, meant):
+    (step,) = make_plan(["--dataset", typed]).steps
+    assert step.dataset == step.parameters["dataset"] == meant.format(own)
+    assert kind_of(step.dataset) == "translations" and not re.search(r":/|-to-/", step.dataset)
+
+
+def test_a_folder_with_to_in_its_name_stays_a_folder_of_images(own):
+    plan = make_plan(["--dataset", "folder:walk-to-me"])
+    assert {step.notebook.kind for step in plan.steps} == {"images"}
+    assert {step.dataset for step in plan.steps} == {f"folder:{own}/walk-to-me"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("cars:", "cars: does not exist: name a folder of two sub-folders of cars with azimuths.csv, or a .zip of it"),
+        ("cars:nowhere", "cars:nowhere does not exist: name a folder of two sub-folders"),
+        ("cars:cars.csv", "cars:cars.csv is neither a folder nor a .zip"),
+        ("cars:cars.npz", "cars:cars.npz is neither a folder nor a .zip"),
+        ("digits-to-folder:nowhere", "folder:nowhere does not exist: name a folder of images or a .zip of them"),
+        ("folder:-to-digits", "folder: does not exist"),
+        ("folder:cars.csv-to-digits", "folder:cars.csv is neither a folder nor a .zip"),
+        ("digits-to-nothing", "unknown data set 'digits-to-nothing': choose one of digits, "),
+        ("hatchbacks", "unknown data set 'hatchbacks': choose one of digits, "),
+        ("embeded", "unknown data set 'embeded': did you mean embedded?"),
+        ("mnist-shvn", "unknown data set 'mnist-shvn': did you mean mnist-svhn?"),
+    ],
+)
+def test_wrong_names_of_translations_are_one_clear_line(own, typed, said):
+    with pytest.raises(UsageError) as caught:
+        make_plan(["--dataset", typed])
+    assert str(caught.value).startswith(f"--dataset: {said}") and "\n" not in str(caught.value)
+
+
+def test_the_first_start_installs_and_the_second_does_not(ready, tmp_path):
+    done = ready.run("--only", "overview", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, last = done.stdout.splitlines()
+    assert first.startswith("installing into ") and "2 minutes and 6 GB" in first
+    assert last == "pipeline: --only overview"
+    assert ready.run().stdout == "pipeline: \n"
+    assert ready.installations() == 1
+
+
+def test_jupyterlab_starts_after_the_same_installation(ready, write_notebook):
+    write_notebook(ready.root / "notebooks" / "10_playground.ipynb")
+    done = ready.run("--lab")
+    assert done.returncode == 0, done.stderr
+    first, last = done.stdout.splitlines()
+    assert first.startswith("installing into ") and last == "pipeline: --lab"
+
+
+def test_changed_requirements_are_installed_again(ready):
+    ready.run()
+    with (ready.root / "requirements.txt").open("a") as file:
+        file.write("another==1.0\n")
+    assert ready.run().stdout.startswith("installing into ")
+    assert ready.run().stdout == "pipeline: \n" and ready.installations() == 2
+
+
+def test_a_broken_off_installation_goes_on_without_its_halves(ready):
+    assert ready.run(PIP_CODE="1").returncode == 1
+    packages = ready.root / ".venv" / "lib" / "python3.11" / "site-packages"
+    (packages / "half-1.0.dist-info").mkdir(parents=True)
+    (packages / "whole-1.0.dist-info").mkdir()
+    (packages / "whole-1.0.dist-info" / "RECORD").touch()
+    assert ready.run().returncode == 0 and ready.installations() == 2
+    assert [path.name for path in packages.iterdir()] == ["whole-1.0.dist-info"]
+    assert sum(line.startswith("-m venv") for line in ready.calls.read_text().splitlines()) == 1
+
+
+def test_a_moved_tree_gets_a_new_venv(ready, tmp_path):
+    ready.run()
+    ready.root = ready.root.rename(tmp_path / "moved")
+    assert ready.run().stdout.startswith("installing into ")
+    assert (ready.root / ".venv" / "pyvenv.cfg").read_text() == f"command = {ready.root}/.venv\n"
+
+
+@pytest.mark.parametrize(
+    ("pip_says", "said"),
+    [
+        (
+            "WARNING: Retrying after connection broken by 'NewConnectionError('<x>: Failed to establish a new "
+            "connection: [Errno -3] Temporary failure in name resolution')': /simple/torch/\n"
+            "ERROR: No matching distribution found for torch==2.15.0\n",
+            "no network: pip cannot reach the package index; it said: ERROR: No matching distribution found for torch",
+        ),
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n", "no space left"),
+        ("Collecting x\nERROR: x has no wheel for this machine\n", "it said: ERROR: x has no wheel for this machine"),
+        ("first\n  something else", "it said: something else (/"),
+        ("error: an inner one\n  ERROR: the outer\nnote: not pip's fault", "it said: ERROR: the outer (/"),
+        ("\n", "it said:  (/"),
+    ],
+)
+def test_a_failing_pip_is_one_clear_line(ready, pip_says, said):
+    done = ready.run(PIP_CODE="1", PIP_SAYS=pip_says)
+    assert done.returncode == 1 and said in one_line(done)
+    assert re.search(r"\(.*/\.venv/install\.log\)$", done.stderr.strip())
+    assert "pipeline" not in done.stdout and not (ready.root / ".venv" / "installed").exists()
+
+
+def test_no_python_is_one_clear_line(tree):
+    done = tree.run("--help")
+    assert done.returncode == 1 and "Python 3.11 or newer is needed" in one_line(done)
+
+
+def test_an_old_python_is_passed_over(tree):
+    old = ACTOR.replace("case", "[[ $* != *version_info* ]] || exit 1\ncase", 1)
+    tree.add_python(old, "python3")
+    assert "Python 3.11 or newer is needed" in one_line(tree.run("--list"))
+    tree.add_python(name="python")
+    assert tree.run("--list").returncode == 0
+
+
+def test_python_may_be_named(tree):
+    tree.add_python(name="my python")
+    done = tree.run("--list", PYTHON=str(tree.bin / "my python"))
+    assert done.returncode == 0, done.stderr
+    assert "Python 3.11 or newer is needed" in one_line(tree.run("--list", PYTHON="/no/python"))
+
+
+def test_a_missing_venv_module_is_one_clear_line(ready):
+    done = ready.run(NO_VENV="1")
+    assert done.returncode == 1 and "apt install python3-venv" in one_line(done)
+
+
+def test_a_tree_that_cannot_be_written_is_one_clear_line(ready):
+    (ready.root / ".venv").write_text("in the way")
+    done = ready.run()
+    assert done.returncode == 1 and "cannot write to" in one_line(done)
+
+
+def test_the_exit_code_is_the_pipelines(ready):
+    ready.add_python(ACTOR.replace('echo "pipeline: $*"; exit 0', "exit 7"))
+    assert ready.run().returncode == 7
+
+
+class Integration:
+    """.ci/run in a tree where apt-get, sudo and run_all.sh are played by scripts."""
+
+    def __init__(self, folder):
+        self.root, self.bin, self.calls = folder / "my tree", folder / "bin", folder / "calls"
+        (self.root / ".ci").mkdir(parents=True)
+        self.bin.mkdir()
+        shutil.copy(ROOT / ".ci" / "run", self.root / ".ci" / "run")
+        for tool in ("bash", "cut", "dirname", "env", "tail", "touch", "chmod"):
+            (self.bin / tool).symlink_to(shutil.which(tool))
+        self.add(self.root / "run_all.sh", 'echo "run_all.sh $* ${GLANN_REQUIRE_BROWSER:-}"; echo "1 passed"; exit 3')
+        self.add(self.bin / "sudo", '[[ $1 == -n ]] && shift && exec "$@"')
+
+    @staticmethod
+    def add(file, text):
+        file.write_text(f"#!/usr/bin/env bash\n{text}\n")
+        file.chmod(0o755)
+
+    def run(self, cwd="/"):
+        command = [str(self.bin / "bash"), str(self.root / ".ci" / "run")]
+        return subprocess.run(command, cwd=cwd, env={"PATH": str(self.bin)}, capture_output=True, text=True)
+
+
+@pytest.fixture
+def integration(tmp_path):
+    return Integration(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["chromium", "chromium-browser", "google-chrome"])
+def test_continuous_integration_calls_the_test_command(name, integration):
+    integration.add(integration.bin / name, "")
+    done = integration.run()  # there is no apt-get: it is not needed
+    assert (done.stdout, done.stderr, done.returncode) == ("run_all.sh --test 1\n1 passed\n", "", 3)
+
+
+def test_continuous_integration_installs_a_browser_that_is_missing(integration):
+    install = f'echo "noise"; echo "$*" >>"{integration.calls}"\n'
+    install += (
+        f'[[ $1 != install ]] || {{ touch "{integration.bin}/chromium"; chmod +x "{integration.bin}/chromium"; }}'
+    )
+    integration.add(integration.bin / "apt-get", install)
+    done = integration.run()
+    assert done.stdout == "run_all.sh --test 1\n1 passed\n" and done.stderr == ""
+    update, installed = integration.calls.read_text().splitlines()
+    assert update == "update -qq" and installed == "install -y -qq --no-install-recommends chromium"
+
+
+@pytest.mark.parametrize(
+    ("apt", "said"),
+    [
+        ("echo first; echo 'E: no network' >&2; exit 100", "it said: E: no network"),
+        ("echo 'all is well'", "it said: all is well"),
+        (None, "command not found"),
+    ],
+)
+def test_continuous_integration_without_a_browser_is_one_clear_line(apt, said, integration):
+    if apt is not None:
+        integration.add(integration.bin / "apt-get", apt)
+    done = integration.run()
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith(".ci/run: no chromium here, and apt-get cannot install it: install it, then start")
+    assert said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_continuous_integration_may_be_started():
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)

@@ -1,0 +1,701 @@
+"""Data sets, a person's own images and their record, on small files made here and on real ones where present."""
+
+import gzip
+import io
+import json
+import os
+import struct
+import types
+import warnings
+import zipfile
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import datasets
+
+from glann_lib import config
+from glann_lib.config import DataConfig
+from glann_lib.data import image_files, places
+from glann_lib.data import images as data
+from glann_lib.data import record as image_data
+from glann_lib.data.images import load_images
+from glann_lib.data.record import ImageData
+
+ROOT = Path(__file__).resolve().parents[2]
+REAL_DATA = Path(os.environ.get("GLANN_DATA", ROOT.parent / "shared" / "data"))
+README = (ROOT / "data" / "README.md").read_text()
+
+
+def real(relative):
+    """Skip the test where the real files are not there."""
+    missing = not (REAL_DATA / relative).exists()
+    return pytest.mark.skipif(missing, reason=f"{relative} is neither in GLANN_DATA nor in ../shared/data")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """An empty data place, and a stand-in for the repository's data/ that the tests may fill."""
+    monkeypatch.setattr(places, "DATA", tmp_path / "repository_data")
+    monkeypatch.setenv("GLANN_DATA", str(tmp_path / "place"))
+    (tmp_path / "place").mkdir()
+    return tmp_path / "place"
+
+
+@pytest.fixture
+def real_place(monkeypatch):
+    monkeypatch.setenv("GLANN_DATA", str(REAL_DATA))
+
+
+def random_picture(seed, width=40, height=30, mode="RGB"):
+    channels = {"L": (), "RGB": (3,)}[mode]
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, *channels), dtype=np.uint8))
+
+
+def encoded(image, kind="png", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def write_files(folder, contents):
+    for name, content in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def write_zip(path, contents):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return path
+
+
+def folder_config(path, size=32, **limits):
+    return DataConfig(f"folder:{path}", size, **limits)
+
+
+def pictures(count, **options):
+    return {f"{index:02}.png": encoded(random_picture(index, **options)) for index in range(count)}
+
+
+# The record
+
+
+def test_image_data_knows_its_images():
+    images = torch.arange(2 * 3 * 4 * 4).reshape(2, 3, 4, 4).to(torch.uint8)
+    record = ImageData(images, torch.tensor([1, 0]), "toy", "test", "made here", ("a", "b"))
+    assert len(record) == 2
+    assert record.float([1]).dtype == torch.float32
+    assert torch.equal(record.float([1]), images[[1]] / 255)
+    facts = json.loads(json.dumps(record.describe()))
+    assert facts["count"] == 2 and facts["size"] == [4, 4] and facts["channels"] == 3 and facts["split"] == "test"
+
+
+def test_sha256_depends_on_pixels_labels_and_shape_only():
+    images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    record = ImageData(images, torch.tensor([1, 0]))
+    other = images.clone()
+    other[0, 0, 0, 0] = 1
+    same = [ImageData(images.clone(), torch.tensor([1, 0]), "other", "test", "elsewhere")]
+    different = [
+        ImageData(images),
+        ImageData(images, torch.tensor([0, 1])),
+        ImageData(other, torch.tensor([1, 0])),
+        ImageData(images.reshape(2, 1, 2, 8), torch.tensor([1, 0])),
+    ]
+    assert all(record.sha256 == twin.sha256 for twin in same)
+    assert len({record.sha256, *(twin.sha256 for twin in different)}) == 5
+
+
+def test_take_keeps_labels_with_images_and_repeats():
+    images = torch.arange(50, dtype=torch.uint8).reshape(50, 1, 1, 1).expand(50, 1, 2, 2)
+    record = ImageData(images, torch.arange(50))
+    few, more = record.take(10, seed=3), record.take(20, seed=3)
+    assert torch.equal(few.images[:, 0, 0, 0].long(), few.labels)
+    assert len(few.labels.unique()) == 10
+    assert torch.equal(more.labels[:10], few.labels)
+    assert not torch.equal(record.take(10, seed=4).labels, few.labels)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "split", "words"),
+    [
+        (torch.zeros(2, 1, 4, 4), None, "train", "float32 [2, 1, 4, 4]: give uint8"),
+        (torch.zeros(2, 4, 4, dtype=torch.uint8), None, "train", "uint8 [2, 4, 4]"),
+        (torch.zeros(2, 4, 8, 8, dtype=torch.uint8), None, "train", "C = 1 or 3"),
+        (torch.zeros(0, 1, 8, 8, dtype=torch.uint8), None, "train", "N at least 1"),
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), "train", "int64 [2]"),
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(2), "train", "labels are float32"),
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), None, "valid", "unknown split 'valid'"),
+    ],
+)
+def test_image_data_refuses(images, labels, split, words):
+    with pytest.raises(ValueError) as caught:
+        ImageData(images, labels, split=split)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+GREY = np.random.default_rng(0).integers(0, 256, (5, 8, 6), dtype=np.uint8)
+COLOUR = np.random.default_rng(1).integers(0, 256, (5, 3, 8, 6), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (GREY, GREY[:, None]),
+        (GREY[:, None], GREY[:, None]),
+        (GREY[..., None], GREY[:, None]),
+        (COLOUR, COLOUR),
+        (COLOUR.transpose(0, 2, 3, 1), COLOUR),
+        (torch.from_numpy(COLOUR), COLOUR),
+        (COLOUR[::-1], COLOUR[::-1]),
+        (COLOUR / 255, COLOUR),
+        ((COLOUR / 255).astype(">f4"), COLOUR),
+        (torch.from_numpy(GREY / 255).float().requires_grad_(), GREY[:, None]),
+    ],
+)
+def test_from_array_accepts(images, expected):
+    record = ImageData.from_array(images, labels=[0, 1, 2, 1, 0], name="mine")
+    assert record.images.is_contiguous()
+    assert np.array_equal(record.images.numpy(), expected)
+    assert record.labels.tolist() == [0, 1, 2, 1, 0] and record.name == "mine"
+
+
+def test_from_array_copies():
+    array = COLOUR.copy()
+    record = ImageData.from_array(array, labels=(labels := np.arange(5)))
+    array[:], labels[:] = 0, 0
+    assert np.array_equal(record.images.numpy(), COLOUR) and record.labels.tolist() == list(range(5))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        ([[1, 2], [3, 4]], None, "images are a list"),
+        (COLOUR.astype(np.int64), None, "images are int64: give uint8"),
+        (COLOUR / 127.5 - 1, None, "lie between -1 and 1"),
+        (COLOUR.astype(np.float32), None, "and 255: give floating point in [0, 1]"),
+        (np.full((2, 8, 8), np.nan), None, "lie between nan"),
+        (GREY[0], None, "uint8 [8, 6]: give"),
+        (np.zeros((2, 8, 8, 4), np.uint8), None, "C = 1 or 3"),
+        (np.zeros((0, 8, 8), np.float32), None, "N at least 1"),
+        (COLOUR, [0, 1], "labels are int64 [2]: give int64 [5]"),
+        (COLOUR, [0.5] * 5, "labels are float32"),
+    ],
+)
+def test_from_array_refuses(images, labels, words):
+    with pytest.raises(ValueError) as caught:
+        ImageData.from_array(images, labels)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+# Digits
+
+
+def test_digits_are_whole_and_split_evenly():
+    train, test = (load_images(DataConfig("digits"), split) for split in ("train", "test"))
+    assert train.images.shape == (1500, 1, 28, 28) and test.images.shape == (297, 1, 28, 28)
+    assert train.images.dtype == torch.uint8 and (train.images.min(), train.images.max()) == (0, 255)
+    share = torch.bincount(train.labels) / 1500 - torch.bincount(test.labels) / 297
+    assert share.abs().max() < 0.003
+    assert train.class_names == tuple("0123456789") and "load_digits" in train.source
+
+
+def test_digits_train_and_test_share_no_image():
+    train, test = (load_images(DataConfig("digits"), split).images.flatten(1) for split in ("train", "test"))
+    assert not {row.numpy().tobytes() for row in train} & {row.numpy().tobytes() for row in test}
+
+
+def test_digits_are_the_same_every_time_and_as_published():
+    settings = DataConfig("digits", 28, train_images=100)
+    once, again = load_images(settings, "train"), load_images(settings, "train")
+    assert len(once) == 100 and once.sha256 == again.sha256
+    for split in ("train", "test"):
+        assert load_images(DataConfig("digits"), split).sha256 in README
+
+
+def test_digits_resize_keeps_the_mean():
+    small = load_images(DataConfig("digits", 28), "test").images.double().mean()
+    large = load_images(DataConfig("digits", 64), "test").images.double().mean()
+    assert abs(small - large) < 1
+
+
+def test_unknown_split():
+    with pytest.raises(ValueError, match="unknown split 'valid': choose train or test"):
+        load_images(DataConfig("digits"), "valid")
+
+
+# Data sets that torchvision reads
+
+
+def idx(array):
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def write_idx(place, kind="MNIST", count=20, compress=gzip.compress, ending=".gz"):
+    rng = np.random.default_rng(7)
+    arrays = {}
+    for part in ("train", "t10k"):
+        arrays[f"{part}-images-idx3-ubyte"] = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        arrays[f"{part}-labels-idx1-ubyte"] = rng.integers(0, 10, count, dtype=np.uint8)
+    write_files(place / kind / "raw", {name + ending: compress(idx(array)) for name, array in arrays.items()})
+    return arrays
+
+
+@pytest.mark.parametrize(("dataset", "kind"), [("mnist", "MNIST"), ("fashion", "FashionMNIST")])
+def test_gzipped_idx_files_are_unpacked_beside_themselves(place, dataset, kind):
+    arrays = write_idx(place, kind)
+    for split, part in (("train", "train"), ("test", "t10k")):
+        record = load_images(DataConfig(dataset), split)
+        assert np.array_equal(record.images[:, 0].numpy(), arrays[f"{part}-images-idx3-ubyte"])
+        assert np.array_equal(record.labels.numpy(), arrays[f"{part}-labels-idx1-ubyte"])
+        assert record.name == dataset and len(record.class_names) == 10
+    assert (place / kind / "raw" / "train-images-idx3-ubyte").is_file()
+    assert not places.DATA.exists()
+
+
+def test_a_read_only_place_is_left_alone(place):
+    arrays = write_idx(place)
+    folders = [place / "MNIST" / "raw", place / "MNIST", place]
+    for folder in folders:
+        folder.chmod(0o555)
+    before = sorted(place.rglob("*"))
+    record = load_images(DataConfig("mnist"), "train")
+    again = load_images(DataConfig("mnist"), "train")
+    for folder in folders:
+        folder.chmod(0o755)
+    assert np.array_equal(record.images[:, 0].numpy(), arrays["train-images-idx3-ubyte"])
+    assert again.sha256 == record.sha256 and sorted(place.rglob("*")) == before
+    assert len(list((places.DATA / "MNIST" / "raw").iterdir())) == 4
+
+
+def test_limits_and_sizes(place):
+    arrays = write_idx(place)
+    settings = DataConfig("mnist", 32, train_images=6, test_images=100)
+    train, test = load_images(settings, "train"), load_images(settings, "test")
+    assert train.images.shape == (6, 1, 32, 32) and test.images.shape == (20, 1, 32, 32)
+    assert np.array_equal(test.images[:, 0, 2:30, 2:30].numpy(), arrays["t10k-images-idx3-ubyte"])
+    assert test.images.sum() == arrays["t10k-images-idx3-ubyte"].sum()  # the margin is black
+    assert train.sha256 == load_images(settings, "train").sha256
+    assert load_images(DataConfig("mnist", 64), "test").images.shape == (20, 1, 64, 64)
+
+
+def test_unpacked_idx_files_are_read_as_they_are(place):
+    arrays = write_idx(place, compress=bytes, ending="")
+    assert len(load_images(DataConfig("mnist"), "test")) == len(arrays["t10k-labels-idx1-ubyte"])
+
+
+@pytest.mark.parametrize("ending", [".gz", ""])
+def test_damaged_idx_files_are_named(place, ending):
+    write_idx(place, compress=gzip.compress if ending else bytes, ending=ending)
+    path = place / "MNIST" / "raw" / f"train-images-idx3-ubyte{ending}"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"MNIST/raw.* is damaged .*: remove it and run again") as caught:
+        load_images(DataConfig("mnist"), "train")
+    assert "\n" not in str(caught.value)
+
+
+def absent(error, seen=None):
+    """A stand-in for a torchvision data set that is not on the disk and whose download fails."""
+
+    def load(root, download, **options):
+        if seen is not None:
+            seen.append((root, download))
+        raise error if download else RuntimeError("Dataset not found. You can use download=True to download it")
+
+    return load
+
+
+@pytest.mark.parametrize(("dataset", "kind"), [("mnist", "MNIST"), ("svhn", "SVHN"), ("cifar10", "CIFAR10")])
+def test_nothing_is_downloaded_where_that_is_not_allowed(monkeypatch, dataset, kind):
+    asked = []
+
+    def absent_set(**options):
+        asked.append(options["download"])
+        raise RuntimeError("Dataset not found")
+
+    monkeypatch.setattr(datasets, kind, absent_set)
+    with pytest.raises(ConnectionError, match=f"{dataset} is not on this machine: place .* in data/"):
+        load_images(config.make_config(dataset).data, "train", download=False)
+    assert asked and not any(asked)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "kind", "error", "words"),
+    [
+        ("mnist", "MNIST", RuntimeError("Error downloading x:\nTried a, got:\nb\n"), "MNIST/raw/*-ubyte.gz"),
+        ("fashion", "FashionMNIST", URLError("no route to host"), "FashionMNIST/raw"),
+        ("svhn", "SVHN", URLError("no route to host"), "svhn/train_32x32.mat"),
+        ("cifar10", "CIFAR10", ConnectionResetError(104, "reset by peer"), "cifar10/train.zip"),
+        ("celeba", "CelebA", ModuleNotFoundError("No module named 'gdown'"), "celeba10k/images.zip"),
+    ],
+)
+def test_failed_download_is_one_line_that_says_what_to_do(monkeypatch, dataset, kind, error, words):
+    monkeypatch.setattr(datasets, kind, absent(error))
+    with pytest.raises(ConnectionError) as caught:
+        load_images(config.make_config(dataset).data, "train")
+    text = str(caught.value)
+    assert "\n" not in text and words in text and "GLANN_DATA" in text and f"cannot download {dataset}" in text
+    assert caught.value.__suppress_context__
+
+
+def test_download_goes_where_it_can_be_written(place, monkeypatch):
+    seen = []
+    monkeypatch.setattr(datasets, "SVHN", absent(URLError("offline"), seen))
+    place.chmod(0o555)
+    with pytest.raises(ConnectionError):
+        load_images(DataConfig("svhn", 32), "train")
+    place.chmod(0o755)
+    assert seen[-1] == (str(places.DATA / "svhn"), True)
+
+
+def test_layouts_stand_in_the_readme():
+    for words in ("MNIST/raw", "FashionMNIST/raw", "svhn/", "cifar-10-batches-py", "cifar10/", "celeba/", "celeba10k/"):
+        assert words in README
+
+
+def test_svhn_and_cifar10_arrays_come_out_channels_first(monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
+    svhn = types.SimpleNamespace(data=pixels, labels=np.arange(6))
+    cifar = types.SimpleNamespace(data=pixels.transpose(0, 2, 3, 1), targets=list(range(6)), classes=list("abcdef"))
+    monkeypatch.setattr(datasets, "SVHN", lambda **options: svhn)
+    monkeypatch.setattr(datasets, "CIFAR10", lambda **options: cifar)
+    for dataset in ("svhn", "cifar10"):
+        record = load_images(DataConfig(dataset, 32), "test")
+        assert np.array_equal(record.images.numpy(), pixels) and record.labels.tolist() == list(range(6))
+        assert load_images(DataConfig(dataset, 28), "test").images.shape == (6, 3, 28, 28)
+
+
+def test_cifar10_zip_of_lossless_images(place):
+    images = {f"{name}/{i}.webp": random_picture(i, 32, 32) for name in ("ship", "airplane") for i in range(4)}
+    contents = {name: encoded(image, "webp", lossless=True) for name, image in images.items()}
+    write_zip(place / "cifar10" / "train.zip", contents)
+    write_files(place / "cifar10", {"lossy.txt": b"train/ship/1.webp\ntest/ship/2.webp\n"})
+    record = load_images(DataConfig("cifar10", 32), "train")
+    originals = {np.asarray(image).transpose(2, 0, 1).tobytes(): name for name, image in images.items()}
+    assert len(record) == 8 and record.class_names == ("airplane", "ship")
+    assert all(image.numpy().tobytes() in originals for image in record.images)
+    assert sorted(record.labels.tolist()) == [0] * 4 + [1] * 4 != record.labels.tolist()  # mixed, not by class
+    assert "2 of the 60,000 images come from JPEG" in record.source
+    few = load_images(DataConfig("cifar10", 32, train_images=3), "train")
+    assert torch.equal(few.images, record.images[:3]) and torch.equal(few.labels, record.labels[:3])
+
+
+def face(index, width=89, height=109, side=80):
+    """Blue, with a white square of `side` px in the middle, its two outermost px red; `index` darkens its centre."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[..., 2] = 255
+    left, top = (width - side) // 2, (height - side) // 2
+    pixels[top : top + side, left : left + side] = (255, 0, 0)
+    pixels[top + 2 : top + side - 2, left + 2 : left + side - 2] = 255
+    pixels[height // 2, width // 2] = index
+    return Image.fromarray(pixels)
+
+
+def check_faces(record):
+    edges = [record.images[..., 0, :], record.images[..., -1, :], record.images[..., 0], record.images[..., -1]]
+    for edge in edges:  # red and not blue: nothing outside the square is left, nothing of it is missing
+        assert edge[:, 0].min() > 240 and edge[:, 2].float().mean() < 60
+    assert record.images[:, :, 8:24, 8:24].min() == 255 and record.labels is None
+
+
+def test_celeba_zip_is_cropped_as_by_lucic(place):
+    write_zip(place / "celeba10k" / "images.zip", {f"{i:06}.png": encoded(face(i)) for i in range(20)})
+    train, test = (load_images(DataConfig("celeba", 64), split) for split in ("train", "test"))
+    assert train.images.shape == (18, 3, 64, 64) and test.images.shape == (2, 3, 64, 64)
+    check_faces(train)
+    check_faces(test)
+    assert "first 10,000" in train.source and "half size JPEG" in train.source
+
+
+def test_celeba_of_torchvision_is_cropped_as_by_lucic(place, monkeypatch):
+    folder = place / "celeba" / "img_align_celeba"
+    write_files(folder, {f"{i}.png": encoded(face(i, 178, 218, 160)) for i in range(6)})
+    names = ["3.png", "1.png", "5.png"]
+    found = types.SimpleNamespace(root=str(place), base_folder="celeba", filename=names)
+    monkeypatch.setattr(datasets, "CelebA", lambda **options: found)
+    record = load_images(DataConfig("celeba", 64), "test")
+    assert len(record) == 3 and "torchvision.datasets.CelebA" in record.source
+    check_faces(record)
+
+
+# A person's own images
+
+
+def palette_image():
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([0, 0, 0, 0, 200, 0])
+    image.putpixel((0, 0), 0)
+    return image
+
+
+def turned(orientation):
+    """Red above, blue below, as stored; a viewer turns it by its EXIF entry."""
+    image = Image.new("RGB", (16, 16), "blue")
+    image.paste("red", (0, 0, 16, 8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(image, "png", exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (encoded(Image.new("1", (8, 8), 1)), [255]),
+        (encoded(Image.new("L", (8, 8), 100)), [100]),
+        (encoded(Image.new("LA", (8, 8), (0, 51))), [204]),
+        (encoded(Image.fromarray(np.full((8, 8), 100 * 257, np.uint16))), [100]),
+        (encoded(palette_image()), [0, 200, 0]),
+        (encoded(palette_image(), transparency=1), [255, 255, 255]),
+        (encoded(Image.new("RGBA", (8, 8), (255, 0, 0, 51))), [255, 204, 204]),
+        (encoded(Image.new("RGBA", (8, 8), (9, 9, 9, 0)), "webp", lossless=True), [255, 255, 255]),
+        (encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "jpeg", quality=100), [255, 0, 0]),
+        (encoded(Image.new("RGB", (8, 8), (10, 20, 30)), "bmp"), [10, 20, 30]),
+    ],
+    ids=["1", "L", "LA", "I;16", "P", "P transparent", "RGBA", "WebP clear", "CMYK", "BMP"],
+)
+def test_every_mode_has_its_colour(content, expected):
+    pixels = image_files.decode(content, 4)
+    assert pixels.shape == (len(expected), 4, 4) and pixels.dtype == np.uint8
+    assert np.abs(pixels[:, 2, 2].astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize(("orientation", "red"), [(1, "top"), (3, "bottom"), (6, "right"), (8, "left")])
+def test_exif_orientation_is_applied(orientation, red):
+    pixels = image_files.decode(turned(orientation), 16)
+    sides = {"top": pixels[:, 2, 8], "bottom": pixels[:, 13, 8], "left": pixels[:, 8, 2], "right": pixels[:, 8, 13]}
+    assert sides[red].tolist() == [255, 0, 0]
+
+
+def test_centre_square_is_not_distorted():
+    image = Image.new("L", (100, 40), 0)
+    image.paste(255, (30, 0, 70, 40))
+    assert image_files.decode(encoded(image), 32).min() == 255
+    tall = image.transpose(Image.Transpose.ROTATE_90)
+    assert image_files.decode(encoded(tall), 32).min() == 255
+
+
+def test_large_jpeg_decoded_small_looks_like_the_whole():
+    image = random_picture(0, 16, 12).resize((1280, 960), Image.Resampling.BICUBIC)
+    pixels = image_files.decode(encoded(image, "jpeg", quality=95), 32)
+    whole = image.crop((160, 0, 1120, 960)).resize((32, 32), Image.Resampling.BICUBIC)
+    assert np.abs(pixels - np.asarray(whole).transpose(2, 0, 1).astype(int)).max() < 12
+
+
+def test_mixed_folder_is_rgb_and_grey_folder_is_grey(tmp_path):
+    grey = {"a.png": encoded(random_picture(0, mode="L")), "b.BMP": encoded(random_picture(1, 9, 50, "L"), "bmp")}
+    colour = {"c.JPeG": encoded(random_picture(2), "jpeg"), "deep/er/d.webp": encoded(random_picture(3), "webp")}
+    write_files(tmp_path / "grey", grey)
+    write_files(tmp_path / "both", grey | colour | {"notes.txt": b"no image", ".hidden.png": b"", "._a.png": b""})
+    for folder, channels, count in (("grey", 1, 2), ("both", 3, 4)):
+        train, test = (load_images(folder_config(tmp_path / folder), split) for split in ("train", "test"))
+        assert train.images.shape == (count - 1, channels, 32, 32) and test.images.shape == (1, channels, 32, 32)
+        assert train.name == f"folder:{folder}" and train.labels is None
+
+
+def test_one_tenth_is_for_testing_and_nothing_is_shared(tmp_path):
+    write_files(tmp_path / "many", pictures(30))
+    train, test = (load_images(folder_config(tmp_path / "many"), split) for split in ("train", "test"))
+    both = {image.numpy().tobytes() for image in (*train.images, *test.images)}
+    assert (len(train), len(test), len(both)) == (27, 3, 30)
+    few = load_images(folder_config(tmp_path / "many", train_images=5, test_images=2), "train")
+    assert torch.equal(few.images, train.images[:5])
+
+
+def test_describe_tells_no_path(tmp_path):
+    write_files(tmp_path / "photos", pictures(4))
+    record = load_images(folder_config(tmp_path / "photos"), "train")
+    assert str(tmp_path) not in json.dumps(record.describe()) and "photos: 4 image files" in record.source
+
+
+def test_zip_equals_the_same_directory(tmp_path):
+    contents = {f"{kind}/{name}": content for kind in ("cats", "dogs") for name, content in pictures(5).items()}
+    write_files(tmp_path / "animals", contents)
+    extra = {"animals/": b"", "__MACOSX/animals/cats/._00.png": b"x", "animals/.thumb/00.png": b"x"}
+    write_zip(tmp_path / "plain.zip", contents)
+    write_zip(tmp_path / "topped.zip", {f"animals/{name}": content for name, content in contents.items()} | extra)
+    records = [load_images(folder_config(tmp_path / n), "train") for n in ("animals", "plain.zip", "topped.zip")]
+    assert len({record.sha256 for record in records}) == 1
+    assert all(record.class_names == ("cats", "dogs") and len(record) == 9 for record in records)
+
+
+def test_labels_are_the_sub_folders(tmp_path):
+    red, blue = (encoded(Image.new("RGB", (8, 8), colour)) for colour in ("red", "blue"))
+    write_files(tmp_path / "two", {f"red/{i}.png": red for i in range(9)} | {f"x/blue/{i}.png": blue for i in range(9)})
+    record = load_images(folder_config(tmp_path / "two"), "train")
+    assert record.class_names == ("blue", "red")
+    assert torch.equal(record.labels, (record.images[:, 0, 0, 0] == 255).long())
+    write_files(tmp_path / "two", {"top.png": red})
+    assert load_images(folder_config(tmp_path / "two"), "train").labels is None
+    write_files(tmp_path / "one", {f"only/{i}.png": red for i in range(4)})
+    assert load_images(folder_config(tmp_path / "one"), "train").labels is None
+
+
+def test_unreadable_files_are_named_and_counted(tmp_path):
+    contents = pictures(10)
+    contents["03.png"] = b"not an image"
+    contents["04.png"] = contents["04.png"][: len(contents["04.png"]) // 2]
+    contents["05.jpg"] = encoded(random_picture(5), "jpeg")[:500]
+    contents["06.png"] = b""
+    write_files(tmp_path / "some", contents)
+    for _ in ("decoded", "from the cache"):
+        with pytest.warns(UserWarning) as caught:
+            train = load_images(folder_config(tmp_path / "some"), "train")
+            test = load_images(folder_config(tmp_path / "some"), "test")
+        text = str(caught[0].message)
+        assert "4 unreadable of 11 image files skipped" in text and "\n" not in text
+        assert sum(name in text for name in ("03.png", "04.png", "05.jpg", "06.png")) == 3 and ", ..." in text
+        assert text.removeprefix("some") in train.source
+        assert len(train) + len(test) == 7
+
+
+def test_labels_stay_with_images_where_files_are_skipped(tmp_path):
+    red, blue = (encoded(Image.new("RGB", (8, 8), colour)) for colour in ("red", "blue"))
+    good = {f"red/{i}.png": red for i in range(9)} | {f"blue/{i}.png": blue for i in range(9)}
+    write_files(tmp_path / "two", good | {"red/2.png": b"", "blue/7.png": b""})
+    with pytest.warns(UserWarning, match="2 unreadable"):
+        record = load_images(folder_config(tmp_path / "two"), "train")
+    assert torch.equal(record.labels, (record.images[:, 0, 0, 0] == 255).long())
+
+
+def test_two_readable_files_leave_no_part_empty(tmp_path):
+    for good in ((0, 1), (4, 9), (8, 3)):
+        contents = {name: content if int(name[:2]) in good else b"" for name, content in pictures(10).items()}
+        write_files(tmp_path / "bad", contents)
+        with pytest.warns(UserWarning, match="8 unreadable"):
+            train, test = (load_images(folder_config(tmp_path / "bad"), split) for split in ("train", "test"))
+        assert len(train) == len(test) == 1 and not torch.equal(train.images, test.images)
+
+
+@pytest.mark.parametrize(
+    ("contents", "words"),
+    [
+        ({"notes.txt": b"words"}, "holds no images (png, jpg, jpeg, webp, bmp)"),
+        (pictures(1), "holds one image only (00.png)"),
+        ({"a.png": b"", "b.jpg": b"x"}, "0 of 2 images in"),
+        ({"a.png": b"", "00.png": encoded(Image.new("L", (8, 8)))}, "1 of 2 images in"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["directory", "zip"])
+def test_too_few_images(tmp_path, contents, words, kind):
+    path = write_files(tmp_path / "d", contents) if kind == "directory" else write_zip(tmp_path / "d.zip", contents)
+    with pytest.raises(ValueError) as caught:
+        load_images(folder_config(path), "train")
+    assert words in str(caught.value) and str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_missing_path_and_damaged_zip(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere does not exist: name a directory or a \.zip"):
+        load_images(folder_config(tmp_path / "nowhere"), "train")
+    whole = write_zip(tmp_path / "whole.zip", pictures(4)).read_bytes()
+    write_files(tmp_path, {"cut.zip": whole[: len(whole) // 2], "words.txt": b"words"})
+    for name in ("cut.zip", "words.txt"):
+        with pytest.raises(ValueError, match=rf"{name} is no \.zip, or a damaged one .*: name a directory or"):
+            load_images(folder_config(tmp_path / name), "train")
+
+
+def test_relative_path_counts_from_the_working_folder_then_the_repository(tmp_path, monkeypatch):
+    write_files(tmp_path / "work" / "mine", pictures(3))
+    write_files(tmp_path / "repository" / "mine", pictures(5))
+    write_files(tmp_path / "repository" / "theirs", pictures(7))
+    monkeypatch.setattr(places, "ROOT", tmp_path / "repository")
+    monkeypatch.chdir(tmp_path / "work")
+    assert len(load_images(folder_config("mine"), "train")) == 2
+    assert len(load_images(folder_config("theirs"), "train")) == 6
+    monkeypatch.setenv("HOME", str(tmp_path / "repository"))
+    assert len(load_images(folder_config("~/mine"), "train")) == 4
+
+
+# The cache
+
+
+def cached_files():
+    return list((places.DATA / "cache").glob("*.safetensors"))
+
+
+def test_second_load_decodes_nothing(tmp_path, monkeypatch):
+    write_files(tmp_path / "p", pictures(12))
+    first = load_images(folder_config(tmp_path / "p"), "train")
+    monkeypatch.setattr(data, "read_images", lambda *arguments: pytest.fail("decoded again"))
+    assert load_images(folder_config(tmp_path / "p"), "train").sha256 == first.sha256
+    assert len(load_images(folder_config(tmp_path / "p"), "test")) == 1
+    assert len(cached_files()) == 1
+
+
+def test_another_size_limit_or_file_is_decoded_anew(tmp_path):
+    write_files(tmp_path / "p", pictures(12))
+    first = load_images(folder_config(tmp_path / "p"), "train")
+    load_images(folder_config(tmp_path / "p", size=28), "train")
+    load_images(folder_config(tmp_path / "p", train_images=4), "train")
+    assert len(cached_files()) == 3
+    write_files(tmp_path / "p", {f"{i:02}.png": encoded(random_picture(100 + i)) for i in range(12)})
+    assert load_images(folder_config(tmp_path / "p"), "train").sha256 != first.sha256
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit", "empty"])
+def test_damaged_cache_is_built_again(tmp_path, damage):
+    write_files(tmp_path / "p", pictures(6))
+    first = load_images(folder_config(tmp_path / "p"), "train")
+    (path,) = cached_files()
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes({"cut": content[:-50], "bit": content, "empty": b""}[damage])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_images(folder_config(tmp_path / "p"), "train").sha256 == first.sha256
+    assert path.read_bytes() != content and load_images(folder_config(tmp_path / "p"), "train").sha256 == first.sha256
+
+
+def test_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
+    write_files(tmp_path, {"a_file": b""} | {f"p/{name}": content for name, content in pictures(6).items()})
+    monkeypatch.setattr(places, "DATA", tmp_path / "a_file")
+    assert len(load_images(folder_config(tmp_path / "p"), "train")) == 5
+
+
+# Real data
+
+
+@real("MNIST/raw")
+def test_real_mnist(real_place):
+    train, test = (load_images(DataConfig("mnist"), split) for split in ("train", "test"))
+    assert train.images.shape == (60000, 1, 28, 28) and test.images.shape == (10000, 1, 28, 28)
+    assert train.labels[:8].tolist() == [5, 0, 4, 1, 9, 2, 1, 3] and test.labels[:4].tolist() == [7, 2, 1, 0]
+    assert train.sha256 in README and test.sha256 in README
+
+
+@real("FashionMNIST/raw")
+def test_real_fashion(real_place):
+    train, test = (load_images(DataConfig("fashion"), split) for split in ("train", "test"))
+    assert torch.bincount(train.labels).tolist() == [6000] * 10 and len(test) == 10000
+    assert train.class_names[train.labels[0]] == "Ankle boot"
+    assert train.sha256 in README and test.sha256 in README
+
+
+@real("cifar10/train.zip")
+def test_real_cifar10_zips(real_place):
+    assert len(image_files.list_images(REAL_DATA / "cifar10" / "train.zip").names) == 50000
+    assert len(image_files.list_images(REAL_DATA / "cifar10" / "test.zip").names) == 10000
+    record = load_images(DataConfig("cifar10", 32, train_images=100, test_images=1), "train")
+    assert record.images.shape == (100, 3, 32, 32) and len(record.class_names) == 10
+    assert record.class_names[3] == "cat" and "111 of the 60,000 images come from JPEG" in record.source
+
+
+@real("celeba10k/images.zip")
+def test_real_faces_by_both_ways(real_place):
+    celeba = load_images(DataConfig("celeba", 64, train_images=200, test_images=20), "train")
+    whole = load_images(folder_config(REAL_DATA / "celeba10k" / "images.zip", 64, train_images=200), "test")
+    assert celeba.images.shape == (200, 3, 64, 64) and whole.images.shape == (1000, 3, 64, 64)
+    mirror = (celeba.float().mean(0) - celeba.float().mean(0).flip(-1)).abs().mean()
+    assert mirror < 0.03  # the mean face is symmetric: the crop is centred
+
+
+def test_random_order_is_a_permutation():
+    order = image_data.random_order(100)
+    assert sorted(order.tolist()) == list(range(100)) and torch.equal(order[:7], image_data.random_order(100, 7))

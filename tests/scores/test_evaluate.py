@@ -1,0 +1,143 @@
+"""Scores of images, the records they are kept in, and when a model is not scored again."""
+
+import json
+
+import pytest
+import torch
+
+from glann_lib.scores import evaluate, measures, metrics, precision_recall
+from glann_lib.scores.evaluate import Reference, ScoreBook, read_records, read_samples
+from glann_lib.scores.features import ScoreExtractor
+
+
+def pictures(count, seed, bright=0):
+    random = torch.Generator().manual_seed(seed)
+    return torch.randint(bright, 200 + bright, (count, 1, 28, 28), generator=random, dtype=torch.uint8)
+
+
+def columns(images):
+    """Six features an image: the mean of each of six groups of columns."""
+    return torch.stack([part.float().mean((1, 2, 3)) for part in images.tensor_split(6, dim=3)], 1)
+
+
+@pytest.fixture(scope="module")
+def extractors():
+    double = ScoreExtractor("inception", "d", {}, lambda images: 2 * columns(images))
+    return [ScoreExtractor("classifier", "c", {}, columns), double]
+
+
+@pytest.fixture(scope="module")
+def reference(extractors):
+    return Reference.of(pictures(60, 0), extractors)
+
+
+def test_every_metric_of_every_extractor_is_scored(reference):
+    images = pictures(90, 1, bright=9)
+    record = evaluate.score(images, reference, seed=3)
+    assert {(row["extractor"], row["metric"]) for row in record["scores"]} == {
+        (name, metric) for name in ("classifier", "inception") for metric in measures.METRICS
+    }
+    value = {(row["extractor"], row["metric"]): row["value"] for row in record["scores"]}
+    features, real = columns(images).numpy(), columns(pictures(60, 0)).numpy()
+    assert value["classifier", "frechet"] == pytest.approx(metrics.frechet_distance(features, real))
+    assert value["inception", "frechet"] == pytest.approx(4 * value["classifier", "frechet"], rel=1e-4)
+    assert value["classifier", "coverage"] == precision_recall.density_coverage(features, real).coverage
+    kernel = next(row for row in record["scores"] if row["metric"] == "kernel")
+    assert kernel["standard_error"] == pytest.approx(metrics.kernel_distance(features, real).standard_error)
+    assert (record["generated"], record["real"], record["prd_images"]) == (90, 60, 60)
+    json.dumps(record, allow_nan=False)
+
+
+def test_generated_and_real_are_not_mixed_up(extractors):
+    """Samples of one kind only: real-looking, but most of what is real is missing."""
+    kinds = [pictures(40, kind, bright=12 * kind) for kind in range(5)]
+    reference = Reference.of(torch.cat(kinds), extractors[:1])
+    few = evaluate.score(torch.cat([pictures(100, 9, bright=24), pictures(100, 8, bright=24)]), reference)["scores"]
+    value = {row["metric"]: row["value"] for row in few}
+    assert value["f8"] < value["f1_8"] and value["recall"] < value["precision"] and value["coverage"] < 0.7
+
+
+def test_curves_are_kept_short_and_by_count(reference, monkeypatch):
+    monkeypatch.setattr(evaluate, "COUNTS", (10, 30, 500))
+    images = pictures(60, 1)
+    record = evaluate.score(images, reference)
+    curve, by_count = record["prd"]["classifier"], record["by_count"]["classifier"]
+    assert len(curve["precision"]) == len(curve["recall"]) == 101
+    assert max(curve["precision"]) <= 1 and curve["precision"][0] < curve["precision"][-1]
+    assert by_count["counts"] == [10, 30, 60]
+    whole = next(row["value"] for row in record["scores"] if row["metric"] == "frechet")
+    assert by_count["frechet"][-1] == pytest.approx(whole) and by_count["frechet"][0] > whole
+
+
+def test_distances_by_count_do_not_depend_on_the_images_order(reference):
+    images = pictures(60, 1)
+    images = images[columns(images)[:, 0].argsort()]  # the first ones are the dark ones
+    first = evaluate.score(images, reference)["by_count"]["classifier"]["frechet"]
+    sorted_first = metrics.frechet_distance(columns(images[:30]).numpy(), columns(pictures(60, 0)).numpy())
+    assert first[0] < sorted_first
+
+
+FACTS = {"model": "ns-gan", "label": "NS-GAN", "kind": "adversarial", "budget": "equal", "seed": 4}
+
+
+def book_in(folder, reference):
+    return ScoreBook(folder, reference, {"commit": "abc"})
+
+
+def test_a_model_is_made_and_scored_once(tmp_path, reference):
+    made = []
+
+    def make():
+        made.append(1)
+        return pictures(120, 1), {"seconds": 1.5}
+
+    record = book_in(tmp_path, reference).add(FACTS, {"lr": 1}, make)
+    assert record["seconds"] == 1.5 and record["model"] == "ns-gan" and record["provenance"] == {"commit": "abc"}
+    assert book_in(tmp_path, reference).add(FACTS, {"lr": 1}, make) == record and len(made) == 1
+    assert read_records(tmp_path) == [record]
+    assert torch.equal(read_samples(tmp_path, record), pictures(120, 1)[:100])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "ns-gan-equal-seed4.json",
+        "ns-gan-equal-seed4.safetensors",
+    ]
+
+
+def test_other_settings_and_other_references_are_scored_anew(tmp_path, reference, extractors):
+    made = []
+
+    def make():
+        made.append(1)
+        return pictures(60, len(made)), {}
+
+    book_in(tmp_path, reference).add(FACTS, {"lr": 1}, make)
+    book_in(tmp_path, reference).add(FACTS, {"lr": 2}, make)
+    for other in (Reference.of(pictures(60, 5), extractors), Reference.of(pictures(60, 0), extractors[:1])):
+        assert read_records(tmp_path, other.digest) == []
+        book_in(tmp_path, other).add(FACTS, {"lr": 2}, make)
+        assert len(read_records(tmp_path, other.digest)) == 1
+    assert len(made) == 4 and len(read_records(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe"])
+def test_a_damaged_record_is_made_again(tmp_path, reference, damage):
+    book = book_in(tmp_path, reference)
+    record = book.add(FACTS, {}, lambda: (pictures(60, 1), {}))
+    (tmp_path / "ns-gan-equal-seed4.json").write_bytes(damage)
+    assert read_records(tmp_path) == []
+    assert book.add(FACTS, {}, lambda: (pictures(60, 1), {})) == record
+
+
+def test_a_model_that_fails_leaves_nothing_behind(tmp_path, reference):
+    with pytest.raises(FloatingPointError):
+        book_in(tmp_path, reference).add(FACTS, {}, fail)
+    assert not list(tmp_path.iterdir())
+
+
+def fail():
+    raise FloatingPointError("ns-gan: not finite in epoch 1")
+
+
+def test_too_few_held_out_images_are_refused(extractors):
+    with pytest.raises(ValueError, match="9 held-out images are too few to score against: give 10 or more"):
+        Reference.of(pictures(9, 0), extractors)
+    assert evaluate.score(pictures(10, 1), Reference.of(pictures(10, 0), extractors))["prd_images"] == 10

@@ -1,0 +1,251 @@
+"""Judges of translations: scores that are known by hand, what they are trained on, and when there are none."""
+
+import math
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+
+from glann_lib.data.record import ImageData, tensors_sha256
+from glann_lib.engine import storage
+from glann_lib.scores.classifier_training import ClassifierConfig
+from glann_lib.translation import judges as translation_judges
+from glann_lib.translation.azimuths import CHANCE, SECTORS, sectors
+from glann_lib.translation.judges import AzimuthJudge, ClassJudge, NoJudge, chance_accuracy, make_judge
+
+TINY = ClassifierConfig(epochs=1, steps=6, batch_size=8)
+
+
+def of_values(values):
+    """Images whose value is the class or sector that `Reader` sees in them."""
+    return torch.as_tensor(values, dtype=torch.uint8).view(-1, 1, 1, 1).repeat(1, 1, 2, 2)
+
+
+@dataclass
+class Reader:
+    """A classifier that reads the class from the first pixel."""
+
+    classes: int = SECTORS
+    train_sha256: str = "trained on these"
+    config: ClassifierConfig = field(default_factory=ClassifierConfig)
+
+    def predict(self, images):
+        return images[:, 0, 0, 0].long()
+
+    def probabilities(self, images):
+        return torch.eye(self.classes)[self.predict(images)]
+
+
+@dataclass
+class Seer(Reader):
+    """A classifier that sees the same in every image: `weights` of the sectors."""
+
+    weights: tuple = (1.0,)
+
+    def probabilities(self, images):
+        return torch.tensor([self.weights]).repeat(len(images), 1)
+
+
+def values(record):
+    return {score["metric"]: score["value"] for score in record["scores"]}
+
+
+def random_classes(count, classes, seed):
+    return torch.randint(classes, (count,), generator=torch.Generator().manual_seed(seed))
+
+
+def random_directions(count, seed):
+    return 360 * torch.rand(count, generator=torch.Generator().manual_seed(seed))
+
+
+def pictures(labels, channels=1, size=16):
+    """Noisy pictures as bright as their class says."""
+    noise = torch.randint(0, 20, (len(labels), channels, size, size), generator=torch.Generator().manual_seed(3))
+    return (noise + 40 * labels.view(-1, 1, 1, 1)).to(torch.uint8)
+
+
+def labelled(name, count=32, classes=4, seed=0, names=("a", "b", "c", "d")):
+    labels = random_classes(count, classes, seed)
+    return ImageData(pictures(labels), labels, name, class_names=names)
+
+
+def pointing(name, count=32, last=45, seed=0):
+    """Pictures that point between 0 and `last` degrees."""
+    azimuths = random_directions(count, seed) * (last / 360)
+    return ImageData(pictures(sectors(azimuths) % 6), None, name, azimuths=azimuths)
+
+
+def unlabelled(name):
+    return ImageData(pictures(torch.zeros(8, dtype=torch.long)), None, name)
+
+
+# Classes
+
+
+def test_a_perfect_translation_is_right_everywhere():
+    wanted = random_classes(50, 10, seed=0)
+    record = ClassJudge(Reader(), wanted, 0.1).score(of_values(wanted))
+    (score,) = record["scores"]
+    assert score == {"extractor": "classifier", "metric": "accuracy", "value": 1.0, "standard_error": 0.0}
+    assert record["chance"] == 0.1 and record["translated"] == 50
+
+
+def test_a_random_translation_is_at_chance():
+    wanted, shown = (random_classes(4000, 10, seed) for seed in (0, 1))
+    judge = ClassJudge(Reader(), wanted, chance_accuracy(wanted, shown))
+    assert judge.chance == pytest.approx(0.1, abs=0.005)
+    assert values(judge.score(of_values(shown)))["accuracy"] == pytest.approx(judge.chance, abs=0.02)
+
+
+def test_a_constant_translation_is_right_where_the_source_shows_it():
+    judge = ClassJudge(Reader(), torch.tensor([3, 1, 3, 0, 2]), 0.2)
+    shown = of_values([3] * 5)
+    assert judge.right(shown).tolist() == [True, False, True, False, False]
+    (score,) = judge.score(shown)["scores"]
+    assert score["value"] == pytest.approx(2 / 5) and score["standard_error"] == pytest.approx(math.sqrt(0.4 * 0.6 / 5))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_chance_is_how_often_a_pair_drawn_at_random_agrees(seed):
+    wanted, target = random_classes(17, 5, seed), random_classes(23, 3 + seed, 100 + seed)
+    agreeing = sum(int(a == b) for a in wanted.tolist() for b in target.tolist())
+    assert 0 < agreeing < 17 * 23
+    assert chance_accuracy(wanted, target) == pytest.approx(agreeing / (17 * 23))
+
+
+def test_classes_that_only_one_side_has_are_never_met_by_chance():
+    assert chance_accuracy(torch.tensor([0, 1]), torch.tensor([7])) == 0
+    assert chance_accuracy(torch.tensor([9, 1]), torch.tensor([1])) == 0.5
+
+
+# Directions
+
+
+def test_a_translation_that_points_the_same_way_has_no_error():
+    wanted = torch.arange(SECTORS) * 15.0
+    scores = values(AzimuthJudge(Reader(), wanted, CHANCE).score(of_values(range(SECTORS))))
+    assert scores.keys() == {"azimuth_median", "azimuth_mean", "turned"}
+    assert all(value == pytest.approx(0, abs=1e-3) for value in scores.values())
+
+
+def test_a_translation_that_points_anywhere_is_at_chance():
+    judge = AzimuthJudge(Reader(), random_directions(4000, seed=0), CHANCE)
+    record = judge.score(of_values(random_classes(4000, SECTORS, seed=1)))
+    scores = values(record)
+    assert scores["azimuth_median"] == pytest.approx(90, abs=4) and scores["azimuth_mean"] == pytest.approx(90, abs=3)
+    assert scores["turned"] == pytest.approx(0.5, abs=0.03)
+    assert record["chance"] == 90 and record["translated"] == 4000
+    assert {score["extractor"] for score in record["scores"]} == {"azimuth network"}
+
+
+def test_a_translation_that_always_points_to_the_viewer():
+    judge = AzimuthJudge(Seer(), torch.tensor([0.0, 30.0, 100.0, 200.0, 350.0]), CHANCE)
+    shown = of_values([0] * 5)
+    assert judge.errors(shown).tolist() == pytest.approx([0, 30, 100, 160, 10], abs=1e-3)
+    expected = {"azimuth_median": 30, "azimuth_mean": 60, "turned": 2 / 5}
+    assert values(judge.score(shown)) == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_error_is_the_shorter_way_round_and_of_the_mean_of_the_sectors():
+    ten, fifteen = math.tan(math.radians(10)), math.radians(15)
+    upper = ten / (math.sin(fifteen) + ten * (1 - math.cos(fifteen)))  # so that sectors 0 and 1 make 10 degrees
+    judge = AzimuthJudge(Seer(weights=(1 - upper, upper)), torch.tensor([350.0, 10.0, 190.0]), CHANCE)
+    assert judge.errors(of_values([0] * 3)).tolist() == pytest.approx([20, 0, 180], abs=1e-3)
+
+
+# Both
+
+
+@pytest.mark.parametrize(
+    ("kind", "true"), [(ClassJudge, torch.tensor([1, 2, 0])), (AzimuthJudge, torch.tensor([15.0, 30.0, 0.0]))]
+)
+def test_real_images_are_judged_by_what_they_show_themselves(kind, true):
+    judge = kind(Reader(), torch.tensor([5, 5]).to(true.dtype), 0.25)  # other and fewer source images
+    record = judge.self_test(of_values([1, 2, 0]), true)
+    assert record["scores"][0]["value"] == pytest.approx(1.0 if kind is ClassJudge else 0.0, abs=1e-3)
+    assert record["chance"] == 0.25 and record["translated"] == 3
+    assert len(judge.wanted) == 2
+
+
+@pytest.mark.parametrize("kind", [ClassJudge, AzimuthJudge])
+def test_the_digest_tells_labels_and_classifiers_apart(kind):
+    labels = torch.tensor([0, 1, 2])
+    digests = [
+        kind(Reader(), labels, 0.1).digest,
+        kind(Reader(), torch.tensor([0, 1, 1]), 0.1).digest,
+        kind(Reader(train_sha256="others"), labels, 0.1).digest,
+        kind(Reader(config=ClassifierConfig(seed=1)), labels, 0.1).digest,
+    ]
+    assert len(set(digests)) == 4
+    assert kind(Reader(), labels.clone(), 0.1).digest == digests[0]
+
+
+# Training
+
+
+def test_classes_are_judged_by_a_classifier_of_the_target(tmp_path):
+    source, target, test = labelled("source", 12, seed=1), labelled("target"), labelled("test", 16, seed=2)
+    judge = make_judge(source, target, test, TINY, path=tmp_path / "judge.safetensors")
+    assert isinstance(judge, ClassJudge) and judge.wanted is source.labels
+    assert judge.classifier.train_sha256 == tensors_sha256(target.images, target.labels)
+    assert judge.classifier.test_sha256 == tensors_sha256(test.images, test.labels)
+    assert judge.chance == chance_accuracy(source.labels, target.labels)
+    seen = judge.classifier.predict(source.images)
+    found = values(judge.score(source.images))["accuracy"]
+    assert found == pytest.approx((seen == source.labels).double().mean().item())
+    assert storage.load_tensors(tmp_path / "judge.safetensors")[1]["train_sha256"] == judge.classifier.train_sha256
+
+
+def test_directions_are_judged_with_fewer_sectors_than_there_are(tmp_path):
+    source, target, test = pointing("source", 12, 360, seed=1), pointing("target"), pointing("test", 16, seed=2)
+    assert set(sectors(target.azimuths).tolist()) == {0, 1, 2, 3}
+    judge = make_judge(source, target, test, TINY)
+    assert isinstance(judge, AzimuthJudge) and judge.chance == 90
+    assert judge.classifier.probabilities(source.images).shape == (12, 4)
+    errors = judge.errors(source.images)
+    assert errors.shape == (12,) and errors.min() >= 0 and errors.max() <= 180
+    gaps = torch.stack([(source.azimuths - edge).abs() for edge in (0, 45)])
+    least = torch.minimum(gaps, 360 - gaps).min(0).values
+    outside = source.azimuths > 45
+    assert outside.any() and (errors[outside] >= least[outside] - 1e-3).all()  # nothing else can have been seen
+
+
+@pytest.mark.parametrize("of", [labelled, pointing])
+def test_the_judge_is_trained_for_longer_where_nothing_is_said(monkeypatch, of):
+    given = []
+
+    def fit(images, labels, test_images, test_labels, config, device, path):
+        given.append((config, device, path))
+        assert labels.dtype == test_labels.dtype == torch.int64
+        return Reader()
+
+    monkeypatch.setattr(translation_judges, "fit_classifier", fit)
+    make_judge(of("a"), of("b"), of("c"))
+    make_judge(of("a"), of("b"), of("c"), TINY, "a device", "a path")
+    assert given == [(ClassifierConfig(steps=300), "cpu", None), (TINY, "a device", "a path")]
+    assert ClassifierConfig().steps < 300
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "test", "said"),
+    [
+        (unlabelled("photos"), labelled("faces"), labelled("faces"), "photos has no class labels"),
+        (labelled("photos"), unlabelled("faces"), labelled("faces"), "faces has no class labels"),
+        (labelled("photos"), labelled("faces"), unlabelled("cats"), "cats has no class labels"),
+        (unlabelled("photos"), unlabelled("faces"), unlabelled("faces"), "photos has no class labels, and not all"),
+        (
+            labelled("photos"),
+            labelled("faces", names=("b", "a", "c", "d")),
+            labelled("faces"),
+            "the classes of photos and faces are not the same",
+        ),
+    ],
+)
+def test_without_labels_that_fit_there_are_no_scores_and_the_reason_is_said(monkeypatch, source, target, test, said):
+    monkeypatch.setattr(translation_judges, "fit_classifier", None)  # nothing is trained
+    judge = make_judge(source, target, test)
+    assert isinstance(judge, NoJudge) and judge.reason.startswith("no scores: ") and said in judge.reason
+    assert "\n" not in judge.reason and judge.digest == "none"
+    record = judge.score(of_values([1, 2, 3]))
+    assert record == {"scores": [], "chance": None, "translated": 3, "unscored": judge.reason}
+    assert judge.self_test(of_values([1, 2, 3]), torch.tensor([1, 2, 3])) == record
