@@ -26,7 +26,8 @@ CELL_TIMEOUT = {"quick": 7200, "paper": None}  # s, for one cell; training as in
 # In a process of its own: torch would take half a GiB here, where nothing is computed.
 NAME_DEVICE = """
 import sys
-from glann_lib import devices, runs
+from glann_lib.engine import devices
+from glann_lib.records import runs
 try:
     print(runs.device_name(devices.select_device(sys.argv[1])))
 except ValueError as error:

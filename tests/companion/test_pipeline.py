@@ -382,7 +382,7 @@ def test_a_kernels_death_is_one_clear_line(write_notebook, tmp_path):
 def test_ctrl_c_ends_kernel_and_run_with_one_line(write_notebook, tmp_path):
     sleeping = "import os, time\nprint('kernel', os.getpid(), flush=True)\ntime.sleep(60)"
     write_notebook(tmp_path / "n" / "00_long.ipynb", sleeping)
-    code = "import sys, pathlib, signal\nfrom glann_lib import pipeline\n"
+    code = "import sys, pathlib, signal\nfrom glann_lib.companion import pipeline\n"
     code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a test run in the background ignores it
     code += "sys.exit(pipeline.main(sys.argv[2:], pathlib.Path(sys.argv[1])))"
     command = [sys.executable, "-c", code, str(tmp_path / "n"), "--results", str(tmp_path / "out")]
@@ -467,7 +467,7 @@ def opened(write_notebook, tmp_path_factory):
     browser.chmod(0o755)
     own = {name: str(folder / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
     kept = {name: value for name, value in os.environ.items() if name not in (*pipeline.ENVIRONMENT, "JUPYTER_TOKEN")}
-    code = "import sys, pathlib, signal\nfrom glann_lib import pipeline\n"
+    code = "import sys, pathlib, signal\nfrom glann_lib.companion import pipeline\n"
     code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # as above
     code += "sys.exit(pipeline.main(['--lab'], pathlib.Path(sys.argv[1])))"
     command, together = [sys.executable, "-c", code, str(folder / "n")], subprocess.STDOUT

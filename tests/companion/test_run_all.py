@@ -16,9 +16,6 @@ from glann_lib.config import kind_of
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN_PYTHON = getattr(sys, "_base_executable", sys.executable)  # the one that .venv was made from
 TOOLS = ("bash", "cat", "cut", "dirname", "env", "flock", "grep", "mkdir", "rm", "tail")
-# All that installing needs.
-MODULES = ("__init__", "checks", "config", "storage", "report_tables", "runs", "catalogue", "plans", "arguments")
-MODULES += ("pipeline", "lab", "costs", "data_sizes", "estimates", "translation_config", "rival_config", "reported")
 TIMING = "timing this machine for the estimate, 5 s\n"  # said where the plain Python happens to have torch
 ACTOR = """\
 #!/usr/bin/env bash
@@ -39,9 +36,9 @@ class Tree:
 
     def __init__(self, folder, write_notebook):
         self.root, self.bin, self.calls = folder / "my tree", folder / "bin", folder / "calls"
-        (self.root / "glann_lib").mkdir(parents=True)
+        shutil.copytree(ROOT / "glann_lib", self.root / "glann_lib", ignore=shutil.ignore_patterns("__pycache__"))
         self.bin.mkdir()
-        for name in ("run_all.sh", "requirements.txt", "pyproject.toml", *(f"glann_lib/{m}.py" for m in MODULES)):
+        for name in ("run_all.sh", "requirements.txt", "pyproject.toml"):
             shutil.copy(ROOT / name, self.root / name)
         write_notebook(self.root / "notebooks" / "00_overview.ipynb", title="The whole story")
         write_notebook(self.root / "notebooks" / "06_chairs_3d.ipynb", parameters="dataset = 'made-chairs'")

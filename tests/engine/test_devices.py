@@ -114,7 +114,7 @@ def test_images_too_large_for_the_gpu_stay_where_they_are(monkeypatch):
 FAULTS = """
 import resource, sys
 import torch
-from glann_lib import devices
+from glann_lib.engine import devices
 if sys.argv[1] == "kept":
     devices.keep_freed_memory()
     devices.keep_freed_memory()

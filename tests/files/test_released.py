@@ -121,7 +121,7 @@ def test_a_damaged_card_is_a_one_line_error(folder, text):
 
 
 def test_licences_are_those_of_the_data_page():
-    page = (Path(released.__file__).parents[1] / "data" / "README.md").read_text(encoding="utf-8")
+    page = (Path(released.__file__).parents[2] / "data" / "README.md").read_text(encoding="utf-8")
     tables = page.partition("## Checksums")[0]
     terms = {line.split("|")[1].strip(" `"): line.split("|")[-2].strip() for line in tables.splitlines() if "|" in line}
     for dataset, text in released.LICENCES.items():

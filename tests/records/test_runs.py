@@ -111,7 +111,7 @@ def test_results_count_from_the_repository(tmp_path, monkeypatch):
     assert runs.run_directory("mnist", "paper") == runs.ROOT / "results" / "mnist-paper"
     assert runs.run_directory("mnist", "paper", "elsewhere/runs") == runs.ROOT / "elsewhere/runs/mnist-paper"
     assert runs.run_directory("mnist", "paper", tmp_path) == tmp_path / "mnist-paper"
-    assert (runs.ROOT / "glann_lib" / "runs.py").is_file()
+    assert (runs.ROOT / "glann_lib" / "config.py").is_file()
 
 
 def test_the_environment_moves_the_default_only(tmp_path, monkeypatch):

@@ -159,7 +159,7 @@ def test_what_is_scored_is_neither_trained_nor_translated_again(done, untrained)
 
 def test_what_is_trained_is_taken_from_the_folder(done, monkeypatch):
     task, _ = done
-    for stage in ("glo.GLO", "imle.IMLE", "nam.NAM"):
+    for stage in ("glo.GLO", "imle.IMLE", "translation.nam.NAM"):
         monkeypatch.setattr(f"glann_lib.{stage}.run_epoch", None)
     again = load(task.folder)
     assert again.sampled_domain.digest() == task.sampled_domain.digest()
