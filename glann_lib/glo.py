@@ -241,9 +241,7 @@ def load_embedding(path: Path, device: torch.device | str = "cpu") -> Embedding:
         FileNotFoundError: there is none.
         ValueError: the file is damaged or holds something else.
     """
-    state, record = storage.load_tensors(path)
-    if record.get("stage") != GLO.name:
-        raise ValueError(f"{path} does not hold a GLO embedding: name the file that fit_glo wrote")
+    state, record = training.finished(path, GLO.name, "a GLO embedding")
     config = GLOConfig(**record["config"])
     generator = _generator(record["image_shape"], config)
     load_weights(generator, state, "generator.")

@@ -216,9 +216,7 @@ def load_mapping(path: Path, device: torch.device | str = "cpu") -> Mapping:
         FileNotFoundError: there is none.
         ValueError: the file is damaged or holds something else.
     """
-    state, record = storage.load_tensors(path)
-    if record.get("stage") != IMLE.name:
-        raise ValueError(f"{path} does not hold an IMLE mapping: name the file that fit_imle wrote")
+    state, record = training.finished(path, IMLE.name, "an IMLE mapping")
     config = IMLEConfig(**record["config"])
     mapper = make_mapper(config, record["latent_dim"])
     load_weights(mapper, state, "mapper.")

@@ -25,9 +25,6 @@ from glann_lib.imle import Mapping, fit_imle
 from glann_lib.losses import ReconstructionLoss, make_loss
 from glann_lib.moments import Mapper
 from glann_lib.networks import InfoGANGenerator, VoxelGenerator
-from glann_lib.scores import evaluate
-from glann_lib.scores.features import make_score_extractor
-from glann_lib.shapes import metrics as shape_metrics
 from glann_lib.shapes.record import ShapeData
 from glann_lib.training_data import from_array, prepare
 
@@ -220,10 +217,14 @@ class Glann:
             ValueError: images of another size or number of channels; unknown extractor.
             FileNotFoundError: the Inception weights are not here; says where to put them.
         """
+        from glann_lib.scores import evaluate
+        from glann_lib.scores.features import make_score_extractor
+        from glann_lib.shapes.metrics import score_shapes
+
         real = self._checked(images)
         generated = self.sample(count or len(real), seed)
         if real.dtype == torch.bool:
-            return shape_metrics.score_shapes(sampling.solid(generated), real)
+            return score_shapes(sampling.solid(generated), real)
         data = ImageData.from_array(real)
         reference = evaluate.Reference.of(real, [make_score_extractor(extractor, data, data, self.device, None)])
         scores = evaluate.score(generated, reference, seed)["scores"]

@@ -192,6 +192,19 @@ def snapshots(state: dict[str, Tensor]) -> dict[int, Tensor]:
     return {epoch: state[f"snapshots.{epoch}"] for epoch in epochs}
 
 
+def finished(path: Path, stage: str, what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and record of a stage that `train` finished at `path`; `what` it is, in words.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the file is damaged or holds something else.
+    """
+    state, record = storage.load_tensors(path)
+    if record.get("stage") != stage:
+        raise ValueError(f"{path} does not hold {what}: name the file that fit_{stage} wrote")
+    return state, record
+
+
 def _record(stage: Stage, history: list[Any]) -> dict[str, Any]:
     rows = [dataclasses.asdict(record) for record in history]
     return {"stage": stage.name, "fingerprint": stage.fingerprint, "history": rows, **stage.facts()}
