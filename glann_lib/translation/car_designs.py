@@ -1,7 +1,6 @@
 """Designs of made cars: their families, and the lengths and colours that one car is made from.
 
-Car number i of a family is drawn by a random generator of its own, so it is the same whoever asks for it. A family's
-lengths are in parts of the car's length, or of what the comment says; a car's are in widths of the picture.
+Car number i of a family is drawn by a random generator of its own, so it is the same whoever asks for it.
 """
 
 from __future__ import annotations
@@ -21,43 +20,39 @@ CREAM, SLATE = (243, 222, 184), (56, 58, 64)  # of roofs that differ from the bo
 
 @dataclass(frozen=True)
 class Kind:
-    """A family of cars: ranges of its lengths, in parts of the car's length, and of its colours."""
+    """A family of cars: ranges of its lengths, in parts of the car's length or of what is named, and of its colours."""
 
-    width: Span
     height: Span
     belt: Span  # where the windows begin, as a part of the height
     nose: Span  # the height of the front's upper edge, as a part of the belt's
     tail: Span  # the same at the rear
     bonnet: Span
     boot: Span
-    windscreen: Span  # by how much its top lies farther back than its foot
     rear_window: Span  # by how much its top lies farther forward than its foot
-    shoulder: Span  # by how much the cabin's foot is narrower than the body, on each side
-    wheel: Span  # radius
-    windows: tuple[int, ...]  # on each side; a number that stands twice is twice as likely
-    panelled: bool  # the windows behind the first may be panels of sheet metal
-    saturation: Span
-    value: Span
+    windscreen: Span = (0.12, 0.17)  # by how much its top lies farther back than its foot
+    width: Span = (0.38, 0.45)
+    shoulder: Span = (0.015, 0.035)  # by how much the cabin's foot is narrower than the body, on each side
+    wheel: Span = (0.062, 0.072)  # radius
+    windows: tuple[int, ...] = (2, 2, 3)  # on each side; a number that stands twice is twice as likely
+    panelled: bool = False  # the windows behind the first may be panels of sheet metal
+    saturation: Span = (0.65, 0.95)
+    value: Span = (0.6, 0.95)
 
 
 KINDS: dict[str, Kind] = {
     "sedans": Kind(
-        width=(0.38, 0.45), height=(0.31, 0.37), belt=(0.56, 0.62), nose=(0.84, 0.94), tail=(0.86, 0.97),
-        bonnet=(0.27, 0.34), boot=(0.11, 0.19), windscreen=(0.12, 0.17), rear_window=(0.06, 0.12),
-        shoulder=(0.015, 0.035), wheel=(0.062, 0.072), windows=(2, 2, 3), panelled=False,
-        saturation=(0.65, 0.95), value=(0.6, 0.95),
+        height=(0.31, 0.37), belt=(0.56, 0.62), nose=(0.84, 0.94), tail=(0.86, 0.97),
+        bonnet=(0.27, 0.34), boot=(0.11, 0.19), rear_window=(0.06, 0.12),
     ),
     "vans": Kind(
-        width=(0.38, 0.45), height=(0.44, 0.54), belt=(0.46, 0.54), nose=(0.66, 0.8), tail=(0.98, 1.0),
-        bonnet=(0.09, 0.16), boot=(0.028, 0.04), windscreen=(0.09, 0.15), rear_window=(0.005, 0.03),
+        height=(0.44, 0.54), belt=(0.46, 0.54), nose=(0.66, 0.8), tail=(0.98, 1.0),
+        bonnet=(0.09, 0.16), boot=(0.028, 0.04), rear_window=(0.005, 0.03), windscreen=(0.09, 0.15),
         shoulder=(0.01, 0.016), wheel=(0.064, 0.082), windows=(3, 4), panelled=True,
         saturation=(0.1, 0.5), value=(0.72, 0.95),
     ),
     "hatchbacks": Kind(
-        width=(0.38, 0.45), height=(0.38, 0.44), belt=(0.52, 0.58), nose=(0.74, 0.84), tail=(0.97, 1.0),
-        bonnet=(0.26, 0.33), boot=(0.028, 0.05), windscreen=(0.12, 0.17), rear_window=(0.03, 0.08),
-        shoulder=(0.015, 0.035), wheel=(0.062, 0.072), windows=(2, 2, 3), panelled=False,
-        saturation=(0.65, 0.95), value=(0.6, 0.95),
+        height=(0.38, 0.44), belt=(0.52, 0.58), nose=(0.74, 0.84), tail=(0.97, 1.0),
+        bonnet=(0.26, 0.33), boot=(0.028, 0.05), rear_window=(0.03, 0.08),
     ),
 }  # fmt: skip
 FAMILIES = tuple(KINDS)
@@ -101,39 +96,33 @@ def draw_car(family: str, number: int) -> tuple[float, Car]:
 
 
 def _draw_design(random: np.random.Generator, kind: Kind) -> Car:
-    length = _within(random, LENGTH)
-    height = length * _within(random, kind.height)
-    belt = height * _within(random, kind.belt)
-    rear = -length / 2 + length * _within(random, kind.boot)
-    front = length / 2 - length * _within(random, kind.bonnet)
-    paint = _colour(random.random(), _within(random, kind.saturation), _within(random, kind.value))
+    """One car; the order of its draws is part of the data set."""
+
+    def within(span: Span) -> float:
+        return span[0] + (span[1] - span[0]) * random.random()
+
+    length = within(LENGTH)
+    height = length * within(kind.height)
+    belt = height * within(kind.belt)
+    rear = -length / 2 + length * within(kind.boot)
+    front = length / 2 - length * within(kind.bonnet)
+    colour = colorsys.hsv_to_rgb(random.random(), within(kind.saturation), within(kind.value))
+    paint = tuple(255 * channel for channel in colour)
     return Car(
         length=length,
-        width=length * _within(random, kind.width),
+        width=length * within(kind.width),
         height=height,
         belt=belt,
-        nose=belt * _within(random, kind.nose),
-        tail=belt * _within(random, kind.tail),
+        nose=belt * within(kind.nose),
+        tail=belt * within(kind.tail),
         foot=(rear, front),
-        roof=(
-            rear + length * _within(random, kind.rear_window),
-            front - length * _within(random, kind.windscreen),
-        ),
-        shoulder=length * _within(random, kind.shoulder),
-        lean=height * _within(random, (0.04, 0.1)),
-        wheel=length * _within(random, kind.wheel),
-        axles=(length * _within(random, (-0.33, -0.29)), length * _within(random, (0.29, 0.33))),
+        roof=(rear + length * within(kind.rear_window), front - length * within(kind.windscreen)),
+        shoulder=length * within(kind.shoulder),
+        lean=height * within((0.04, 0.1)),
+        wheel=length * within(kind.wheel),
+        axles=(length * within((-0.33, -0.29)), length * within((0.29, 0.33))),
         windows=kind.windows[int(len(kind.windows) * random.random())],
         panelled=random.random() < 0.5 and kind.panelled,
         paint=paint,
         roof_paint=(paint, paint, paint, CREAM, SLATE)[int(5 * random.random())],
     )
-
-
-def _colour(hue: float, saturation: float, value: float) -> Colour:
-    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
-    return (255 * red, 255 * green, 255 * blue)
-
-
-def _within(random: np.random.Generator, span: Span) -> float:
-    return span[0] + (span[1] - span[0]) * random.random()

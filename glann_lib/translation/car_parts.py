@@ -16,13 +16,9 @@ import numpy as np
 from glann_lib.translation.car_designs import Car, Colour
 
 SHADOW = (188, 190, 196)
-TYRE = (26, 26, 30)
-HUB = (196, 199, 205)
-TRIM = (44, 45, 52)
-GLASS = (52, 66, 88)
-HEADLIGHT = (255, 244, 165)
-TAIL_LIGHT = (226, 12, 24)
-PLATE = (236, 236, 226)
+TYRE, HUB = (26, 26, 30), (196, 199, 205)
+TRIM, GLASS, PLATE = (44, 45, 52), (52, 66, 88), (236, 236, 226)
+HEADLIGHT, TAIL_LIGHT = (255, 244, 165), (226, 12, 24)
 BUMPER, GRILLE, NUMBER, LIGHTS = (0, 0.26), (0.42, 0.86), (0.5, 0.78), (0.4, 0.94)  # spans up a face of the body
 MIRRORS = np.array([(-1, 1, 1), (1, -1, 1)])
 ANGLES = np.linspace(0, 2 * np.pi, 20, endpoint=False)
@@ -41,23 +37,23 @@ class Patch:
     def part(self, across: tuple[float, float], up: tuple[float, float], colour: Colour, lit: bool = True) -> Patch:
         """A part of a patch of four corners, from low left on: spans across and up it, each within 0 to 1."""
         (left, right), (low, high) = across, up
-        corners = [self._place(u, v) for u, v in ((left, low), (right, low), (right, high), (left, high))]
-        return Patch(np.stack(corners), self.normal, colour, lit)
+        low_left, low_right, high_right, high_left = self.corners
+        u, v = np.array([(left, low), (right, low), (right, high), (left, high)]).T[..., None]
+        corners = (1 - v) * ((1 - u) * low_left + u * low_right) + v * ((1 - u) * high_left + u * high_right)
+        return Patch(corners, self.normal, colour, lit)
 
     def mirrored(self, axis: int) -> Patch:
         """The same at the car's other end (axis 0) or on its other side (axis 1)."""
         return Patch(self.corners * MIRRORS[axis], self.normal * MIRRORS[axis], self.colour, self.lit)
-
-    def _place(self, u: float, v: float) -> np.ndarray:
-        low_left, low_right, high_right, high_left = self.corners
-        return (1 - v) * ((1 - u) * low_left + u * low_right) + v * ((1 - u) * high_left + u * high_right)
 
 
 def car_patches(car: Car) -> list[Patch]:
     """All patches of a car, in the order of painting; those that face away from the viewer are to be left out."""
     front = _end(car, 1, HEADLIGHT, TRIM)
     rear = [patch.mirrored(0) for patch in _end(car, -1, TAIL_LIGHT, PLATE)]
-    return [_shadow(car), *_both(_wheels(car)), *front, *rear, *_both(_side(car)), _deck(car), *_cabin(car)]
+    shadow = _level(-0.48 * car.length, 0.48 * car.length, 0.48 * car.width, 0, SHADOW, lit=False)
+    deck = _level(*car.foot, 0.5 * car.width, car.belt, car.paint)  # only its shoulders stay to be seen
+    return [shadow, *_both(_wheels(car)), *front, *rear, *_both(_side(car)), deck, *_cabin(car)]
 
 
 def _patch(corners: Sequence[Sequence[float]], colour: Colour, lit: bool = True) -> Patch:
@@ -73,9 +69,9 @@ def _both(patches: Sequence[Patch]) -> list[Patch]:
     return [*patches, *(patch.mirrored(1) for patch in patches)]
 
 
-def _shadow(car: Car) -> Patch:
-    x, y = 0.48 * car.length, 0.48 * car.width
-    return _patch([(x, -y, 0), (x, y, 0), (-x, y, 0), (-x, -y, 0)], SHADOW, lit=False)
+def _level(rear: float, front: float, y: float, z: float, colour: Colour, lit: bool = True) -> Patch:
+    """A rectangle at a height, seen from above."""
+    return _patch([(front, -y, z), (front, y, z), (rear, y, z), (rear, -y, z)], colour, lit)
 
 
 def _wheels(car: Car) -> list[Patch]:
@@ -103,9 +99,8 @@ def _lid(car: Car, end: int) -> list[tuple[float, float, float]]:
 
 def _end(car: Car, end: int, light: Colour, plate: Colour) -> list[Patch]:
     """The body's front (end 1) or rear (end -1) with the bonnet or boot, all as if it were the front."""
-    lid = _lid(car, end)
+    lid, floor = _lid(car, end), car.floor
     (x_side, y_side, z_side), (x, y, z) = lid[1:]
-    floor = car.floor
     top = _patch([*((x, -y, z) for x, y, z in lid), *lid[::-1]], car.paint)
     face = _patch([(x, -y, floor), (x, y, floor), (x, y, z), (x, -y, z)], car.paint)
     corner = _patch([(x, y, floor), (x_side, y_side, floor), (x_side, y_side, z_side), (x, y, z)], car.paint)
@@ -127,16 +122,8 @@ def _side(car: Car) -> list[Patch]:
     low = [(x, y, car.floor) for x, y, _ in (front_edge, rear_edge)]
     patches = [_patch([*low, rear_edge, rear_foot, front_foot, front_edge], car.paint)]
     for axle in car.axles:
-        patches.append(_disc(car, axle, 1.15, TRIM, car.floor))
-        patches.append(_disc(car, axle, 1, TYRE))
-        patches.append(_disc(car, axle, 0.55, HUB))
+        patches += [_disc(car, axle, 1.15, TRIM, car.floor), _disc(car, axle, 1, TYRE), _disc(car, axle, 0.55, HUB)]
     return patches
-
-
-def _deck(car: Car) -> Patch:
-    """The body's top below the cabin, of which only the shoulders stay to be seen."""
-    (rear, front), y = car.foot, 0.5 * car.width
-    return _patch([(front, -y, car.belt), (front, y, car.belt), (rear, y, car.belt), (rear, -y, car.belt)], car.paint)
 
 
 def _disc(car: Car, axle: float, part: float, colour: Colour, lowest: float = 0.0) -> Patch:

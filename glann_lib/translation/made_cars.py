@@ -27,20 +27,10 @@ def make_cars(family: str, first: int, count: int, size: int) -> tuple[np.ndarra
     """Cars `first` to `first` + `count` - 1 of a family, and where they point; those of one number never change.
 
     At azimuth 0 the car's front points towards the viewer, at 90 to the right; growing azimuths turn it
-    counter-clockwise as seen from above. Azimuths are uniform, and drawn apart from all else about a car.
-
-    Args:
-        family: a name in FAMILIES.
-        first: number of the first car, 0 or more.
-        count: how many cars.
-        size: pixels a side, 16 or more; more pixels show the same car finer.
-
-    Returns:
-        Pictures, uint8 [count, 3, size, size], red, green and blue; azimuths, float32 [count], in degrees from 0 to
-        below 360.
-
-    Raises:
-        ValueError: an unknown family, a negative number or count, too small a size.
+    counter-clockwise as seen from above. Azimuths are uniform, and drawn apart from all else about a car. More pixels
+    a side, 16 or more, show the same car finer. Returns pictures, uint8 [count, 3, size, size], red, green and blue,
+    and azimuths, float32 [count], degrees from 0 to below 360. A ValueError refuses an unknown family (not one of
+    FAMILIES), a negative number or count, too small a size.
     """
     if family not in FAMILIES:
         raise ValueError(f"no made cars are called {family!r}: give one of {', '.join(FAMILIES)}")
