@@ -11,16 +11,7 @@ from glann_lib.data.record import ImageData
 
 
 def images_at_hand(settings: DataConfig, split: str, sha256: str | None = None) -> tuple[ImageData | None, str]:
-    """One split of a data set, if it is here.
-
-    Args:
-        settings: of the model's data.
-        split: "train" or "test".
-        sha256: of the images that are wanted; others are not taken for them. None: whatever is there.
-
-    Returns:
-        The images and "", or None and the reason in a line.
-    """
+    """One split of a data set and "", or None and the reason in a line; with `sha256`, no images but those."""
     if settings.dataset == ARRAY:
         return None, "the model was trained on images that were held in memory only"
     try:

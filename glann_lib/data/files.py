@@ -1,4 +1,4 @@
-"""Which files of some kinds a directory or .zip holds, and their bytes: for a person's own images and meshes alike.
+"""A person's own files, images and meshes alike: which a directory or .zip holds, and what is read of them.
 
 Hidden files and __MACOSX are never counted. Names come sorted, so that the same files mean the same data.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import textwrap
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -14,7 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
+
+from glann_lib.data import places
+from glann_lib.data.record import random_order
+from glann_lib.engine import storage
+
+CACHE_FORMAT = 1  # raise it when the same files would become other tensors
 
 
 @dataclass(frozen=True)
@@ -34,30 +41,23 @@ class DataFiles:
             with zipfile.ZipFile(self.path) as archive:
                 yield archive.read
 
-    def classes(self) -> tuple[np.ndarray | None, tuple[str, ...]]:
-        """Labels from sub-folders, where every file lies in one and there are at least two of them.
+    def classes(self) -> tuple[torch.Tensor | None, tuple[str, ...]]:
+        """Labels where every file lies in a sub-folder, and there are at least two of these; else None and ().
 
-        Returns:
-            int64 [N], each file's place in the sorted names of the parent folders, and those names; else None and ().
+        int64 [N], each file's place in the sorted names of the parent folders, and those names.
         """
         parents = [name.rpartition("/")[0] for name in self.names]
-        names = tuple(sorted({os.path.basename(parent) for parent in parents}))
+        names = sorted({os.path.basename(parent) for parent in parents})
         if len(names) < 2 or os.path.commonpath(set(parents)) in parents:
             return None, ()
-        index = {name: position for position, name in enumerate(names)}
-        return np.array([index[os.path.basename(parent)] for parent in parents]), names
+        return torch.tensor([names.index(os.path.basename(parent)) for parent in parents]), tuple(names)
 
 
 def list_files(path: Path, suffixes: tuple[str, ...], within: str = "") -> DataFiles:
     """The files of some kinds in a directory (at any depth) or .zip; there may be none.
 
-    Args:
-        path: the directory or .zip.
-        suffixes: of the files, in small letters with their point; capitals in names do not matter.
-        within: only names that begin so.
-
-    Raises:
-        ValueError: it is neither a directory nor a whole .zip.
+    `suffixes` are in small letters with their point, capitals in names do not matter; only names that begin with
+    `within` count. ValueError where it is neither a directory nor a whole .zip.
     """
 
     def wanted(name: str) -> bool:
@@ -68,21 +68,51 @@ def list_files(path: Path, suffixes: tuple[str, ...], within: str = "") -> DataF
         found = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
         names = sorted(filter(wanted, found))
         stamp = tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in map(found.get, names))
-    else:
-        names, stat = sorted(filter(wanted, _zip_names(path))), path.stat()
-        stamp = (stat.st_size, stat.st_mtime_ns)
-    return DataFiles(path, tuple(names), stamp)
+        return DataFiles(path, tuple(names), stamp)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(filter(wanted, archive.namelist()))
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is no .zip, or a damaged one ({error}): name a directory or a whole .zip") from None
+    return DataFiles(path, tuple(names), (path.stat().st_size, path.stat().st_mtime_ns))
+
+
+@dataclass(frozen=True)
+class Division:
+    """Files that come without a split, divided into those for testing and those for training."""
+
+    numbers: torch.Tensor  # int64 [N], indices of the files of both parts that are wanted; those for testing come first
+    tests: int  # how many of them are for testing
+
+    @classmethod
+    def draw(cls, count: int, tests: int, limits: dict[str, int | None]) -> Division:
+        """Of `count` files `tests` are for testing, by a fixed seed; `limits` is how many of each split are wanted."""
+        order = random_order(count)
+        test, train = order[:tests][: limits["test"]], order[tests:][: limits["train"]]
+        return cls(torch.cat([test, train]), len(test))
+
+    def part(self, split: str, readable: torch.Tensor) -> slice:
+        """Where a split lies among the files that could be read (bool [N]): bad files leave neither part empty."""
+        border = min(max(1, int(readable[: self.tests].sum())), int(readable.sum()) - 1)
+        return slice(border) if split == "test" else slice(border, None)
+
+
+def read_cached(
+    files: DataFiles, numbers: torch.Tensor, kind: str, read: Callable[..., dict[str, torch.Tensor]], *settings: Any
+) -> tuple[dict[str, torch.Tensor], str]:
+    """`read(files, names, *settings)` of the files at the indices int64 [N], or what the cache holds of it.
+
+    It returns tensors by name, among them "readable", bool [N]. Files of this kind ("image" or "mesh") that could not
+    be read are named in a warning and in the remark that is the second value.
+    """
+    names = [files.names[number] for number in numbers.tolist()]
+    key = storage.digest(CACHE_FORMAT, str(files.path.resolve()), files.stamp, names, *settings)
+    tensors = places.cached(key, lambda: read(files, names, *settings))
+    return tensors, remark_on_skipped(files, names, tensors["readable"].tolist(), kind)
 
 
 def remark_on_skipped(files: DataFiles, names: list[str], readable: list[bool], kind: str) -> str:
-    """A piece of a sentence on files that could not be read, given as a warning, too; "" where there are none.
-
-    Args:
-        files: where they lie.
-        names: N names that were to be read.
-        readable: which of them were, [N].
-        kind: "image" or "mesh".
-    """
+    """A piece of a sentence on files that could not be read, given as a warning, too; "" where there are none."""
     skipped = [name for name, there in zip(names, readable, strict=True) if not there]
     if not skipped:
         return ""
@@ -92,9 +122,6 @@ def remark_on_skipped(files: DataFiles, names: list[str], readable: list[bool], 
     return remark
 
 
-def _zip_names(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is no .zip, or a damaged one ({error}): name a directory or a whole .zip") from None
+def reason(error: Exception) -> str:
+    """The error's text on one line."""
+    return textwrap.shorten(str(error) or type(error).__name__, 200)

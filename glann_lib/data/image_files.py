@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps
 
 from glann_lib.data.files import DataFiles, list_files
@@ -22,43 +22,28 @@ GREY_16_BIT = ("I", "I;16", "I;16L", "I;16B")
 GREY = ("1", "L", "LA", "La", *GREY_16_BIT)
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """Decoded files."""
-
-    images: np.ndarray  # uint8 [n, C, S, S]; C is 1 where every file is grey, else 3
-    readable: np.ndarray  # bool [N], which of the N files asked for those n are
-
-
 def list_images(path: Path) -> DataFiles:
     """The image files in a directory (at any depth) or .zip; hidden ones and __MACOSX are left out.
 
-    Raises:
-        FileNotFoundError: the path does not exist.
-        ValueError: it is neither a directory nor a whole .zip, or holds fewer than two images.
+    FileNotFoundError where nothing is there; ValueError where it is neither a directory nor a whole .zip, or holds
+    fewer than two images.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: name a directory or a .zip of images")
     files = list_files(path, SUFFIXES)
     if len(files.names) < 2:
-        held = (
-            f"one image only ({files.names[0]})" if files.names else f"no images ({', '.join(s[1:] for s in SUFFIXES)})"
-        )
+        known = ", ".join(suffix[1:] for suffix in SUFFIXES)
+        held = f"one image only ({files.names[0]})" if files.names else f"no images ({known})"
         raise ValueError(f"{path} holds {held}: put at least two there, better some hundreds")
     return files
 
 
-def read_images(files: DataFiles, names: list[str], size: int, crop: float = 1.0) -> Pictures:
-    """Decode some of the files, on all cores.
+def read_images(files: DataFiles, names: list[str], size: int, crop: float = 1.0) -> dict[str, torch.Tensor]:
+    """Decode N of the files, on all cores.
 
-    Args:
-        files: where they lie.
-        names: N of `files.names`.
-        size: S, height and width of the result in px.
-        crop: side of the centre square that is kept, as a part of each image's shorter side, in (0, 1].
-
-    Raises:
-        ValueError: fewer than two of them can be read (where at least two are asked for).
+    `crop` is the side of the centre square that is kept, as a part of each image's shorter side, in (0, 1]. Returns
+    "images", uint8 [n, C, size, size] with C = 1 if every file is grey, else 3, and "readable", bool [N]: which files
+    those n are. ValueError where fewer than two of them can be read (if at least two are asked for).
     """
     pixels = np.empty((len(names), 3, size, size), np.uint8)
 
@@ -80,14 +65,14 @@ def read_images(files: DataFiles, names: list[str], size: int, crop: float = 1.0
         first = names[int(np.argmin(readable))]
         raise ValueError(f"{readable.sum()} of {len(names)} images in {files.path} can be read ({first} cannot)")
     images = pixels if readable.all() else pixels[readable]
-    return Pictures(images if found.max() == 3 else images[:, :1].copy(), readable)
+    images = images if found.max() == 3 else images[:, :1].copy()
+    return {"images": torch.from_numpy(images), "readable": torch.from_numpy(readable)}
 
 
 def decode(content: bytes, size: int, crop: float = 1.0) -> np.ndarray:
     """One encoded image -> its centre square, uint8 [C, size, size]; C is 1 for grey modes, else 3.
 
-    Raises:
-        Exception: whatever Pillow raises for a file that it cannot read to its end.
+    What Pillow raises for a file that it cannot read to its end is not caught.
     """
     with Image.open(io.BytesIO(content)) as image:
         image.draft(None, (2 * size, 2 * size))  # decodes a 12 Mpx JPEG at an eighth: 6 times faster

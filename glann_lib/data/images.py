@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-import textwrap
 import zlib
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from glann_lib import config
+from glann_lib.config import FOLDER, DataConfig
 from glann_lib.data import places
-from glann_lib.data.files import DataFiles, remark_on_skipped
+from glann_lib.data.files import DataFiles, Division, read_cached, reason
 from glann_lib.data.image_files import list_images, read_images, resize
 from glann_lib.data.record import SPLITS, ImageData, check_split, random_order
 from glann_lib.engine import storage
 
-CACHE_FORMAT = 1  # raise it when the same files would be decoded to other pixels
 CELEBA_CROP = 160 / 178  # the centre 160 of 178 px of an aligned face (protocol of Lucic et al. 2018)
 # What each data set's files are called, in data/ or GLANN_DATA: an error names them.
 LAYOUTS = {
@@ -37,27 +35,20 @@ LAYOUTS = {
 }
 
 
-def load_images(settings: config.DataConfig, split: str, download: bool = True) -> ImageData:
+def load_images(settings: DataConfig, split: str, download: bool = True) -> ImageData:
     """One split of a data set at the size asked for; at most `train_images` or `test_images`, drawn with a fixed seed.
 
-    Args:
-        settings: the data set's name or "folder:PATH", size in px, and the limits. A relative PATH counts from the
-            working folder or, where nothing lies there, from the repository.
-        split: "train" or "test". A folder and the 10,000 faces are split 9 to 1 with a fixed seed.
-        download: whether data that are not there may be downloaded.
-
-    Raises:
-        ValueError: unknown split; files that are damaged, too few or not images.
-        FileNotFoundError: the folder does not exist.
-        ConnectionError: the data are not there and cannot, or may not, be downloaded; says what to place where.
+    A relative PATH of "folder:PATH" counts from the working folder or, where nothing lies there, from the repository.
+    A folder and the 10,000 faces are split 9 to 1 with a fixed seed. ValueError for an unknown split, and for files
+    that are damaged, too few or not images; FileNotFoundError where there is no such folder; ConnectionError where the
+    data are not there and cannot, or may not, be downloaded: it says what to place where.
     """
     check_split(split)
-    if settings.dataset.startswith(config.FOLDER):
-        return _folder(settings, split)
-    return LOADERS[settings.dataset](settings, split, download)
+    load = _folder if settings.dataset.startswith(FOLDER) else LOADERS[settings.dataset]
+    return load(settings, split, download)
 
 
-def _digits(settings: config.DataConfig, split: str, download: bool) -> ImageData:
+def _digits(settings: DataConfig, split: str, download: bool) -> ImageData:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -70,7 +61,7 @@ def _digits(settings: config.DataConfig, split: str, download: bool) -> ImageDat
     return _from_arrays(settings, split, pixels[:, None], bunch.target[chosen], source, "0123456789")
 
 
-def _idx(settings: config.DataConfig, split: str, download: bool) -> ImageData:
+def _idx(settings: DataConfig, split: str, download: bool) -> ImageData:
     kind = {"mnist": "MNIST", "fashion": "FashionMNIST"}[settings.dataset]
     _unpack(f"{kind}/raw")
     data = _torchvision(settings.dataset, kind, download, train=split == "train")
@@ -78,12 +69,12 @@ def _idx(settings: config.DataConfig, split: str, download: bool) -> ImageData:
     return _from_arrays(settings, split, data.data[:, None], data.targets, f"torchvision.datasets.{kind}", names)
 
 
-def _svhn(settings: config.DataConfig, split: str, download: bool) -> ImageData:
+def _svhn(settings: DataConfig, split: str, download: bool) -> ImageData:
     data = _torchvision("svhn", "SVHN", download, "svhn", split=split)
     return _from_arrays(settings, split, data.data, data.labels, "torchvision.datasets.SVHN", "0123456789")
 
 
-def _cifar10(settings: config.DataConfig, split: str, download: bool) -> ImageData:
+def _cifar10(settings: DataConfig, split: str, download: bool) -> ImageData:
     archive = places.find(f"cifar10/{split}.zip")
     if archive is not None and places.find("cifar-10-batches-py") is None:
         source, lossy = f"cifar10/{split}.zip, lossless WebP by class", archive.with_name("lossy.txt")
@@ -95,11 +86,11 @@ def _cifar10(settings: config.DataConfig, split: str, download: bool) -> ImageDa
     return _from_arrays(settings, split, pixels, data.targets, "torchvision.datasets.CIFAR10", data.classes)
 
 
-def _celeba(settings: config.DataConfig, split: str, download: bool) -> ImageData:
+def _celeba(settings: DataConfig, split: str, download: bool) -> ImageData:
     crop = "centre square of 160/178 of the width (Lucic et al.)"
     archive = places.find("celeba10k/images.zip")
     if archive is not None and places.find("celeba/img_align_celeba") is None:
-        source = f"celeba10k/images.zip: first 10,000 aligned CelebA faces, half size JPEG; {crop}"
+        source = f"celeba10k/images.zip: first 10,000 aligned CelebA faces, half size JPEG; {crop}, a tenth for testing"
         return _from_files(settings, split, list_images(archive), source, CELEBA_CROP, divide=True)
     data = _torchvision("celeba", "CelebA", download, split=split, target_type=[])
     folder = Path(data.root) / data.base_folder / "img_align_celeba"
@@ -107,9 +98,9 @@ def _celeba(settings: config.DataConfig, split: str, download: bool) -> ImageDat
     return _from_files(settings, split, files, f"torchvision.datasets.CelebA; {crop}", CELEBA_CROP)
 
 
-def _folder(settings: config.DataConfig, split: str) -> ImageData:
-    files = list_images(places.locate(settings.dataset.removeprefix(config.FOLDER)))
-    source = f"{files.path.resolve().name}: {len(files.names):,} image files, centre squares"
+def _folder(settings: DataConfig, split: str, download: bool) -> ImageData:
+    files = list_images(places.locate(settings.dataset.removeprefix(FOLDER)))
+    source = f"{files.path.resolve().name}: {len(files.names):,} image files, centre squares, a tenth for testing"
     return _from_files(settings, split, files, source, divide=True)
 
 
@@ -117,58 +108,36 @@ LOADERS = {"digits": _digits, "mnist": _idx, "fashion": _idx, "svhn": _svhn, "ci
 
 
 def _from_arrays(
-    settings: config.DataConfig, split: str, images: Any, labels: Any, source: str, class_names: Any
+    settings: DataConfig, split: str, images: Any, labels: Any, source: str, class_names: Any
 ) -> ImageData:
     """A whole split [N, C, H, W] -> the subset and size asked for."""
     images, labels = torch.as_tensor(images), torch.as_tensor(labels)
     data = ImageData(images, labels, settings.dataset, split, source, tuple(class_names))
-    limit = _limit(settings, split)
+    limit = _limits(settings)[split]
     data = data if limit is None or limit >= len(data) else data.take(limit)
     return dataclasses.replace(data, images=_resized(data.images, settings.image_size))
 
 
 def _from_files(
-    settings: config.DataConfig, split: str, files: DataFiles, source: str, crop: float = 1.0, divide: bool = False
+    settings: DataConfig, split: str, files: DataFiles, source: str, crop: float = 1.0, divide: bool = False
 ) -> ImageData:
     """Image files -> the subset and size asked for, in random order (archives are sorted by class).
 
     With `divide`, a tenth of the files is for testing; both parts are then decoded together, so that they have the
     same channels and an unreadable file leaves neither part empty.
     """
-    order = random_order(len(files.names))
-    test, train = order[:0], order[: _limit(settings, split)]
+    count, division = len(files.names), None
     if divide:
-        tenth = max(1, len(order) // 10)
-        test, train = order[:tenth][: settings.test_images], order[tenth:][: settings.train_images]
-    chosen = torch.cat([test, train])
-    images, readable, remark = _decoded(files, chosen, settings.image_size, crop)
-    part = slice(None)
-    if divide:
-        border = min(max(1, int(readable[: len(test)].sum())), len(images) - 1)
-        part, remark = slice(border) if split == "test" else slice(border, None), f", a tenth for testing{remark}"
+        division = Division.draw(count, max(1, count // 10), _limits(settings))
+    numbers = division.numbers if division else random_order(count, _limits(settings)[split])
+    tensors, remark = read_cached(files, numbers, "image", read_images, settings.image_size, crop)
+    readable = tensors["readable"]
+    part = division.part(split, readable) if division else slice(None)
     labels, class_names = files.classes()
-    labels = None if labels is None else torch.from_numpy(labels)[chosen[readable]][part]
-    own = settings.dataset.startswith(config.FOLDER)
-    name = config.FOLDER + files.path.resolve().name if own else settings.dataset
-    return ImageData(images[part].clone(), labels, name, split, source + remark, class_names)
-
-
-def _decoded(files: DataFiles, chosen: torch.Tensor, size: int, crop: float) -> tuple[torch.Tensor, torch.Tensor, str]:
-    """The files at the indices `chosen` [N], from the cache where it holds them; a warning names those skipped.
-
-    Returns:
-        uint8 images [n, C, size, size], bool [N] (which files those are), and a remark on skipped files or "".
-    """
-    names = [files.names[index] for index in chosen.tolist()]
-    key = storage.digest(CACHE_FORMAT, str(files.path.resolve()), files.stamp, names, size, crop)
-    tensors = places.cached(key, lambda: _read(files, names, size, crop))
-    remark = remark_on_skipped(files, names, tensors["readable"].tolist(), "image")
-    return tensors["images"], tensors["readable"], remark
-
-
-def _read(files: DataFiles, names: list[str], size: int, crop: float) -> dict[str, torch.Tensor]:
-    pictures = read_images(files, names, size, crop)
-    return {"images": torch.from_numpy(pictures.images), "readable": torch.from_numpy(pictures.readable)}
+    labels = None if labels is None else labels[numbers[readable]][part]
+    own = settings.dataset.startswith(FOLDER)
+    name = FOLDER + files.path.resolve().name if own else settings.dataset
+    return ImageData(tensors["images"][part].clone(), labels, name, split, source + remark, class_names)
 
 
 def _torchvision(dataset: str, kind: str, download: bool, folder: str = "", **options: Any) -> Any:
@@ -184,7 +153,7 @@ def _torchvision(dataset: str, kind: str, download: bool, folder: str = "", **op
         except Exception as error:
             if "not found" not in str(error):
                 files = f"{dataset} in {root}, {LAYOUTS[dataset]}"
-                raise ValueError(f"{files}, is damaged ({_reason(error)}): remove it and run again") from None
+                raise ValueError(f"{files}, is damaged ({reason(error)}): remove it and run again") from None
     if not download:
         raise ConnectionError(
             f"{dataset} is not on this machine: place {LAYOUTS[dataset]} in data/; see data/README.md"
@@ -193,7 +162,7 @@ def _torchvision(dataset: str, kind: str, download: bool, folder: str = "", **op
         return load(root=str((place if places.writable(place) else places.DATA) / folder), download=True, **options)
     except Exception as error:
         raise ConnectionError(
-            f"cannot download {dataset} ({_reason(error)}): connect to the network, or place {LAYOUTS[dataset]} in "
+            f"cannot download {dataset} ({reason(error)}): connect to the network, or place {LAYOUTS[dataset]} in "
             "data/ or the folder that the environment variable GLANN_DATA names; data/README.md says how"
         ) from None
 
@@ -208,12 +177,12 @@ def _unpack(folder: str) -> None:
             try:
                 content = gzip.decompress(archive.read_bytes())
             except (OSError, EOFError, zlib.error) as error:
-                raise ValueError(f"{archive} is damaged ({_reason(error)}): remove it and run again") from None
+                raise ValueError(f"{archive} is damaged ({reason(error)}): remove it and run again") from None
             storage.write_bytes(target, content)
 
 
-def _limit(settings: config.DataConfig, split: str) -> int | None:
-    return settings.train_images if split == "train" else settings.test_images
+def _limits(settings: DataConfig) -> dict[str, int | None]:
+    return {"train": settings.train_images, "test": settings.test_images}
 
 
 def _resized(images: torch.Tensor, size: int) -> torch.Tensor:
@@ -224,8 +193,3 @@ def _resized(images: torch.Tensor, size: int) -> torch.Tensor:
     if (height, size) == (28, 32):
         return functional.pad(images, (2, 2, 2, 2))
     return torch.from_numpy(resize(images.numpy(), size))
-
-
-def _reason(error: Exception) -> str:
-    """The error's text on one line."""
-    return textwrap.shorten(str(error) or type(error).__name__, 200)

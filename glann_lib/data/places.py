@@ -20,11 +20,7 @@ DATA = ROOT / "data"  # unpacked and decoded files go here where GLANN_DATA cann
 
 
 def data_place() -> Path:
-    """The folder that holds the data sets: GLANN_DATA, or data/ in the repository.
-
-    Raises:
-        ValueError: GLANN_DATA names a folder that does not exist.
-    """
+    """The folder that holds the data sets: GLANN_DATA (ValueError where that does not exist), or the repository's."""
     place = locate(os.environ.get("GLANN_DATA") or DATA)
     if place != DATA and not place.is_dir():
         raise ValueError(f"GLANN_DATA names {place.name}, which does not exist: make it, or name another folder")
@@ -50,17 +46,9 @@ def writable(folder: Path) -> bool:
 
 
 def cached(key: str, make: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Named tensors from data/cache, or made now and kept there.
+    """Tensors on the CPU by name, from data/cache or, where that file is missing or damaged, made now and kept there.
 
-    Args:
-        key: the file's name; it must differ wherever the tensors do (`storage.digest` makes one).
-        make: returns the tensors; called where the file is missing or damaged.
-
-    Returns:
-        The tensors by name, on the CPU.
-
-    Raises:
-        Exception: whatever `make` raises.
+    The key names the file; it must differ wherever the tensors do (`storage.digest` makes one).
     """
     path = DATA / "cache" / f"{key}.safetensors"
     with contextlib.suppress(OSError, ValueError, KeyError):

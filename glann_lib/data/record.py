@@ -18,11 +18,7 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """One split of a data set, held in memory once.
-
-    Raises:
-        ValueError: images, labels or azimuths of another type, shape or range, or an unknown split.
-    """
+    """One split of a data set, held in memory once; a field of another type, shape or range is a ValueError."""
 
     images: torch.Tensor  # uint8 [N, C, H, W], C is 1 or 3, 0 to 255
     labels: torch.Tensor | None = None  # int64 [N], class indices
@@ -35,35 +31,26 @@ class ImageData:
     def __post_init__(self) -> None:
         images, labels, azimuths = self.images, self.labels, self.azimuths
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
-            raise ValueError(f"images are {_kind(images)}: give uint8 [N, C, H, W] with C = 1 or 3 and N at least 1")
+            raise ValueError(f"images are {kind(images)}: give uint8 [N, C, H, W] with C = 1 or 3 and N at least 1")
         if labels is not None and (labels.dtype != torch.int64 or labels.shape != images.shape[:1]):
-            raise ValueError(f"labels are {_kind(labels)}: give int64 [{len(images)}], one label an image")
+            raise ValueError(f"labels are {kind(labels)}: give int64 [{len(images)}], one label an image")
         if azimuths is not None and not _are_directions(azimuths, len(images)):
-            raise ValueError(f"azimuths are {_kind(azimuths)}: give float32 [{len(images)}] in [0, 360), one an image")
+            raise ValueError(f"azimuths are {kind(azimuths)}: give float32 [{len(images)}] in [0, 360), one an image")
         check_split(self.split)
 
     @classmethod
     def from_array(cls, images: Any, labels: Any = None, **fields: Any) -> ImageData:
-        """Images from a numpy array or a torch tensor, copied.
+        """Images from a numpy array or a torch tensor, copied; `fields` are the record's others.
 
-        Args:
-            images: uint8 in 0 to 255 or floating point in [0, 1]; [N, H, W], [N, C, H, W] or [N, H, W, C], C = 1 or 3.
-            labels: integers [N] (an array, a tensor or a list), or None.
-            **fields: name, split, source, class_names, azimuths.
-
-        Raises:
-            ValueError: another type, shape or range.
+        Images are uint8 in 0 to 255 or floating point in [0, 1]; [N, H, W], [N, C, H, W] or [N, H, W, C], C = 1 or 3.
+        Labels are integers [N] (an array, a tensor or a list). Anything else is a ValueError.
         """
-        pixels = _to_uint8(_to_numpy(images))
+        pixels = _to_uint8(to_numpy(images, "images"))
         if pixels.ndim == 3:
             pixels = pixels[:, None]
         elif pixels.ndim == 4 and pixels.shape[1] not in (1, 3):
             pixels = pixels.transpose(0, 3, 1, 2)
-        if labels is not None:
-            labels = torch.as_tensor(labels).detach().cpu()
-            if labels.is_floating_point() or labels.is_complex():
-                raise ValueError(f"labels are {_kind(labels)}: give integers, one an image")
-            labels = labels.to(torch.int64, copy=True)
+        labels = None if labels is None else to_int64(labels, "labels", "an image")
         return cls(torch.from_numpy(np.array(pixels, order="C")), labels, **fields)
 
     def __len__(self) -> int:
@@ -82,10 +69,9 @@ class ImageData:
 
     def describe(self) -> dict[str, Any]:
         """Plain values for the provenance record; no path of this machine stands in it."""
-        count, channels, height, width = self.images.shape
-        facts = {"name": self.name, "split": self.split, "count": count, "channels": channels, "size": [height, width]}
-        if self.azimuths is not None:
-            facts["azimuths"] = True
+        count, channels, *size = self.images.shape
+        facts = {"name": self.name, "split": self.split, "count": count, "channels": channels, "size": size}
+        facts |= {"azimuths": True} if self.azimuths is not None else {}
         return {**facts, "source": self.source, "sha256": self.sha256}
 
     @functools.cached_property
@@ -105,29 +91,39 @@ def tensors_sha256(*tensors: torch.Tensor | None) -> str:
     """SHA-256 of tensors' types, shapes and bytes, in hexadecimal."""
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(_kind(tensor).encode())
+        digest.update(kind(tensor).encode())
         if tensor is not None:
             digest.update(tensor.cpu().contiguous().numpy())
     return digest.hexdigest()
 
 
 def check_split(split: str) -> None:
-    """Nothing, if `split` is a name in SPLITS.
-
-    Raises:
-        ValueError: it is not.
-    """
+    """ValueError where `split` is no name in SPLITS."""
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: choose train or test")
 
 
-def _to_numpy(images: Any) -> np.ndarray:
-    if isinstance(images, torch.Tensor):
-        images = images.detach().cpu()
-        return (images.float() if images.is_floating_point() else images).numpy()
-    if not isinstance(images, np.ndarray):
-        raise ValueError(f"images are a {type(images).__name__}: give a numpy array or a torch tensor")
-    return images
+def to_numpy(values: Any, field: str) -> np.ndarray:
+    """An array, or a tensor as one (floating point as float32); anything else is a ValueError that names the field."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        return (values.float() if values.is_floating_point() else values).numpy()
+    if not isinstance(values, np.ndarray):
+        raise ValueError(f"{field} are a {type(values).__name__}: give a numpy array or a torch tensor")
+    return values
+
+
+def to_int64(numbers: Any, field: str, item: str, refused: tuple[torch.dtype, ...] = ()) -> torch.Tensor:
+    """Integers as int64, copied; other numbers, and those of a type that is refused, are a ValueError."""
+    numbers = torch.as_tensor(numbers).detach().cpu()
+    if numbers.is_floating_point() or numbers.is_complex() or numbers.dtype in refused:
+        raise ValueError(f"{field} are {kind(numbers)}: give integers, one {item}")
+    return numbers.to(torch.int64, copy=True)
+
+
+def kind(values: torch.Tensor | None) -> str:
+    """A tensor's type and shape in words, for errors and digests: "uint8 [5, 1, 28, 28]"."""
+    return "none" if values is None else f"{str(values.dtype).removeprefix('torch.')} {list(values.shape)}"
 
 
 def _to_uint8(pixels: np.ndarray) -> np.ndarray:
@@ -144,7 +140,3 @@ def _to_uint8(pixels: np.ndarray) -> np.ndarray:
 def _are_directions(azimuths: torch.Tensor, count: int) -> bool:
     plain = azimuths.dtype == torch.float32 and azimuths.shape == (count,)
     return plain and bool(((azimuths >= 0) & (azimuths < 360)).all())  # neither holds for NaN
-
-
-def _kind(values: torch.Tensor | None) -> str:
-    return "none" if values is None else f"{str(values.dtype).removeprefix('torch.')} {list(values.shape)}"
