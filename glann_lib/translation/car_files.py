@@ -8,6 +8,7 @@ direction in degrees, and which car it shows. A .zip may hold all of it within o
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import math
 import textwrap
@@ -38,7 +39,7 @@ class _Cars:
         """azimuths.csv, for errors."""
         return f"{TABLE} in {self.files.path}"
 
-    @property
+    @functools.cached_property
     def names(self) -> list[str]:
         """The images' names as azimuths.csv gives them."""
         return [name.removeprefix(self.root) for name in self.files.names]
