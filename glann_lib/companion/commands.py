@@ -48,7 +48,7 @@ class Executed:
         """Of training that it tells of yet found made, s; no part of `seconds`."""
         outputs = [output for cell in self.content["cells"] for output in cell.get("outputs", ())]
         told = TRAINED.findall("".join("".join(output.get("text", "")) for output in outputs))
-        trained = sum(float(seconds) for seconds in told)
+        trained = sum(map(float, told))
         return trained if trained > self.seconds else 0.0
 
     @property
@@ -59,9 +59,8 @@ class Executed:
     @property
     def fault(self) -> str | None:
         """Why it shows no whole run, in words that follow its name; None: it does."""
-        code = [
-            cell for cell in self.content["cells"] if cell["cell_type"] == "code" and "".join(cell["source"]).strip()
-        ]
+        cells = [cell for cell in self.content["cells"] if cell["cell_type"] == "code"]
+        code = [cell for cell in cells if "".join(cell["source"]).strip()]
         errors = [output for cell in code for output in cell["outputs"] if output["output_type"] == "error"]
         if self._facts.get("exception") or ".failed." in self.book.path.name or errors:
             return "failed"
@@ -76,11 +75,7 @@ class Executed:
 
 
 def read_executed(path: Path) -> Executed:
-    """One executed notebook.
-
-    Raises:
-        ValueError: the file is no notebook.
-    """
+    """One executed notebook; raises ValueError where the file is none."""
     return Executed(catalogue.read_notebook(path), json.loads(path.read_text(encoding="utf-8")))
 
 
@@ -88,8 +83,7 @@ def commands(copies: Sequence[Executed]) -> list[str]:
     """The commands that make executed notebooks again: one, where no two of them had different settings."""
     groups: list[tuple[list[Any], dict[str, Any], list[Executed]]] = []
     for copy in copies:
-        base = [copy.values[name] for name in OPTIONS[:3]]
-        usual = copy.usual
+        base, usual = [copy.values[name] for name in OPTIONS[:3]], copy.usual
         own = {name: value for name, value in copy.values.items() if name not in OPTIONS and value != usual.get(name)}
         for other, settings, members in groups:
             joined, all_values = settings | own, [member.values for member in (*members, copy)]
@@ -104,12 +98,9 @@ def commands(copies: Sequence[Executed]) -> list[str]:
 
 
 def command(dataset: str, profile: str, seed: int, settings: dict[str, Any], only: Sequence[str] = ()) -> str:
-    """The command that runs notebooks with some settings, in as few words as it takes.
+    """The command that runs notebooks with some settings, what --set gives, in as few words as it takes.
 
-    Args:
-        dataset, profile, seed: as the notebooks' parameters.
-        settings: what --set gives, by parameter.
-        only: numbers of notebooks; none: all that suit the data set.
+    `only` holds numbers of notebooks; none: all that suit the data set.
     """
     words = ["./run_all.sh", "--dataset", dataset]
     words += ["--profile", profile] * (profile != "quick") + ["--seed", str(seed)] * (seed != 0)

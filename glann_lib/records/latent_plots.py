@@ -13,20 +13,14 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from glann_lib.records.plots import COLOURS, colour_scale, pixels, styled
+from glann_lib.records.plots import COLOURS, show_image, styled
 
 TEN_COLOURS = ListedColormap([*COLOURS, "#f0e442", "#7a3b00"])
 
 
 @styled
 def plot_architecture(noise: ArrayLike, latent: ArrayLike, image: ArrayLike) -> Figure:
-    """Fig. 1 with real values: a noise e, its latent z = T(e), the image G(z), and the arrows between them.
-
-    Args:
-        noise: [noise_dim].
-        latent: [latent_dim].
-        image: uint8 [C, H, W].
-    """
+    """Fig. 1 with real values: a noise e [noise_dim], its z = T(e) [latent_dim], the image G(z), uint8 [C, H, W]."""
     noise, latent, image = np.asarray(noise), np.asarray(latent), np.asarray(image)
     figure, axes = plt.subplots(1, 5, figsize=(7.2, 2.2), width_ratios=[1.1, 1.5, 1.1, 1.5, 2], layout="constrained")
     for ax, vector, name in ((axes[0], noise, "noise $e$"), (axes[2], latent, "latent $z = T(e)$")):
@@ -38,7 +32,7 @@ def plot_architecture(noise: ArrayLike, latent: ArrayLike, image: ArrayLike) -> 
         ax.text(0.5, 0.56, name, ha="center", va="bottom", fontsize=16)
         ax.text(0.5, 0.42, note, ha="center", va="top", fontsize=8, color="#444444")
         ax.set(xlim=(0, 1), ylim=(0, 1))
-    axes[4].imshow(pixels(image), **colour_scale(image))
+    show_image(axes[4], image)
     axes[4].set_title(f"image $I = G(z)$\n{list(image.shape)}", loc="center")
     for ax in axes:
         ax.axis("off")
@@ -47,16 +41,9 @@ def plot_architecture(noise: ArrayLike, latent: ArrayLike, image: ArrayLike) -> 
 
 @styled
 def plot_covering(targets: ArrayLike, snapshots: Mapping[int, ArrayLike]) -> Figure:
-    """T learning to cover the latents: one panel an epoch, latents in grey, mapped noises in colour.
-
-    Args:
-        targets: projected latents [N, 2].
-        snapshots: epoch -> projected T(e) [M, 2].
-    """
-    targets = np.asarray(targets)
-    figure, axes = plt.subplots(
-        1, len(snapshots), figsize=(1.9 * len(snapshots), 2.2), sharex=True, sharey=True, layout="constrained"
-    )
+    """T learning to cover the latents: one panel an epoch, latents [N, 2] in grey, mapped noises [M, 2] in colour."""
+    targets, size = np.asarray(targets), (1.9 * len(snapshots), 2.2)
+    figure, axes = plt.subplots(1, len(snapshots), figsize=size, sharex=True, sharey=True, layout="constrained")
     for ax, (epoch, mapped) in zip(np.atleast_1d(axes), snapshots.items(), strict=True):
         ax.scatter(*targets.T, s=2, color="#c8c8c8", linewidths=0, label="latents z", rasterized=True)
         ax.scatter(*np.asarray(mapped).T, s=3, color=COLOURS[1], linewidths=0, label="T(e)", rasterized=True)
@@ -70,13 +57,9 @@ def plot_covering(targets: ArrayLike, snapshots: Mapping[int, ArrayLike]) -> Fig
 def plot_projection(
     points: ArrayLike, labels: ArrayLike | None = None, class_names: Sequence[str] = (), title: str = ""
 ) -> Figure:
-    """Points of a two-dimensional projection, coloured by label.
+    """Points [N, 2] of a projection, coloured by their labels [N] from 0 where there are 2 to 10 of them.
 
-    Args:
-        points: [N, 2].
-        labels: [N] from 0, or None: one colour.
-        class_names: names of the labels; empty: their numbers. Above 10 labels no colour is given.
-        title: above the axes.
+    Without `class_names` the labels' numbers stand in the legend.
     """
     points = np.asarray(points)
     figure, ax = plt.subplots(figsize=(5.6, 4.4), layout="constrained")

@@ -15,26 +15,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
-STYLE = {
-    "figure.dpi": 110,
-    "figure.facecolor": "white",
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "axes.prop_cycle": plt.cycler(color=COLOURS),
-    "legend.frameon": False,
-    "pdf.fonttype": 42,
-}
+STYLE = {"figure.dpi": 110, "figure.facecolor": "white", "legend.frameon": False, "pdf.fonttype": 42}
+STYLE |= {"font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left"}
+STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": plt.cycler(color=COLOURS)}
+STYLE |= {"axes.grid": True, "axes.axisbelow": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.6}
 CELL = 0.55  # inches that one image takes in a grid
 GAP = 2  # px between images
 
@@ -56,39 +44,24 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 def plot_images(
     images: ArrayLike, columns: int = 10, title: str = "", ax: Axes | None = None, cell: float = CELL
 ) -> Figure:
-    """A grid of images, row by row.
-
-    Args:
-        images: uint8 [N, C, H, W], C 1 or 3.
-        columns: images a row.
-        title: above the grid.
-        ax: where to draw; None: a new figure.
-        cell: inches that an image takes.
-    """
+    """A grid of images, uint8 [N, C, H, W] with C 1 or 3, row by row; each takes `cell` inches."""
     images = np.asarray(images)
-    rows = math.ceil(len(images) / columns)
-    figure, ax = _axes(ax, (columns * cell, rows * cell + 0.3 * bool(title)))
-    _show(ax, _tile([images[r * columns : (r + 1) * columns] for r in range(rows)], columns))
+    rows = [images[i : i + columns] for i in range(0, len(images), columns)]
+    figure, ax = _axes(ax, (columns * cell, len(rows) * cell + 0.3 * bool(title)))
+    _show_grid(ax, rows, columns)
     ax.set_title(title)
     return figure
 
 
 @styled
 def plot_strips(strips: Mapping[str, ArrayLike], title: str = "", ax: Axes | None = None, cell: float = CELL) -> Figure:
-    """Rows of images one below the other, each with its name on the left.
-
-    Args:
-        strips: name -> uint8 [N, C, H, W].
-        title: above the rows.
-        ax: where to draw; None: a new figure.
-        cell: inches that an image takes.
-    """
+    """Rows of images, uint8 [N, C, H, W], one below the other, each with its name on the left."""
     rows = [np.asarray(images) for images in strips.values()]
-    columns = max(len(row) for row in rows)
-    label_width = 0.09 * max(len(name) for name in strips)
+    columns = max(map(len, rows))
+    label_width = 0.09 * max(map(len, strips))
     figure, ax = _axes(ax, (columns * cell + label_width, len(rows) * cell + 0.3 * bool(title)))
     height = rows[0].shape[2]
-    _show(ax, _tile(rows, columns))
+    _show_grid(ax, rows, columns)
     ax.set_yticks([(height + GAP) * r + height / 2 for r in range(len(rows))], list(strips))
     ax.tick_params(length=0)
     ax.set_title(title)
@@ -104,15 +77,7 @@ def plot_curves(
     log: bool = False,
     ax: Axes | None = None,
 ) -> Figure:
-    """Lines, each with its name at its end.
-
-    Args:
-        curves: name -> (x [N], y [N]); integers on x (epochs) get no ticks between them.
-        xlabel, ylabel: what the axes show, with units.
-        title: above the axes.
-        log: a logarithmic y axis.
-        ax: where to draw; None: a new figure.
-    """
+    """Lines (x [N], y [N]) with their names; integers on x (epochs) get no ticks between them, `log` is of y."""
     figure, ax = _axes(ax, (5.6, 2.8))
     for name, (x, y) in curves.items():
         ax.plot(x, y, label=name, marker="o" if len(x) < 15 else None, markersize=3)
@@ -129,17 +94,10 @@ def plot_curves(
 
 @styled
 def plot_bars(values: Mapping[str, float], xlabel: str, title: str = "", ax: Axes | None = None) -> Figure:
-    """Horizontal bars with their values written beside them.
-
-    Args:
-        values: name -> value, drawn from top to bottom.
-        xlabel: what the values are, with unit and orientation.
-        title: above the axes.
-        ax: where to draw; None: a new figure.
-    """
+    """Horizontal bars from top to bottom, with their values written beside them; `xlabel` has unit and orientation."""
     figure, ax = _axes(ax, (5.6, 0.36 * len(values) + 0.9))
     bars = ax.barh(list(values), list(values.values()), color=COLOURS[0], height=0.6)
-    ax.bar_label(bars, fmt=lambda value: f"{value:.3g}", padding=3)
+    ax.bar_label(bars, fmt="{:.3g}", padding=3)
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
     ax.margins(x=0.12)
@@ -149,78 +107,60 @@ def plot_bars(values: Mapping[str, float], xlabel: str, title: str = "", ax: Axe
 
 @styled
 def plot_neighbours(queries: ArrayLike, neighbours: Mapping[str, ArrayLike], title: str = "") -> Figure:
-    """Each query image and, to its right, its nearest images under one or more distances.
+    """Each query, uint8 [N, C, H, W], and to its right its nearest images by one or more distances.
 
-    Args:
-        queries: uint8 [N, C, H, W].
-        neighbours: name of the distance -> uint8 [N, k, C, H, W], nearest first.
-        title: above the panels.
+    `neighbours` has, by the distance's name, uint8 [N, k, C, H, W], nearest first.
     """
-    queries = np.asarray(queries)
-    widths = [1, *(np.asarray(images).shape[1] for images in neighbours.values())]
-    figure, axes = plt.subplots(
-        1,
-        len(widths),
-        figsize=(sum(widths) * CELL + 0.2 * len(widths), len(queries) * CELL + 0.6),
-        width_ratios=widths,
-        layout="constrained",
-    )
-    panels = {"image": queries[:, None], **{name: np.asarray(images) for name, images in neighbours.items()}}
+    panels = {"image": np.asarray(queries)[:, None]}
+    panels |= {name: np.asarray(images) for name, images in neighbours.items()}
+    widths = [images.shape[1] for images in panels.values()]
+    size = (sum(widths) * CELL + 0.2 * len(widths), len(queries) * CELL + 0.6)
+    figure, axes = plt.subplots(1, len(widths), figsize=size, width_ratios=widths, layout="constrained")
     for ax, (name, images) in zip(axes, panels.items(), strict=True):
-        _show(ax, _tile(list(images), images.shape[1]))
+        _show_grid(ax, images, images.shape[1])
         ax.set_title(name)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     return figure
 
 
-def pixels(image: np.ndarray) -> np.ndarray:
-    """An image [C, H, W] as matplotlib draws it: [H, W] where it is grey, else [H, W, 3]."""
-    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-
-
-def colour_scale(image: np.ndarray) -> dict[str, Any]:
-    """What `imshow` needs beside `pixels`: none is smoothed, and grey runs from 0, black, to 255, white."""
-    scale = {"cmap": "gray", "vmin": 0, "vmax": 255} if len(image) == 1 else {}
-    return {"interpolation": "nearest", **scale}
+def show_image(ax: Axes, image: np.ndarray) -> None:
+    """Draw an image, uint8 [C, H, W], pixel by pixel: none is smoothed, and grey runs from 0, black, to 255, white."""
+    if len(image) == 1:
+        ax.imshow(image[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    else:
+        ax.imshow(image.transpose(1, 2, 0), interpolation="nearest")
 
 
 def plain_log_numbers(ax: Axes, *names: str) -> None:
-    """Write 1, 2, 5, 10, ... on a logarithmic axis, in place of powers of ten; more where it spans little.
+    """Write 1, 2, 5, 10, ... on the logarithmic axes "x", "y" or both, once all is drawn; more where they span little.
 
-    Args:
-        ax: after everything is drawn.
-        *names: "x", "y" or both.
+    Powers of ten, matplotlib's own labels, would be too few.
     """
     for name in names:
         axis = {"x": ax.xaxis, "y": ax.yaxis}[name]
         low, high = axis.get_view_interval()
         decades = math.log10(high / low)
         axis.set_major_locator(MaxNLocator(5) if decades < 1 else LogLocator(subs=(1, 2, 5) if decades < 3 else (1,)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        axis.set_major_formatter("{x:,.10g}")
         axis.set_minor_formatter(NullFormatter())
 
 
 def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
-    if ax is not None:
-        return ax.figure, ax
-    figure, ax = plt.subplots(figsize=size, layout="constrained")
-    return figure, ax
+    return plt.subplots(figsize=size, layout="constrained") if ax is None else (ax.figure, ax)
 
 
 def _tile(rows: Sequence[np.ndarray], columns: int) -> np.ndarray:
     """Rows of uint8 images [n, C, H, W] as one picture [C, H', W'] with white gaps."""
     channels, height, width = rows[0].shape[1:]
-    shape = (channels, len(rows) * (height + GAP) - GAP, columns * (width + GAP) - GAP)
-    picture = np.full(shape, 255, np.uint8)
+    cells = np.full((len(rows), columns, channels, height + GAP, width + GAP), 255, np.uint8)
     for r, row in enumerate(rows):
-        for c, image in enumerate(row):
-            top, left = r * (height + GAP), c * (width + GAP)
-            picture[:, top : top + height, left : left + width] = image
-    return picture
+        cells[r, : len(row), :, :height, :width] = row
+    picture = cells.transpose(2, 0, 3, 1, 4).reshape(channels, len(rows) * (height + GAP), columns * (width + GAP))
+    return picture[:, :-GAP, :-GAP]
 
 
-def _show(ax: Axes, picture: np.ndarray) -> None:
-    ax.imshow(pixels(picture), **colour_scale(picture))
+def _show_grid(ax: Axes, rows: Sequence[np.ndarray], columns: int) -> None:
+    show_image(ax, _tile(rows, columns))
     ax.set(xticks=[], yticks=[])
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)

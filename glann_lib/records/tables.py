@@ -1,16 +1,16 @@
-"""Tables as text that reads well: CSV as HTML, data frames as Markdown and LaTeX.
+"""Tables as text that reads well: CSV as columns for a page, data frames as Markdown and LaTeX.
 
-Numbers are right-aligned; HTML rounds them alike within a column. A column whose head ends with "(quoted)" holds
-numbers that others measured: everywhere its cells are in italics, with a dagger that a line below explains.
+Numbers are right-aligned; on a page they are rounded alike within a column. A column whose head ends with "(quoted)"
+holds numbers that others measured: everywhere its cells are in italics, with a dagger that a line below explains.
 """
 
 from __future__ import annotations
 
-import csv
-import html
 import io
 import math
 import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,45 +23,36 @@ EMPTY = ("", "nan", "NaN", "None")
 QUOTED, DAGGER = "(quoted)", "\N{DAGGER}"
 QUOTED_NOTE = f"{DAGGER} quoted from the paper, not measured here"
 NUMBER = re.compile(rf"[-+{MINUS}]?\d[\d.,e-]*( ± \d[\d.,e-]*)?|{DASH}")
-LATEX_SIGNS = {
-    "±": r"$\pm$",
-    DASH: "--",
-    MINUS: "$-$",
-    DAGGER: r"\dag{}",
-    "↓": r"$\downarrow$",
-    "↑": r"$\uparrow$",
-    "→": r"$\rightarrow$",
-    "\N{MULTIPLICATION SIGN}": r"$\times$",
-    "∞": r"$\infty$",
-    "<": "$<$",
-    ">": "$>$",
-}
+LATEX_SIGNS = {"±": r"$\pm$", DASH: "--", MINUS: "$-$", DAGGER: r"\dag{}", "<": "$<$", ">": "$>$", "∞": r"$\infty$"}
+LATEX_SIGNS |= {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "→": r"$\rightarrow$", "\N{MULTIPLICATION SIGN}": r"$\times$"}
 
 
-def table_html(text: str) -> str:
-    """Render a table.
+@dataclass(frozen=True)
+class Column:
+    """A column as a page shows it."""
 
-    Args:
-        text: CSV whose first row is the head; rows that are too short are filled up.
+    head: str
+    cells: list[str]
+    is_number: bool  # to stand on the right
+    is_quoted: bool  # to look different; its cells have their dagger
 
-    Returns:
-        A <table> element; a foot explains the dagger where a column is quoted.
 
-    Raises:
-        ValueError: there is no row in it.
+def read_columns(text: str) -> list[Column]:
+    """The columns of CSV whose first row is the head; rows that are too short are filled up.
+
+    Raises ValueError where it is no CSV, or has no row.
     """
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
-    except csv.Error as error:
-        raise ValueError(f"this is no CSV: {error}") from None
-    if not rows:
-        raise ValueError("the table is empty")
-    width = max(map(len, rows))
-    columns = [_column(cells) for cells in zip(*(row + [""] * (width - len(row)) for row in rows), strict=True)]
-    head, *body = ("".join(cells) for cells in zip(*columns, strict=True))
-    lines = "\n".join(f"<tr>{row}</tr>" for row in body)
-    note = f"<tfoot><tr><td colspan={width}>{QUOTED_NOTE}</td></tr></tfoot>\n" if any(map(is_quoted, rows[0])) else ""
-    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n{note}</table>"
+    import pandas as pd
+
+    rows = pd.read_csv(io.StringIO(text), header=None, dtype=str, keep_default_na=False).fillna("")
+    return [_column(head, cells) for head, *cells in rows.T.to_numpy().tolist()]
+
+
+def _column(head: str, cells: list[str]) -> Column:
+    shown = round_alike(cells) or cells
+    if is_quoted(head):
+        shown = [mark_quoted(cell, "", DAGGER) for cell in shown]
+    return Column(head, shown, _are_numbers(cells), is_quoted(head))
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -75,16 +66,10 @@ def markdown(table: pd.DataFrame) -> str:
         align = ["right" if right else "left" for right in _right_aligned(table)]
         options["colalign"] = [way if i in text else "decimal" for i, way in enumerate(align)]
         options["disable_numparse"] = text
-    marked.columns = [_one_cell(head) for head in marked]
-    for i in text:
-        marked.isetitem(i, [_one_cell(cell) for cell in marked.iloc[:, i]])
+    # A bar would end its cell; escaped it is shown.
+    marked = marked.replace(r"\|", r"\\|", regex=True).rename(columns=lambda head: str(head).replace("|", r"\|"))
     lines = marked.to_markdown(index=False, **options)
     return lines + (f"\n\n{QUOTED_NOTE}\n" if any(map(is_quoted, table)) else "\n")
-
-
-def _one_cell(value: Any) -> Any:
-    """A bar would end the cell; escaped it is shown."""
-    return value.replace("|", r"\|") if isinstance(value, str) else value
 
 
 def latex(table: pd.DataFrame) -> str:
@@ -111,21 +96,22 @@ def mark_quoted(cell: Any, before: str, after: str) -> str:
 
 
 def round_alike(cells: list[str]) -> list[str] | None:
-    """Numbers as text, rounded to the same decimals; None where a cell is no number.
+    """Numbers as text, rounded to the same decimals; None where a cell is no number, or all are empty.
 
     Whole numbers stay as they are, and no digits are added. A number that would be rounded to nothing keeps three.
     """
     try:
-        numbers = [float(cell) for cell in cells if cell not in EMPTY]
-    except ValueError:
+        numbers = [Decimal(cell) for cell in cells if cell not in EMPTY]
+    except InvalidOperation:
         return None
     if not numbers:
         return None
-    finite = [number for number in numbers if math.isfinite(number)]
+    finite = [number for number in numbers if number.is_finite()]
     decimals = 0
     if any(number != int(number) for number in finite):
-        digits = math.floor(math.log10(max(map(abs, finite)))) + 1
-        decimals = min(max(SIGNIFICANT - digits, 0), MOST_DECIMALS, max(map(_decimals, cells)))
+        digits = max(map(abs, finite)).adjusted() + 1  # before the point
+        written = max(-number.as_tuple().exponent for number in finite)
+        decimals = min(max(SIGNIFICANT - digits, 0), MOST_DECIMALS, written)
     return [DASH if cell in EMPTY else _number(float(cell), decimals) for cell in cells]
 
 
@@ -134,22 +120,6 @@ def _number(number: float, decimals: int) -> str:
     if math.isfinite(number) and number != 0 and float(text) == 0:
         text = f"{number:.3g}"
     return text.replace("-", MINUS).replace("inf", "∞")
-
-
-def _decimals(cell: str) -> int:
-    """How many decimals a number is written with."""
-    digits, _, exponent = cell.lower().partition("e")
-    return len(digits.partition(".")[2]) - int(exponent or 0)
-
-
-def _column(cells: tuple[str, ...]) -> list[str]:
-    head, *body = cells
-    shown = round_alike(body) or [html.escape(cell) for cell in body]
-    kinds = ["n"] * _are_numbers(body) + ["q"] * is_quoted(head)
-    if is_quoted(head):
-        shown = [mark_quoted(cell, "", DAGGER) for cell in shown]
-    kind = f' class="{" ".join(kinds)}"' if kinds else ""
-    return [f"<th{kind}>{html.escape(head)}</th>", *(f"<td{kind}>{cell}</td>" for cell in shown)]
 
 
 def _are_numbers(cells: list[str]) -> bool:

@@ -4,13 +4,10 @@ import base64
 import html.parser
 import json
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from glann_lib.companion import report
+from glann_lib.companion import pages, report
 from glann_lib.engine import storage
-from glann_lib.records import tables as report_tables
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -122,6 +119,19 @@ def test_the_page_is_headed_by_the_data_sets_name(run_dir, dataset, name):
     assert f"{name}, paper: GLANN" in read(run_dir).text
 
 
+def test_the_data_set_is_the_runs_and_not_the_array_of_a_tiny_model(tmp_path, execute):
+    folder = tmp_path / "elsewhere"
+    tiny = {"config": {"data": {"dataset": "array"}, "profile": "paper"}, "data": {"name": "array"}}
+    storage.write_bytes(folder / "figures" / "00_architecture.png", PIXEL)
+    storage.write_json(folder / "figures" / "00_architecture.json", tiny)
+    assert "elsewhere, paper: GLANN" in read(folder).text  # nothing but the folder names it
+    storage.write_bytes(folder / "figures" / "01_loss.png", PIXEL)
+    storage.write_json(folder / "figures" / "01_loss.json", tiny | {"config": {"data": {"dataset": "mnist"}}})
+    assert "MNIST, paper: GLANN" in read(folder).text
+    execute(folder, "00_overview", dataset="digits")
+    assert "Handwritten digits, quick: GLANN" in read(folder).text  # as the notebooks were told
+
+
 def test_captions_and_records_are_escaped(run_dir):
     page = read(run_dir)
     assert RECORD["caption"] in page.text and "</pre><script>" in page.text
@@ -169,6 +179,18 @@ def test_tables_show_rounded_numbers_to_the_right(run_dir):
     assert "<td>GLANN &lt;ours&gt;</td>" in text
 
 
+def test_quoted_columns_look_different_and_say_so(run_dir):
+    assert "†" not in read(run_dir).text
+    text = "model,FID (quoted),FID\nGLANN,8.6 ± 0.1,8.9\nfloor,\N{EN DASH},1.2\n"
+    storage.write_text(run_dir / "tables" / "05_scores.csv", text)
+    assert read(run_dir).all("tfoot")
+    text = (run_dir / "report.html").read_text()
+    assert '<th class="n q">FID (quoted)</th>' in text and '<td class="n q">8.6 ± 0.1†</td>' in text
+    assert '<td class="n q">\N{EN DASH}</td>' in text and '<td class="n">8.9</td>' in text
+    assert '<tfoot><tr><td colspan="3">† quoted from the paper, not measured here</td></tr></tfoot>' in text
+    assert ".q, tfoot td {" in (pages.TEMPLATES / "report.css").read_text()
+
+
 @pytest.mark.parametrize("record", [None, "{cut", "[1]", "{}"])
 def test_a_missing_or_damaged_record_is_said_and_costs_nothing_else(run_dir, record):
     path = run_dir / "figures" / "03_samples.json"
@@ -197,93 +219,3 @@ def test_damaged_tables_and_notebooks_are_said(run_dir):
 
 def test_an_empty_run_is_a_page_too(tmp_path):
     assert "has left nothing to show yet" in read(tmp_path / "digits-quick").text
-
-
-@pytest.mark.parametrize(
-    ("cells", "shown"),
-    [
-        (["1", "20", "3000"], ["1", "20", "3000"]),
-        (["1.0", "2.0"], ["1", "2"]),
-        (["0.41", "0.8812345"], ["0.4100", "0.8812"]),
-        (["333.4214", "-19.00", ""], ["333.4", "\N{MINUS SIGN}19.0", "\N{EN DASH}"]),
-        (["123456.7", "2.4"], ["123457", "2"]),
-        (["0.5", "0.0000012"], ["0.5000", "1.2e\N{MINUS SIGN}06"]),
-        (["inf", "1.5"], ["\N{INFINITY}", "1.5"]),
-        (["0.0", "0.5"], ["0.0", "0.5"]),
-        (["8.61", "46.5"], ["8.61", "46.50"]),
-        (["1.5e1", "1.25e-1"], ["15.00", "0.12"]),
-        (["a", "1"], None),
-        (["", "nan"], None),
-    ],
-)
-def test_numbers_of_a_column_are_rounded_alike(cells, shown):
-    assert report_tables.round_alike(cells) == shown
-
-
-def test_short_rows_are_filled_and_quoted_line_ends_are_kept():
-    table = report_tables.table_html('a,b\n"one\ntwo"\n')
-    assert "<td>one\ntwo</td><td></td>" in table
-
-
-def test_numbers_written_for_readers_stand_to_the_right_as_they_are():
-    table = report_tables.table_html("a,b,c\n8.60,8.6 ± 0.1,8.6 or so\n\N{EN DASH},\N{MINUS SIGN}1.2,9\n")
-    for cell in ("8.60", "\N{EN DASH}", "8.6 ± 0.1", "\N{MINUS SIGN}1.2"):
-        assert f'<td class="n">{cell}</td>' in table, cell
-    assert "<td>8.6 or so</td><" in table.replace("\n", "") and "<td>9</td>" in table
-
-
-def test_quoted_columns_look_different_and_say_so():
-    dash = "\N{EN DASH}"
-    table = report_tables.table_html(f"model,FID (quoted),FID\nGLANN,8.6 ± 0.1,8.9\nfloor,{dash},1.2\n")
-    assert '<th class="n q">FID (quoted)</th>' in table and '<td class="n q">8.6 ± 0.1†</td>' in table
-    assert f'<td class="n q">{dash}</td>' in table and '<td class="n">8.9</td>' in table
-    assert "<tfoot><tr><td colspan=3>† quoted from the paper, not measured here</td></tr></tfoot>" in table
-    assert Page(table).all("tfoot") and ".q, tfoot td {" in report.STYLE
-    assert "†" not in report_tables.table_html("model,FID\nGLANN,8.6\n")
-
-
-def frame():
-    return pd.DataFrame(
-        {
-            "model_a & b": ["GLANN 50%", "größer <x> #1"],
-            "FID (quoted)": ["8.6 ± 0.1", "\N{EN DASH}"],
-            "error (quoted)": [1.23456789, np.nan],
-            "Fréchet ↓": ["8.60", "9.10"],
-            "difference": ["+1.2", "\N{MINUS SIGN}3.0"],
-            "n": [1, 20],
-        }
-    )
-
-
-def test_markdown_sets_quoted_cells_apart():
-    lines = report_tables.markdown(frame()).splitlines()
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[:4]]
-    assert rows[2] == ["GLANN 50%", "*8.6 ± 0.1*†", "*1.23457*†", "8.60", "+1.2", "1"]
-    assert rows[3][1:4] == ["\N{EN DASH}", "nan", "9.10"]
-    assert [cell.endswith(":") for cell in rows[1]] == [False, True, True, True, True, True]
-    assert lines[4:] == ["", report_tables.QUOTED_NOTE]
-
-
-def test_latex_has_no_sign_that_it_takes_for_a_command():
-    text = report_tables.latex(frame())
-    assert r"model\_a \& b & FID (quoted) & error (quoted) & Fréchet $\downarrow$ & difference & n \\" in text
-    assert r"GLANN 50\% & \textit{8.6 $\pm$ 0.1}\dag{} & \textit{1.23457}\dag{} & 8.60 & +1.2 & 1 \\" in text
-    assert r"größer $<$x$>$ \#1 & -- &  & 9.10 & $-$3.0 & 20 \\" in text
-    assert r"\begin{tabular}{lrrrrr}" in text and r"\dag{} quoted from the paper, not measured here" in text
-    assert {sign for sign in text if not sign.isascii()} == set("éöß")  # letters: UTF-8 input has them
-    assert text == report_tables.latex(frame())
-
-
-def test_tables_without_quoted_columns_or_rows_have_no_note():
-    plain = frame().drop(columns=["FID (quoted)", "error (quoted)"])
-    for text in (report_tables.markdown(plain), report_tables.latex(plain)):
-        assert "quoted" not in text and "dag" not in text
-    assert report_tables.markdown(plain.iloc[:0]).count("\n") == 2
-    assert r"\begin{tabular}" in report_tables.latex(plain.iloc[:0])
-
-
-def test_a_bar_in_markdown_ends_no_cell():
-    table = pd.DataFrame({"mean |error|": [0.5], "of": ["a|b"]})
-    head, _, row = report_tables.markdown(table).splitlines()
-    assert r"mean \|error\|" in head and r"a\|b" in row
-    assert list(table) == ["mean |error|", "of"], "the table itself stays as it was"
