@@ -15,46 +15,23 @@ from torch import Tensor
 from glann_lib.model import Glann
 from glann_lib.sampling import LIVE, decode, draw_noise, run_blocks
 from glann_lib.widgets.explorer import LONG, WIDE, Explorer, require_images
-from glann_lib.widgets.latent_directions import Direction, attribute_directions, move, principal_directions
+from glann_lib.widgets.latent_directions import NO_LABELS, Direction, attribute_directions, move, principal_directions
 from glann_lib.widgets.picture import Picture, strip_of
 
 SHOWN = 9  # in the strip
 PRINCIPAL, ATTRIBUTE = 3.0, 6.0  # ends of the sliders, in standard deviations of the latents
-NO_LABELS = "attribute directions are learned from labels, and this model's training images have none"
 ONE_CLASS = "attribute directions tell classes apart, and this model's training images are of one class"
 
 
 def moved(model: Glann, latent: Tensor, directions: Sequence[Direction], amounts: Sequence[float]) -> Tensor:
-    """The image of a latent that was moved, G(unit(z + sum_i a_i s_i v_i)).
-
-    Args:
-        model: draws it.
-        latent: [D], of any norm but 0.
-        directions: v_i, with their spreads s_i.
-        amounts: a_i, one a direction, in standard deviations.
-
-    Returns:
-        uint8 [C, S, S].
-
-    Raises:
-        ValueError: as many amounts as directions are missing or too many.
-    """
+    """The image of a latent [D] moved as by `latent_directions.move`, uint8 [C, S, S]."""
     return decode(model.generator, move(latent[None], directions, amounts), block=LIVE)[0]
 
 
 def along(
     latent: Tensor, directions: Sequence[Direction], amounts: Sequence[float], moving: int, limit: float = PRINCIPAL
 ) -> Tensor:
-    """Latents from one end of a direction to the other, the amounts of the others as they are, [9, D].
-
-    Args:
-        latent, directions, amounts: as for `moved`.
-        moving: number of the direction, from 0; its own amount does not count.
-        limit: its amounts go evenly from -limit to limit.
-
-    Raises:
-        ValueError: as for `moved`.
-    """
+    """Latents [9, D]: direction number `moving` goes evenly from -limit to limit, the others stay at their amounts."""
     steps = [
         [*amounts[:moving], step, *amounts[moving + 1 :]] for step in torch.linspace(-limit, limit, SHOWN).tolist()
     ]
@@ -69,20 +46,15 @@ def strip(
     moving: int,
     limit: float = PRINCIPAL,
 ) -> Tensor:
-    """Images of the latents `along` a direction, uint8 [9, C, S, S]; the arguments are those of `moved` and `along`."""
+    """Images of the latents `along` a direction, uint8 [9, C, S, S]."""
     return decode(model.generator, along(latent, directions, amounts, moving, limit), block=LIVE)
 
 
 class DirectionsWidget(Explorer):
-    """The image of a seed, a slider for each direction, and the whole way of the slider that was moved last.
+    """The image of a seed, a slider for each of `count` principal directions, and the whole way of the one moved last.
 
-    Args:
-        model: draws images; where its training images have labels, the image can be moved towards their classes.
-        seed: of the image at the start; seed s is the image that `model.sample(1, s)` gives.
-        count: principal directions, 1 to the latents' width.
-
-    Raises:
-        ValueError: the model draws shapes; count out of range.
+    Where the model's training images have labels, one more slider leads towards a class. Seed s is the image that
+    `model.sample(1, s)` gives. A ValueError refuses a model of shapes and a count beyond the latents' width.
     """
 
     def __init__(self, model: Glann, seed: int = 0, count: int = 5):

@@ -19,12 +19,9 @@ LONG = "440px"  # of a slider with its label and its number
 
 
 class Explorer(ipywidgets.VBox):
-    """A box of controls and pictures.
+    """A box of controls and pictures; a line for messages comes last.
 
     A subclass makes its controls, calls this constructor with the rows to show, then `start`.
-
-    Args:
-        rows: what is shown, from top to bottom; a line for messages comes last.
     """
 
     def __init__(self, rows: Sequence[ipywidgets.Widget]):
@@ -73,10 +70,6 @@ class Explorer(ipywidgets.VBox):
 
 
 def require_images(model: Any) -> None:
-    """Nothing, if `model` draws images.
-
-    Raises:
-        ValueError: it draws shapes.
-    """
+    """Refuse a model that draws shapes by a ValueError."""
     if len(set(model.generator.shape)) == 1:
         raise ValueError("this model draws shapes, this widget shows images: use widgets.ShapesWidget")

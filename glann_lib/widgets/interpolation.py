@@ -31,16 +31,9 @@ NOISES, REAL = "random noises", "real images"
 class InterpolationWidget(Explorer):
     """Two ends, the way between them, a slider along it, the whole strip beneath, and buttons that save it.
 
-    Args:
-        model: draws images.
-        images: real ones to go between, uint8 [N, C, S, S] of the model's size, best not its training images; each is
-            inverted (Eq. 6) when it is first asked for. None: only noises.
-        noises: of these images, [N, noise_dim], where they were inverted before; the widget then begins with them.
-        folder: where the buttons save to.
-        steps: of an inversion.
-
-    Raises:
-        ValueError: the model draws shapes.
+    `images` are real ones to go between, uint8 [N, C, S, S], best held out; each is inverted (Eq. 6), in `steps` of
+    Adam, when it is first asked for. Where their `noises` [N, noise_dim] are known, the widget begins with them. The
+    buttons save to `folder`. A ValueError refuses a model of shapes.
     """
 
     def __init__(

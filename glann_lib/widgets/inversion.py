@@ -33,11 +33,7 @@ FILE, DRAWING, NOTHING = "file", "drawing", "nothing"
 
 
 def require_weights(model: Glann) -> None:
-    """Nothing, if the loss that a model was trained by can be made without a download.
-
-    Raises:
-        FileNotFoundError: its network's weights are not here; says where to put them.
-    """
+    """Refuse a model whose loss would need a download, by a FileNotFoundError that says where to put the weights."""
     places = features.weights_folder(), Path(torch.hub.get_dir()) / "checkpoints"
     here = any((place / features.VGG16_FILE).is_file() for place in places)
     if model.config.glo.loss == "vgg16" and not here:
@@ -48,19 +44,9 @@ def require_weights(model: Glann) -> None:
 
 
 def vary(model: Glann, noise: Tensor, amount: float, seeds: Sequence[int]) -> Tensor:
-    """Images on the ways from one noise towards fresh ones, each along a great circle.
+    """Images on the ways from one noise [noise_dim] to those of `seeds`, along great circles, uint8 [n, C, S, S].
 
-    Args:
-        model: draws images.
-        noise: [noise_dim], where the ways begin.
-        amount: part of the way, 0 to 1, to the hundredth; at 0 all images are that of `noise`, at 1 that of their seed.
-        seeds: of the fresh noises.
-
-    Returns:
-        uint8 [len(seeds), C, S, S].
-
-    Raises:
-        ValueError: another amount.
+    `amount` is the part of the way, 0 to 1 (else a ValueError), to the hundredth: at 0 all are the image of `noise`.
     """
     if not 0 <= amount <= 1:
         raise ValueError(f"amount is {amount:g}: give a part of the way, 0 to 1")
@@ -72,13 +58,8 @@ def vary(model: Glann, noise: Tensor, amount: float, seeds: Sequence[int]) -> Te
 class InversionWidget(Explorer):
     """A file or a drawing, what the search makes of it, and variations of what was found.
 
-    Args:
-        model: draws images.
-        steps: of the search.
-        restarts: starting noises; more find better and take longer.
-
-    Raises:
-        ValueError: the model draws shapes.
+    The search takes `steps` of Adam from `restarts` noises: more find better and take longer. A ValueError refuses a
+    model of shapes.
     """
 
     def __init__(self, model: Glann, steps: int = 150, restarts: int = 4):
@@ -130,9 +111,8 @@ class InversionWidget(Explorer):
             raise image
         self.say("")
         if image is None:
-            self._show_given(
-                torch.zeros(1, *self.model.generator.shape, dtype=torch.uint8), "upload an image or draw one"
-            )
+            blank = torch.zeros(1, *self.model.generator.shape, dtype=torch.uint8)
+            self._show_given(blank, "upload an image or draw one")
             return
         require_weights(self.model)
         image = uploads.invert_colours(image) if swap else image

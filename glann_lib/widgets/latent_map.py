@@ -24,29 +24,17 @@ MARGIN = 0.05  # around the points, as a part of their extent
 
 @dataclass(frozen=True)
 class LatentMap:
-    """The plane of the two largest principal components.
+    """The plane of the two largest principal components."""
 
-    Attributes:
-        latents: float32 [N, D] on the unit sphere.
-        points: [N, 2], where they lie in the plane.
-        axes: [2, D], the plane's directions, orthonormal, largest variance first.
-        centre: [D], the mean of the latents, at (0, 0).
-        explained: the part of the latents' variance that the plane holds, 0 to 1.
-    """
-
-    latents: Tensor
-    points: Tensor
-    axes: Tensor
-    centre: Tensor
-    explained: float
+    latents: Tensor  # float32 [N, D] on the unit sphere
+    points: Tensor  # [N, 2], where they lie in the plane
+    axes: Tensor  # [2, D], the plane's directions, orthonormal, largest variance first
+    centre: Tensor  # [D], the mean of the latents, at (0, 0)
+    explained: float  # part of the latents' variance that the plane holds, 0 to 1
 
     @classmethod
     def of(cls, latents: Tensor) -> LatentMap:
-        """The map of latents [N, D], N and D at least 2; put on the unit sphere and on the CPU.
-
-        Raises:
-            ValueError: fewer latents or dimensions.
-        """
+        """The map of latents [N, D], put on the unit sphere and on the CPU; ValueError where N or D is below 2."""
         if latents.dim() != 2 or min(latents.shape) < 2:
             raise ValueError(f"latents {list(latents.shape)}: a map needs 2 or more, of 2 dimensions or more")
         latents = normalize(latents.detach().cpu().float())

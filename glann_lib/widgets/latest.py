@@ -14,11 +14,9 @@ NOTHING = object()
 
 
 class Latest:
-    """Calls a function, in a thread of its own, with the newest value that was submitted.
+    """Calls `work`, in a thread of its own and never twice at once, with the newest value that was submitted.
 
-    Args:
-        work: called with a value; never twice at the same time.
-        failed: called in the same thread with what `work` raised; the next value is worked on as ever.
+    What `work` raises goes to `failed`, in the same thread; the next value is worked on as ever.
     """
 
     def __init__(self, work: Callable[[Any], None], failed: Callable[[Exception], None]):
@@ -43,14 +41,7 @@ class Latest:
             self._changed.notify_all()
 
     def wait(self, timeout: float = 60) -> None:
-        """Return once the newest value is worked on and nothing waits.
-
-        Args:
-            timeout: s.
-
-        Raises:
-            TimeoutError: it takes longer.
-        """
+        """Return once the newest value is worked on and nothing waits; TimeoutError after `timeout` seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: not self._busy and not self.superseded, timeout):
                 raise TimeoutError(f"still at work after {timeout:g} s")

@@ -32,60 +32,29 @@ HOW = "Each point is the latent of a training image. Click, drag or press arrow 
 
 
 def place(latent_map: LatentMap, point: Sequence[float]) -> tuple[float, float]:
-    """Where in the plane a point of the picture of `draw_map` lies.
-
-    Args:
-        latent_map: that was drawn.
-        point: parts of the picture's width and height from its upper left corner, each in [0, 1].
-
-    Returns:
-        x and y.
-    """
+    """Where in the plane a point of `draw_map`'s picture lies: parts of width and height from its upper left corner."""
     left, right, bottom, top = latent_map.extent()
     return left + point[0] * (right - left), top + point[1] * (bottom - top)
 
 
 def at(model: Glann, latent_map: LatentMap, point: Sequence[float]) -> Tensor:
-    """The image drawn at a point of the plane, uint8 [C, S, S].
-
-    Args:
-        model: draws it.
-        latent_map: of its latents.
-        point: x and y.
-    """
+    """The image drawn at a point (x, y) of the plane, uint8 [C, S, S]."""
     return decode(model.generator, latent_map.lift(torch.tensor([point])), block=LIVE)[0]
 
 
 def nearest_training(latent_map: LatentMap, point: Sequence[float], count: int = NEAREST) -> list[int]:
-    """The numbers of the training images whose latents are nearest, by angle, to the code drawn at a point.
-
-    Args:
-        latent_map: of the training images' latents.
-        point: x and y.
-        count: images, 1 to all; nearest first.
-
-    Raises:
-        ValueError: count out of range.
-    """
+    """The numbers of the training images whose latents are nearest, by angle, to the code drawn at (x, y)."""
     code = latent_map.lift(torch.tensor([point]))
-    # On the unit sphere the distance grows with the angle.
     return nearest_neighbours(code, latent_map.latents, count).index[0].tolist()
 
 
 def draw_map(
     latent_map: LatentMap, labels: ArrayLike | None = None, names: Sequence[str] = (), width: int = 2 * WIDTH
 ) -> np.ndarray:
-    """The points of the map without margins: what `latent_map.extent` gives are the picture's own edges.
+    """The map without margins, uint8 [3, width, width]: `latent_map.extent` gives the picture's own edges.
 
-    Args:
-        latent_map: its points are drawn.
-        labels: [N] from 0, or None: one colour. Above 10 classes no colour is given.
-        names: of the classes, by label; empty: their numbers. They stand at or near the classes' means, as colours
-            alone do not tell everybody which is which.
-        width: px, and height.
-
-    Returns:
-        uint8 [3, width, width].
+    Up to 10 classes of `labels` [N] have a colour each; their names (without names their numbers) stand at or near
+    their means, as colours alone do not tell everybody which is which.
     """
     figure = Figure(figsize=(4, 4), dpi=width / 4, facecolor="white")
     canvas, ax = FigureCanvasAgg(figure), figure.add_axes((0, 0, 1, 1))
@@ -133,13 +102,8 @@ def _write(ax: Axes, spot: np.ndarray, name: str, colour: tuple[float, ...]) -> 
 class MapWidget(Explorer):
     """A map of the training latents; beside it what is drawn at the chosen point and the training images near it.
 
-    Args:
-        model: draws images.
-        images: its training images in their order, uint8 [N, C, S, S]; None: their reconstructions G(z_i) are shown.
-        names: of the classes, by label; empty: the model's own, or else their numbers.
-
-    Raises:
-        ValueError: the model draws shapes; other images than it was trained on, by number or size.
+    `images` are the model's training images in their order, uint8 [N, C, S, S] (None: their reconstructions are shown),
+    `names` those of the classes (empty: the model's own). A ValueError refuses a model of shapes and other images.
     """
 
     def __init__(self, model: Glann, images: Tensor | None = None, names: Sequence[str] = ()):

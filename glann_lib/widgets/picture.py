@@ -36,26 +36,17 @@ def strip_of(images: ArrayLike) -> np.ndarray:
 
 
 class Picture(anywidget.AnyWidget):
-    """A PNG with alternative text; where `asks` is set, a click, a drag or the arrow keys choose a point in it.
-
-    Attributes:
-        value: the PNG's bytes.
-        alt: what it shows, in words.
-        caption: a line below it; may be empty.
-        width: px on the page.
-        smooth: whether the browser may smooth it; small images are not to be.
-        asks: whether a point may be chosen.
-        point: the chosen one, parts of width and height from the upper left corner, each in [0, 1].
-    """
+    """A PNG with alternative text; where `asks` is set, a click, a drag or the arrow keys choose a point in it."""
 
     _esm = Path(__file__).with_name("picture.js")
     _css = Path(__file__).with_name("picture.css")
-    value = traitlets.Bytes(b"").tag(sync=True)
+    value = traitlets.Bytes(b"").tag(sync=True)  # the PNG
     alt = traitlets.Unicode("").tag(sync=True)
-    caption = traitlets.Unicode("").tag(sync=True)
-    width = traitlets.Int(224).tag(sync=True)
-    smooth = traitlets.Bool(False).tag(sync=True)
+    caption = traitlets.Unicode("").tag(sync=True)  # a line below it
+    width = traitlets.Int(224).tag(sync=True)  # px on the page
+    smooth = traitlets.Bool(False).tag(sync=True)  # whether the browser may smooth it; small images are not to be
     asks = traitlets.Bool(False).tag(sync=True)
+    # Parts of width and height from the upper left corner, each in [0, 1].
     point = traitlets.Tuple(traitlets.Float(), traitlets.Float(), default_value=(0.5, 0.5)).tag(sync=True)
 
     def show(self, image: ArrayLike, **words: Any) -> None:

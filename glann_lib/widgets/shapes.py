@@ -34,11 +34,7 @@ DISTANCE = 1.75  # of the camera from the cube's centre, in sides of the cube: a
 
 
 class ShapePath:
-    """Shapes on the way from one to another, and their surfaces.
-
-    Args:
-        fields: uint8 [N, S, S, S], as `Glann.interpolate` gives them.
-    """
+    """Shapes on the way from one to another, fields uint8 [N, S, S, S] of `Glann.interpolate`, and their surfaces."""
 
     def __init__(self, fields: Tensor):
         self.fields = fields
@@ -57,8 +53,7 @@ class ShapePath:
 def camera(turn: float) -> list[float]:
     """A camera as k3d takes it: where it stands, what it looks at, and what is up, three numbers each.
 
-    Args:
-        turn: degrees about the upright axis from the view of `shape_plots`, from +x towards +y.
+    `turn` is in degrees about the upright axis from the view of `shape_plots`, from +x towards +y.
     """
     side, rise = np.deg2rad(shape_plots.AZIMUTH + turn), np.deg2rad(shape_plots.ELEVATION)
     away = np.array([np.cos(rise) * np.cos(side), np.cos(rise) * np.sin(side), np.sin(rise)])
@@ -78,11 +73,7 @@ def stl_of(mesh: trimesh.Trimesh | None) -> bytes:
 
 
 def require_shapes(model: Any) -> None:
-    """Nothing, if `model` draws shapes.
-
-    Raises:
-        ValueError: it draws images.
-    """
+    """Refuse a model that draws images by a ValueError."""
     if len(set(model.generator.shape)) != 1:
         raise ValueError("this model draws images, this widget shows shapes: use widgets.InterpolationWidget")
 
@@ -90,12 +81,7 @@ def require_shapes(model: Any) -> None:
 class ShapesWidget(Explorer):
     """Two seeds, the way between their shapes, sliders along it and around it, a strip beneath, and a button to save.
 
-    Args:
-        model: draws shapes.
-        folder: where the button saves to.
-
-    Raises:
-        ValueError: the model draws images.
+    The button saves to `folder`. A ValueError refuses a model of images.
     """
 
     def __init__(self, model: Glann, folder: Path | str = "."):

@@ -11,18 +11,11 @@ PIXELS = 224  # of the drawing's sides
 
 
 class Sketch(anywidget.AnyWidget):
-    """A field of white strokes on black.
-
-    Attributes:
-        value: the drawing as PNG, set after every stroke; empty before the first and when it has been wiped.
-        label: what to draw, in words.
-        brush: width of a stroke, px.
-        side: of the field, px.
-    """
+    """A field of white strokes on black; `value` is the drawing as PNG after each stroke, empty while there is none."""
 
     _esm = Path(__file__).with_name("sketch.js")
     _css = Path(__file__).with_name("sketch.css")
     value = traitlets.CBytes(b"").tag(sync=True)  # cast: the browser's bytes arrive as a view of memory
-    label = traitlets.Unicode("drawing field").tag(sync=True)
-    brush = traitlets.Int(20).tag(sync=True)
-    side = traitlets.Int(PIXELS).tag(sync=True)
+    label = traitlets.Unicode("drawing field").tag(sync=True)  # what to draw, in words
+    brush = traitlets.Int(20).tag(sync=True)  # width of a stroke, px
+    side = traitlets.Int(PIXELS).tag(sync=True)  # px

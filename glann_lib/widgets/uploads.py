@@ -31,14 +31,11 @@ DARK, BRIGHT = 96, 160  # grey levels; a border between them is neither
 
 
 def from_file(content: bytes, shape: tuple[int, int, int]) -> Tensor:
-    """An image file's centre square at the model's size, uint8 [1, C, S, S].
+    """An image file's centre square as the model's images are, (C, S, S): uint8 [1, C, S, S].
 
-    Args:
-        content: the whole file: PNG, JPEG, WebP, BMP, GIF or TIFF of any mode; of an animation the first frame.
-        shape: (C, S, S) of the model's images; C 1 makes a coloured file grey (ITU-R 601 luma), 3 a grey one coloured.
-
-    Raises:
-        ValueError: the file is empty, too large, no image, damaged, or an image of less than 8 px a side.
+    The file is a PNG, JPEG, WebP, BMP, GIF or TIFF of any mode; of an animation the first frame counts. C 1 makes a
+    coloured file grey (ITU-R 601 luma), 3 a grey one coloured. A ValueError refuses a file that is empty, too large,
+    damaged or no image, and an image of less than 8 px a side.
     """
     _require_readable(content)
     try:
@@ -58,14 +55,10 @@ def invert_colours(images: Tensor) -> Tensor:
 
 
 def looks_inverted(image: Tensor, examples: Tensor) -> bool:
-    """Whether an image's border is bright where the model's are dark, or dark where they are bright.
+    """Whether an image's border is bright where those of the model's samples are dark, or the other way about.
 
-    So is a photograph of a digit on white paper for a model of white digits on black. Where the examples' own borders
+    So is a photograph of a digit on white paper for a model of white digits on black. Where the samples' own borders
     are some bright and some dark, as those of photographs are, nothing looks inverted.
-
-    Args:
-        image: uint8 [1, C, S, S].
-        examples: uint8 [N, C, S, S], samples of the model.
     """
     borders, own = _borders(examples), _borders(image).item()
     if own >= 128:
@@ -80,12 +73,8 @@ def from_drawing(strokes: np.ndarray | bytes, examples: Tensor) -> Tensor:
     examples' own strokes, and its middle lies where the median of theirs does. Thin strokes, which grow dim as they
     shrink, are lit up to the examples' brightness. For a model whose borders are bright, the drawing is inverted.
 
-    Args:
-        strokes: bright on black or on nothing: a PNG, or uint8 [H, W], [H, W, 3] or [H, W, 4].
-        examples: uint8 [N, C, S, S], samples of the model.
-
-    Raises:
-        ValueError: nothing is drawn; the PNG cannot be read, or the array is none of these.
+    `strokes` are bright on black or on nothing: a PNG, or uint8 [H, W], [H, W, 3] or [H, W, 4]; else, and where nothing
+    is drawn, a ValueError. `examples` are samples of the model.
     """
     drawing = _on_black(strokes)
     if drawing.max() < 16:
