@@ -39,25 +39,15 @@ class GLOEpoch:
 
 @dataclass(frozen=True)
 class Embedding:
-    """What stage 1 leaves.
+    """What stage 1 leaves."""
 
-    Attributes:
-        generator: G, in eval mode.
-        latents: [N, latent_dim] on the unit sphere, one row a training image.
-        history: a record an epoch.
-        snapshots: epoch -> uint8 [WATCHED, *shape], reconstructions of the first training images (or shapes).
-        config: the settings.
-        images_sha256: of the images that it was trained on, by storage.tensor_digest.
-        precision: the number format of the training, "float32" or "bfloat16".
-    """
-
-    generator: InfoGANGenerator | VoxelGenerator
-    latents: Tensor
+    generator: InfoGANGenerator | VoxelGenerator  # G, in eval mode
+    latents: Tensor  # [N, latent_dim] on the unit sphere, one row a training image
     history: list[GLOEpoch]
-    snapshots: dict[int, Tensor]
+    snapshots: dict[int, Tensor]  # epoch -> uint8 [WATCHED, *shape], G(z) of the first training images (or shapes)
     config: GLOConfig
-    images_sha256: str
-    precision: str
+    images_sha256: str  # of the images that it was trained on, by storage.tensor_digest
+    precision: str  # number format of the training, "float32" or "bfloat16"
 
 
 class GLO:
@@ -199,11 +189,7 @@ class GLO:
 
 
 def require_kind(images: Tensor) -> None:
-    """Nothing, if `images` are images or voxels as this library trains on.
-
-    Raises:
-        ValueError: another type or shape.
-    """
+    """Refuse, by a ValueError, what is neither images nor voxels as this library trains on."""
     wanted = {torch.uint8: "uint8 [N, C, S, S], square", torch.bool: "bool [N, S, S, S]"}
     square = images.dim() == 4 and images.shape[2] == images.shape[3]
     if images.dtype not in wanted or not square or (images.dtype == torch.bool) != (images.shape[1] == images.shape[2]):

@@ -32,37 +32,22 @@ WATCHED = 500  # noises whose mapped latents are kept at epochs 1, 2, 4, 8, ...
 
 @dataclass(frozen=True)
 class IMLEEpoch:
-    """One epoch of stage 2.
+    """One epoch of stage 2."""
 
-    Attributes:
-        epoch: number, from 1.
-        loss: mean of (z_t - T(e_t))^2 over latents and dimensions, while T moves.
-        distance: mean of ||z_t - T(e_t)|| right after the search, before T moves.
-        matched: part of the drawn noises that some latent chose, 0 to 1/noise_per_latent.
-        seconds: time taken.
-    """
-
-    epoch: int
-    loss: float
-    distance: float
-    matched: float
+    epoch: int  # from 1
+    loss: float  # mean of (z_t - T(e_t))^2 over latents and dimensions, while T moves
+    distance: float  # mean of ||z_t - T(e_t)|| right after the search, before T moves
+    matched: float  # part of the drawn noises that some latent chose, 0 to 1 / noise_per_latent
     seconds: float
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """What stage 2 leaves.
+    """What stage 2 leaves."""
 
-    Attributes:
-        mapper: T, in eval mode; with the codes' moments where the settings say so.
-        history: a record an epoch.
-        snapshots: epoch -> T(e) [WATCHED, latent_dim] of noises that stay the same.
-        config: the settings.
-    """
-
-    mapper: Mapper
+    mapper: Mapper  # T, in eval mode; with the codes' moments where the settings say so
     history: list[IMLEEpoch]
-    snapshots: dict[int, Tensor]
+    snapshots: dict[int, Tensor]  # epoch -> T(e) [WATCHED, latent_dim] of noises that stay the same
     config: IMLEConfig
 
 

@@ -23,31 +23,19 @@ from glann_lib.shapes.record import ShapeData
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What is trained on.
+    """What is trained on."""
 
-    Attributes:
-        tensor: images uint8 [N, C, S, S], or voxels bool [N, S, S, S].
-        config: the settings.
-        data: the record that they come from.
-    """
-
-    tensor: Tensor
+    tensor: Tensor  # images uint8 [N, C, S, S], or voxels bool [N, S, S, S]
     config: Config
-    data: ImageData | ShapeData
+    data: ImageData | ShapeData  # the record that they come from
 
 
 def prepare(
     data: str | ImageData | ShapeData | ArrayLike, profile: str, seed: int, settings: dict[str, Any]
 ) -> TrainingData:
-    """Training data and settings of one fit.
+    """Training data and settings of one fit: of a data set by its name, or in memory (see `from_array`).
 
-    Args:
-        data: a data set's name; or images or shapes in memory, see `from_array`.
-        profile, seed: as for `make_config`.
-        settings: overrides, as for `make_config`.
-
-    Raises:
-        ValueError: bad data, settings or names; says what to do.
+    Profile, seed and settings are those of `make_config`. A ValueError says what to do about bad ones.
     """
     if isinstance(data, str):
         config = make_config(data, profile, seed, **settings)
@@ -60,11 +48,7 @@ def prepare(
 
 
 def from_array(data: ImageData | ShapeData | ArrayLike) -> ImageData | ShapeData:
-    """Images or shapes in memory as the record that the library works with; a bool array is shapes, any other images.
-
-    Raises:
-        ValueError: another type, shape or range.
-    """
+    """Images or shapes in memory as the record that the library works with: a bool array is shapes, others images."""
     if isinstance(data, ImageData | ShapeData):
         return data
     if getattr(data, "dtype", None) in (torch.bool, np.dtype(bool)):

@@ -1,17 +1,14 @@
-"""Checks of settings: each refuses a field of a dataclass by its name, in one line that says what to give."""
+"""Checks of settings: each refuses a field of a dataclass by its name, a ValueError that says what to give."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 
 def require_count(config: Any, *names: str, least: int = 1, optional: bool = False) -> None:
-    """Refuse fields that are not whole numbers from `least` on; with `optional`, None passes too.
-
-    Raises:
-        ValueError: names the field.
-    """
+    """Refuse fields that are not whole numbers from `least` on; with `optional`, None passes too."""
     for name in names:
         value = getattr(config, name)
         if optional and value is None:
@@ -21,35 +18,24 @@ def require_count(config: Any, *names: str, least: int = 1, optional: bool = Fal
 
 
 def require_positive(config: Any, *names: str) -> None:
-    """Refuse fields that are not finite numbers above 0.
-
-    Raises:
-        ValueError: names the field.
-    """
-    for name in names:
-        value = getattr(config, name)
-        if not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise ValueError(f"{name} is {value!r}: give a number above 0")
+    """Refuse fields that are not finite numbers above 0."""
+    _require(config, names, lambda value: 0 < value < math.inf, "a number above 0")
 
 
 def require_part(config: Any, *names: str) -> None:
-    """Refuse fields that are not numbers from 0 to below 1.
+    """Refuse fields that are not numbers from 0 to below 1."""
+    _require(config, names, lambda value: 0 <= value < 1, "a number from 0 to below 1")
 
-    Raises:
-        ValueError: names the field.
-    """
+
+def _require(config: Any, names: tuple[str, ...], fits: Callable[[float], bool], wanted: str) -> None:
     for name in names:
         value = getattr(config, name)
-        if not isinstance(value, int | float) or not 0 <= value < 1:
-            raise ValueError(f"{name} is {value!r}: give a number from 0 to below 1")
+        if not isinstance(value, int | float) or not fits(value):
+            raise ValueError(f"{name} is {value!r}: give {wanted}")
 
 
 def require_choice(config: Any, name: str, choices: tuple[Any, ...]) -> None:
-    """Refuse a field that is none of `choices`.
-
-    Raises:
-        ValueError: names the field and the choices.
-    """
+    """Refuse a field that is none of `choices`."""
     value = getattr(config, name)
     if value not in choices:
         raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(map(str, choices))}")

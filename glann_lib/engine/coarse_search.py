@@ -40,17 +40,11 @@ MANY_PRODUCTS = 2e10  # of single numbers; from here, 0.1 s, the choice of a for
 
 @dataclass(frozen=True)
 class Coarse:
-    """Rows in a coarse format, widened for the product.
+    """Rows in a coarse format, widened for the product."""
 
-    Attributes:
-        rows: [n, D + 2 PIECES].
-        size: [n], at least |x'|.
-        error: [n], at least e = |x - x'|.
-    """
-
-    rows: Tensor
-    size: Tensor
-    error: Tensor
+    rows: Tensor  # [n, D + 2 PIECES]
+    size: Tensor  # [n], at least |x'|
+    error: Tensor  # [n], at least e = |x - x'|
 
     def __getitem__(self, part: slice) -> Coarse:
         return Coarse(self.rows[part], self.size[part], self.error[part])
@@ -110,13 +104,7 @@ def _pieces(values: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def block_minima(queries: Coarse, points: Coarse, tile: int) -> Tensor:
-    """The least s of each block of points for each query, [blocks, len(queries)].
-
-    Args:
-        queries: of one search.
-        points: a whole number of blocks.
-        tile: values of s held at once (one block of points at least).
-    """
+    """The least s of each block of points for each query, [blocks, len(queries)], `tile` values of s at once."""
     rows = max(1, tile // (points.block * len(queries.rows))) * points.block
     return torch.cat([_minima(part, queries.rows, points.block) for part in points.rows.split(rows)])
 

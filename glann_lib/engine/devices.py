@@ -19,11 +19,7 @@ DEVICES = ("auto", "cuda", "mps", "cpu")
 
 
 def select_device(name: str = "auto") -> torch.device:
-    """The device to work on; "auto" takes cuda, then mps, then cpu.
-
-    Raises:
-        ValueError: unknown name, or a device that this machine does not have.
-    """
+    """The device to work on; "auto" takes cuda, then mps, then cpu. A ValueError names what this machine lacks."""
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(device for device, here in present.items() if here))
@@ -101,10 +97,7 @@ def keep_freed_memory(keep: bool = True) -> None:
     """Tell glibc to hand memory that was freed to what asks next, not back to the system; elsewhere nothing happens.
 
     A training step frees hundreds of MiB and takes them again at once. From the system they come as empty pages, one
-    fault each, which can take longer than the arithmetic.
-
-    Args:
-        keep: False: what glibc does by itself after a large block was freed once, for comparison.
+    fault each, which can take longer than the arithmetic. `keep=False` is glibc's own way, for comparison.
     """
     trim_threshold, mmap_threshold, mmap_max = -1, -3, -4  # mallopt's names for them in malloc.h
     with contextlib.suppress(AttributeError, OSError, TypeError):  # no glibc: macOS, musl, Windows

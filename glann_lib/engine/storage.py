@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 def write_bytes(path: Path, content: bytes) -> Path:
     """Write `content` to `path` in one step: after a crash the old file or the new one is there, never a part.
 
-    Raises:
-        OSError: the folder cannot be written or the disk is full; one line that names the file. The old file stays.
+    Where the folder cannot be written or the disk is full, an OSError names the file, and the old one stays.
     """
     path = Path(path)
     temporary = None
@@ -58,11 +57,7 @@ def write_json(path: Path, record: Any) -> Path:
 
 
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> Path:
-    """Save named tensors and one JSON record to a safetensors file, atomically.
-
-    Raises:
-        OSError: as `write_bytes`.
-    """
+    """Save named tensors and one JSON record to a safetensors file; atomic, as `write_bytes`."""
     import safetensors.torch
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -71,14 +66,9 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], record: dict[str,
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Load what `save_tensors` wrote.
+    """The tensors by name, on the CPU, and the record that `save_tensors` wrote.
 
-    Returns:
-        The tensors by name, on the CPU, and the record.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is cut short, damaged, or was not written by this library.
+    Raises FileNotFoundError where there is no such file, ValueError where it is damaged or not of this library.
     """
     import safetensors
 
@@ -96,20 +86,14 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def save_sealed(path: Path, tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> Path:
-    """`save_tensors`, with a digest of the tensors in the record, "weights_sha256": `load_sealed` checks it.
-
-    Raises:
-        OSError: as `write_bytes`.
-    """
+    """`save_tensors`, with a digest of the tensors in the record, "weights_sha256": `load_sealed` checks it."""
     return save_tensors(path, tensors, record | {"weights_sha256": tensors_digest(tensors)})
 
 
 def load_sealed(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """`load_tensors`; a file whose record holds no digest is older and taken as it is.
+    """`load_tensors`, a ValueError also where a number differs from what was saved.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: as `load_tensors`, or a number differs from what was saved.
+    A file whose record holds no digest is older and taken as it is.
     """
     tensors, record = load_tensors(path)
     if record.get("weights_sha256") not in (None, tensors_digest(tensors)):
@@ -139,9 +123,7 @@ def tensors_digest(tensors: dict[str, torch.Tensor]) -> str:
 def locked(path: Path) -> Iterator[None]:
     """Hold `path` as a lock file while the block runs; the system frees it even after kill -9.
 
-    Raises:
-        RuntimeError: another process holds it.
-        OSError: the folder cannot be written.
+    Raises RuntimeError where another process holds it, OSError where the folder cannot be written.
     """
     path = Path(path)
     try:

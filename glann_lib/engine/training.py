@@ -116,14 +116,8 @@ def step_within_memory(
 ) -> Tensor:
     """One step of a stage; where a GPU's memory does not suffice, the cache goes first, and the step is tried again.
 
-    Args:
-        step: of the stage, by the batch's row numbers; until it succeeds it changes no weight.
-        batch: int [B].
-        give_up_cache: frees the cache; False where there is none.
-        advice: the settings to lower, with their values.
-
-    Raises:
-        MemoryError: it does not suffice without the cache either; gives the advice.
+    Until `step` succeeds on the row numbers `batch` [B] it changes no weight. `give_up_cache` says whether there was
+    one. A MemoryError gives the advice, the settings to lower, where memory does not suffice without it either.
     """
     try:
         return step(batch)
@@ -135,11 +129,7 @@ def step_within_memory(
 
 
 def check_finite(values: Tensor, stage: str, epoch: int, advice: str) -> None:
-    """Stop a training whose losses [batches] are not all finite.
-
-    Raises:
-        FloatingPointError: names epoch and batch, and says what to try.
-    """
+    """Stop a training whose losses [batches] are not all finite: a FloatingPointError names epoch and batch."""
     bad = (~torch.isfinite(values)).nonzero()
     if len(bad):
         batch = int(bad[0, 0]) + 1
@@ -147,11 +137,7 @@ def check_finite(values: Tensor, stage: str, epoch: int, advice: str) -> None:
 
 
 def check_weights(weights: Iterable[Tensor], stage: str, epoch: int, advice: str) -> None:
-    """Stop a training whose last step of an epoch left weights that are not finite: no loss has shown it yet.
-
-    Raises:
-        FloatingPointError: names the epoch, and says what to try.
-    """
+    """The same for weights that an epoch's last step left: no loss has shown them yet."""
     if not all(bool(torch.isfinite(values).all()) for values in weights):
         raise FloatingPointError(f"{stage}: weights not finite after epoch {epoch}, last batch: {advice}")
 
@@ -193,12 +179,7 @@ def snapshots(state: dict[str, Tensor]) -> dict[int, Tensor]:
 
 
 def finished(path: Path, stage: str, what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and record of a stage that `train` finished at `path`; `what` it is, in words.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: the file is damaged or holds something else.
-    """
+    """Tensors and record of a stage that `train` finished at `path`; a ValueError where it does not hold `what`."""
     state, record = storage.load_tensors(path)
     if record.get("stage") != stage:
         raise ValueError(f"{path} does not hold {what}: name the file that fit_{stage} wrote")
