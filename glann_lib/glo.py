@@ -161,7 +161,7 @@ class GLO:
 
     def state(self) -> dict[str, Tensor]:
         """Weights, latents, snapshots, and the optimiser's state where it is kept from epoch to epoch."""
-        state = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
+        state = training.with_prefix("generator.", self.generator.state_dict())
         state["latents"] = self.latents.detach()
         state |= {f"snapshots.{epoch}": images for epoch, images in self.snapshots.items()}
         if self.config.optimiser == "persistent":

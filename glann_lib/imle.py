@@ -159,7 +159,7 @@ class IMLE:
 
     def state(self) -> dict[str, Tensor]:
         """Weights, snapshots and the optimiser's state."""
-        state = {f"mapper.{name}": value for name, value in self.drawn_from.state_dict().items()}
+        state = training.with_prefix("mapper.", self.drawn_from.state_dict())
         state |= {f"snapshots.{epoch}": latents for epoch, latents in self.snapshots.items()}
         return state | training.optimiser_state(self.optimiser)
 

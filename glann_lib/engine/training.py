@@ -172,6 +172,11 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Tensor]
                 moments[name] = torch.empty_like(weights).copy_(value)
 
 
+def with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, each name behind a prefix."""
+    return {f"{prefix}{name}": value for name, value in tensors.items()}
+
+
 def snapshots(state: dict[str, Tensor]) -> dict[int, Tensor]:
     """The tensors "snapshots.<epoch>" of a state, by epoch, in order."""
     epochs = sorted(int(name.removeprefix("snapshots.")) for name in state if name.startswith("snapshots."))

@@ -25,11 +25,7 @@ PROTOCOL_BATCH = 64  # images a step (Lucic et al.)
 
 @dataclass(frozen=True)
 class GANConfig:
-    """One adversarial rival.
-
-    Raises:
-        ValueError: a field out of its range.
-    """
+    """One adversarial rival; a ValueError refuses a field out of its range."""
 
     game: str  # a name in GAMES
     steps: int  # of the generator
@@ -54,11 +50,7 @@ class GANConfig:
 
 @dataclass(frozen=True)
 class BEGANConfig(GANConfig):
-    """BEGAN, which regulates the balance between its networks (Berthelot et al. 2017).
-
-    Raises:
-        ValueError: a field out of its range.
-    """
+    """BEGAN, which regulates the balance between its networks (Berthelot et al. 2017)."""
 
     gamma: float = 1.0  # wished ratio of the errors on generated and real images; with 0.7 few kinds are drawn (search)
     balance_lr: float = 0.03  # how fast the balance follows; its paper's 0.001 takes many thousand steps (search)
@@ -70,11 +62,7 @@ class BEGANConfig(GANConfig):
 
 @dataclass(frozen=True)
 class VAEConfig:
-    """A variational autoencoder (Kingma and Welling 2014).
-
-    Raises:
-        ValueError: a field out of its range.
-    """
+    """A variational autoencoder (Kingma and Welling 2014)."""
 
     likelihood: str  # a name in LIKELIHOODS
     steps: int
@@ -109,17 +97,7 @@ VAE_ON_SHAPES: dict[str, dict[str, Any]] = {"made-chairs": {"lr": 5.0e-3}}
 
 
 def make_gan_config(game: str, steps: int, seed: int = 0, **overrides: Any) -> GANConfig:
-    """The settings of one game.
-
-    Args:
-        game: a name in GAMES.
-        steps: of the generator.
-        seed: of weights, order and noise.
-        **overrides: fields of GANConfig, or of BEGANConfig where that is the game.
-
-    Raises:
-        ValueError: unknown game; a field out of its range.
-    """
+    """The settings of a game of GAMES with so many generator steps; `overrides` are fields of its config."""
     kind = BEGANConfig if game == "began" else GANConfig
     return kind(**({"game": game, "steps": steps, "seed": seed} | _OWN.get(game, {}) | overrides))
 

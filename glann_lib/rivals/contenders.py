@@ -39,32 +39,20 @@ SHORT_STEPS = {"digits": 44, "made-chairs": 280}
 
 @dataclass(frozen=True)
 class Contender:
-    """A model of the tables: its key, its name as printed, "adversarial" or "non-adversarial"."""
+    """A model of the tables."""
 
     key: str
-    label: str
-    kind: str
+    label: str  # as printed
+    kind: str  # "adversarial" or "non-adversarial"
 
 
-CONTENDERS = {
-    contender.key: contender
-    for contender in (
-        Contender("mm-gan", "MM-GAN", "adversarial"),
-        Contender("ns-gan", "NS-GAN", "adversarial"),
-        Contender("lsgan", "LSGAN", "adversarial"),
-        Contender("wgan", "WGAN", "adversarial"),
-        Contender("wgan-gp", "WGAN-GP", "adversarial"),
-        Contender("dragan", "DRAGAN", "adversarial"),
-        Contender("began", "BEGAN", "adversarial"),
-        Contender("vae", "VAE, Bernoulli", "non-adversarial"),
-        Contender("vae-l1", "VAE, L1", "non-adversarial"),
-        Contender("vae-perceptual", "VAE, perceptual", "non-adversarial"),
-        Contender("imle-pixel", "IMLE on pixels", "non-adversarial"),
-        Contender("glo-laplacian", "GLO, Laplacian", "non-adversarial"),
-        Contender("glo", "GLO, perceptual", "non-adversarial"),
-        Contender("glann", "GLANN", "non-adversarial"),
-    )
-}
+_GAMES = {"mm-gan": "MM-GAN", "ns-gan": "NS-GAN", "lsgan": "LSGAN", "wgan": "WGAN", "wgan-gp": "WGAN-GP"}
+_GAMES |= {"dragan": "DRAGAN", "began": "BEGAN"}
+_OTHERS = {"vae": "VAE, Bernoulli", "vae-l1": "VAE, L1", "vae-perceptual": "VAE, perceptual"}
+_OTHERS |= {"imle-pixel": "IMLE on pixels", "glo-laplacian": "GLO, Laplacian", "glo": "GLO, perceptual"}
+_OTHERS |= {"glann": "GLANN"}
+CONTENDERS = {key: Contender(key, label, "adversarial") for key, label in _GAMES.items()}
+CONTENDERS |= {key: Contender(key, label, "non-adversarial") for key, label in _OTHERS.items()}
 LIKELIHOOD = {"vae": "bernoulli", "vae-l1": "l1", "vae-perceptual": "perceptual"}
 # A VGG without "random" has the weights of ImageNet, as everywhere.
 LOSS_LABELS = {"vgg16": "VGG16", "vgg19": "VGG19", "random-vgg16": "random VGG16", "laplacian": "Laplacian"}
@@ -74,32 +62,20 @@ RIVALS = tuple(key for key in CONTENDERS if key not in ("glo", "glann"))  # thos
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained contender.
-
-    Attributes:
-        contender: which.
-        sample: (count, seed) -> uint8 [count, C, S, S]; image i of a seed is the same whatever the count.
-        budget: "own" (GLO and GLANN), or a name that `budgets` gives: "equal", "protocol", "short" or "long".
-        facts: generator_steps of Adam on G, batch_size, train_images, epochs (passes over the images that these steps
-            make), seconds of the whole training (the second stage included), and config, the settings.
-    """
+    """A trained contender."""
 
     contender: Contender
-    sample: Callable[[int, int], Tensor]
-    budget: str
+    sample: Callable[[int, int], Tensor]  # (count, seed) -> uint8 [count, C, S, S]; image i does not depend on count
+    budget: str  # "own" (GLO and GLANN), or a name that `budgets` gives
+    # generator_steps of Adam on G, batch_size, train_images, epochs (passes over the images that these steps make),
+    # seconds of the whole training (the second stage included), and config, the settings.
     facts: dict[str, Any]
 
 
 def contender(key: str, config: Config, loss: str | None = None) -> Contender:
     """A contender as printed; GLO tells its loss where that is not the perceptual one.
 
-    Args:
-        key: a name in CONTENDERS.
-        config: GLANN's settings.
-        loss: of "glo" or "glann", where it is not the run's own: key and label tell it.
-
-    Raises:
-        ValueError: unknown loss, or the run's own.
+    With another `loss` than the run's own (else a ValueError), key and label of "glo" and "glann" tell it.
     """
     known = CONTENDERS[key]
     if loss is not None:
@@ -117,12 +93,8 @@ def budgets(config: Config, images: int, steps: int | None = None) -> dict[str, 
     """The budgets that rivals are trained under, in generator steps by name.
 
     The quick profile gives every rival as many steps as GLANN's generator takes ("equal"), on the data sets that need
-    no download fewer ("short"); the paper profile that and the protocol's epochs ("protocol").
-
-    Args:
-        config: GLANN's settings.
-        images: training images.
-        steps: replaces them all.
+    no download fewer ("short"); the paper profile that and the protocol's epochs ("protocol"). `steps` replaces them
+    all ("long" where that is more).
     """
     equal = glo_steps(config, images)
     if steps is not None:
@@ -147,14 +119,7 @@ def glo_steps(config: Config, images: int) -> int:
 def fit_glann(images: Tensor, config: Config, device: torch.device, folder: Path) -> dict[str, Trained]:
     """GLANN ("glann"), and GLO with the Gaussian on GLANN's own first stage ("glo").
 
-    Args:
-        images: uint8 [N, C, S, S].
-        config: the settings of both stages.
-        device: where to train.
-        folder: holds glo.safetensors and imle.safetensors, or gets them.
-
-    Raises:
-        ValueError, FloatingPointError: as `fit_glo` and `fit_imle`.
+    `folder` holds glo.safetensors and imle.safetensors, or gets them.
     """
     embedding = fit_glo(images, config.glo, device, folder / "glo.safetensors")
     mapping = fit_imle(embedding.latents, config.imle, device, folder / "imle.safetensors")
@@ -170,16 +135,10 @@ def fit_glann(images: Tensor, config: Config, device: torch.device, folder: Path
 
 
 def rival_settings(key: str, config: Config, steps: int, images: int) -> Settings:
-    """The settings of one rival; its type decides how it is trained.
+    """The settings of one of RIVALS (else a ValueError); their type decides how it is trained.
 
-    Args:
-        key: a name in RIVALS.
-        config: GLANN's settings; seed, loss and generator variant are taken from there where they apply.
-        steps: of the generator; stages that train by whole epochs take the nearest number.
-        images: training images.
-
-    Raises:
-        ValueError: unknown key.
+    Seed, loss and generator variant are those of GLANN's `config` where they apply. Of the generator `steps`, stages
+    that train by whole epochs take the nearest number.
     """
     if key not in RIVALS:
         raise ValueError(f"unknown rival {key!r}: choose one of {', '.join(RIVALS)}")
@@ -204,18 +163,10 @@ def rival_settings(key: str, config: Config, steps: int, images: int) -> Setting
 def fit_rival(
     key: str, images: Tensor, config: Config, budget: str, steps: int, device: torch.device, folder: Path
 ) -> Trained:
-    """Train one rival.
+    """Train one rival on GLANN's own training images, uint8 [N, C, S, S], by `rival_settings`.
 
-    Args:
-        key, config, steps: as for `rival_settings`.
-        images: uint8 [N, C, S, S], GLANN's own training images.
-        budget: its name, see `budgets`.
-        device: where to train.
-        folder: for checkpoints and the trained generator; what is finished there is not trained again.
-
-    Raises:
-        ValueError: unknown key, or fewer images than a batch.
-        FloatingPointError: a loss is not finite.
+    `budget` is the name that `budgets` gives the steps. Checkpoints and the generator go to `folder`: what is finished
+    there is not trained again. Errors are those of `fit_glo`.
     """
     settings = rival_settings(key, config, steps, len(images))
     path = folder / f"{key}-{budget}-seed{config.glo.seed}.safetensors"

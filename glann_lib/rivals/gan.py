@@ -31,16 +31,11 @@ from glann_lib.rivals.networks import AutoencodingCritic, Critic
 
 @dataclass(frozen=True)
 class Game:
-    """What critic and generator minimise, from the critic's numbers [N] for real and generated images.
+    """What critic and generator minimise, from the critic's numbers [N] for real and generated images."""
 
-    Attributes:
-        critic: (real, generated, balance) -> the critic's loss; `balance` is used by BEGAN alone.
-        generator: generated -> the generator's loss.
-        penalty: (critic, real images, generated images, random generator) -> the critic's gradient penalty, or None.
-    """
-
-    critic: Callable[[Tensor, Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor], Tensor]
+    critic: Callable[[Tensor, Tensor, Tensor], Tensor]  # of (real, generated, balance); BEGAN alone uses the balance
+    generator: Callable[[Tensor], Tensor]  # of (generated)
+    # Of (critic, real images, generated images, random generator), added to the critic's loss.
     penalty: Callable[[Critic, Tensor, Tensor, torch.Generator], Tensor] | None = None
 
 
@@ -95,16 +90,7 @@ class GANEpoch:
 
 
 class GAN(GeneratorStage):
-    """A GAN as a stage for `training.train`; an epoch is as many generator steps as batches fit into the images.
-
-    Args:
-        images: uint8 [N, C, S, S].
-        config: settings.
-        device: where to train.
-
-    Raises:
-        ValueError: fewer images than a batch, or a size without generator.
-    """
+    """A GAN as a stage for `training.train`, on images uint8 [N, C, S, S]."""
 
     record_type = GANEpoch
 
@@ -178,17 +164,14 @@ class GAN(GeneratorStage):
 
     def state(self) -> dict[str, Tensor]:
         """The generator's weights; to go on, the critic's, both optimisers' states and BEGAN's balance."""
-        state = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
-        resume = {f"critic.{name}": value for name, value in self.critic.state_dict().items()}
-        resume["balance"] = self.balance
+        resume = training.with_prefix("critic.", self.critic.state_dict()) | {"balance": self.balance}
         for which, optimiser in self.optimisers.items():
-            resume |= {f"adam.{which}.{name}": value for name, value in training.optimiser_state(optimiser).items()}
-        return state | {f"{training.RESUME}{name}": value for name, value in resume.items()}
+            resume |= training.with_prefix(f"adam.{which}.", training.optimiser_state(optimiser))
+        return super().state() | training.with_prefix(training.RESUME, resume)
 
     def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Take back `state`, and the number format that the training began with."""
-        self.dtype = getattr(torch, facts["precision"])
-        load_weights(self.generator, state, "generator.")
+        super().restore(state, facts)
         if f"{training.RESUME}balance" not in state:
             return  # finished: only the generator was kept
         load_weights(self.critic, state, f"{training.RESUME}critic.")
@@ -202,21 +185,8 @@ class GAN(GeneratorStage):
 def fit_gan(
     images: Tensor, config: GANConfig, device: torch.device | str = "cpu", path: Path | None = None
 ) -> tuple[InfoGANGenerator, list[GANEpoch]]:
-    """Train one GAN, with progress shown.
+    """Train one GAN on images uint8 [N, C, S, S], with progress shown; checkpoints and errors are `fit_glo`'s.
 
-    Args:
-        images: uint8 [N, C, S, S].
-        config: settings, from rival_config.make_gan_config.
-        device: where to train.
-        path: *.safetensors for checkpoints and the generator; what is finished there is not trained again.
-
-    Returns:
-        The generator in eval mode, for noise uniform in [-1, 1], and a record an epoch.
-
-    Raises:
-        ValueError: fewer images than a batch; a damaged checkpoint.
-        FloatingPointError: a loss is not finite; names epoch and batch.
+    Gives the generator in eval mode, for noise uniform in [-1, 1], and a record an epoch.
     """
-    stage = GAN(images, config, torch.device(device))
-    history = training.run(stage, path)
-    return stage.generator.eval(), history
+    return GAN(images, config, torch.device(device)).fit(path)

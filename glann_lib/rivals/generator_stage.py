@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from glann_lib.engine import devices, storage, training
+from glann_lib.networks import load_weights
 from glann_lib.rivals.config import GANConfig, VAEConfig
 
 
@@ -22,15 +24,7 @@ class GeneratorStage:
     """Half a stage for `training.train`: a subclass sets `generator` and adds `_prior` and the rest of the protocol.
 
     An epoch is as many generator steps as batches fit into the images; the last one may be cut short by the budget.
-
-    Args:
-        images: uint8 [N, C, S, S], or voxels bool [N, S, S, S].
-        config: settings.
-        name: of files and messages, and of the random streams.
-        device: where to train.
-
-    Raises:
-        ValueError: fewer images than a batch.
+    `name` is that of files, messages and random streams. A ValueError refuses fewer images than a batch.
     """
 
     generator: nn.Module
@@ -50,22 +44,14 @@ class GeneratorStage:
         raise NotImplementedError
 
     def _begin(self, epoch: int) -> tuple[torch.Generator, int]:
-        """Open an epoch's streams: the one for codes becomes `self.random`.
-
-        Returns:
-            The stream for the order of the images, on the CPU, and the generator steps of this epoch.
-        """
+        """Open an epoch's streams: `self.random` for codes, and one on the CPU, given back with the epoch's steps."""
         noise_seed = devices.seeded(self.config.seed, f"{self.name} noise {epoch}").initial_seed()
         self.random = torch.Generator(self.device).manual_seed(noise_seed)
         steps = min(self.epoch_steps, self.config.steps - (epoch - 1) * self.epoch_steps)
         return devices.seeded(self.config.seed, f"{self.name} epoch {epoch}"), steps
 
     def _end(self, epoch: int, losses: Tensor) -> None:
-        """Check an epoch's losses [steps, terms] and weights; at the very end make the generator ready for samples.
-
-        Raises:
-            FloatingPointError: a loss or weight is not finite.
-        """
+        """Check an epoch's losses [steps, terms] and weights; at the very end make the generator ready for samples."""
         advice = f"try a smaller lr (now {self.config.lr:g})"
         training.check_finite(losses.sum(1), self.name, epoch, advice)
         training.check_weights(self.generator.parameters(), self.name, epoch, advice)
@@ -75,6 +61,20 @@ class GeneratorStage:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def state(self) -> dict[str, Tensor]:
+        """The generator's weights."""
+        return training.with_prefix("generator.", self.generator.state_dict())
+
+    def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take back the generator, and the number format that the training began with."""
+        self.dtype = getattr(torch, facts["precision"])
+        load_weights(self.generator, state, "generator.")
+
+    def fit(self, path: Path | None) -> tuple[nn.Module, list[Any]]:
+        """Train to the end; the generator in eval mode, and a record an epoch."""
+        history = training.run(self, path)
+        return self.generator.eval(), history
 
     def facts(self) -> dict[str, Any]:
         """Settings and number format."""

@@ -18,11 +18,7 @@ from glann_lib.networks import InfoGANGenerator, initialise
 class InfoGANEncoder(nn.Module):
     """Images to numbers: conv 64 and 128 (k4 s2), linear 1024, linear to the outputs, LeakyReLU 0.2 between them.
 
-    Args:
-        image_size: px, a multiple of 4.
-        channels: of the images.
-        outputs: numbers an image.
-        batch_norm: BatchNorm after the second and third layer (the protocol searches both).
+    `image_size` is in px, a multiple of 4; BatchNorm follows the second and third layer (the protocol searches both).
     """
 
     def __init__(self, image_size: int, channels: int, outputs: int, batch_norm: bool):
@@ -49,12 +45,9 @@ class InfoGANEncoder(nn.Module):
 
 
 class VoxelEncoder(nn.Module):
-    """Shapes to numbers: 3D-GAN's discriminator (Wu et al. 2016), the mirror of `networks.VoxelGenerator`.
+    """Shapes of 32 or 64 voxels a side to numbers: 3D-GAN's discriminator (Wu et al. 2016), `VoxelGenerator`'s mirror.
 
-    Args:
-        size: voxels, each side: 32 or 64.
-        outputs: numbers a shape.
-        channels: of the last convolution; they double from layer to layer.
+    `channels` are those of the last convolution; they double from layer to layer.
     """
 
     def __init__(self, size: int, outputs: int, channels: int):
@@ -96,15 +89,9 @@ class Critic(nn.Module):
 
 
 class AutoencodingCritic(nn.Module):
-    """BEGAN's critic: how badly an autoencoder with a small code redraws an image (Berthelot et al. 2017).
+    """BEGAN's critic: how badly an autoencoder with a small code redraws an image (Berthelot et al. 2017)."""
 
-    Args:
-        image_size: px: 28, 32 or 64.
-        channels: of the images.
-        code_dim: numbers in the code (protocol: 64).
-    """
-
-    def __init__(self, image_size: int, channels: int, code_dim: int = 64):
+    def __init__(self, image_size: int, channels: int, code_dim: int = 64):  # of the protocol
         super().__init__()
         self.encoder = InfoGANEncoder(image_size, channels, code_dim, batch_norm=False)
         self.decoder = InfoGANGenerator(image_size, channels, code_dim, "none", on_sphere=False)

@@ -20,17 +20,7 @@ from glann_lib.networks import InfoGANGenerator
 
 
 class PixelIMLE(IMLE):
-    """IMLE whose targets are images and whose mapping is the generator.
-
-    Args:
-        images: uint8 [N, C, S, S].
-        config: settings.
-        normalisation: the generator's, as in GLOConfig.
-        device: where to train.
-
-    Raises:
-        ValueError: fewer images than a batch, or a size without generator.
-    """
+    """IMLE whose targets are images uint8 [N, C, S, S], and whose mapping is a generator of GLOConfig's variants."""
 
     name = "imle-pixel"
     watched = 10
@@ -56,21 +46,10 @@ def fit_pixel_imle(
     device: torch.device | str = "cpu",
     path: Path | None = None,
 ) -> tuple[InfoGANGenerator, list[IMLEEpoch]]:
-    """Train a generator by IMLE on pixels, with progress shown.
+    """Train a generator by IMLE on pixels, with progress shown; checkpoints and errors are `fit_imle`'s.
 
-    Args:
-        images: uint8 [N, C, S, S]; as float32 they must fit into the device's memory, and their noises' images twice.
-        config: settings; noise_dim is the generator's.
-        normalisation: the generator's, as in GLOConfig.
-        device: where to train.
-        path: *.safetensors for checkpoints and the generator; what is finished there is not trained again.
-
-    Returns:
-        The generator in eval mode, for noise from N(0, I), and a record an epoch.
-
-    Raises:
-        ValueError: fewer images than a batch; a damaged checkpoint.
-        FloatingPointError: a loss is not finite; names epoch and batch.
+    As float32 the images uint8 [N, C, S, S] must fit into the device's memory, and those of their noises twice. Gives
+    the generator in eval mode, for noise from N(0, I), and a record an epoch.
     """
     stage = PixelIMLE(images, config, normalisation, torch.device(device))
     history = training.run(stage, path)

@@ -37,16 +37,7 @@ class VAEEpoch:
 
 
 class VAE(GeneratorStage):
-    """A VAE as a stage for `training.train`.
-
-    Args:
-        images: uint8 [N, C, S, S], or voxels bool [N, S, S, S].
-        config: settings.
-        device: where to train.
-
-    Raises:
-        ValueError: fewer images than a batch, or a size without generator.
-    """
+    """A VAE as a stage for `training.train`, on images uint8 [N, C, S, S] or voxels bool [N, S, S, S]."""
 
     record_type = VAEEpoch
 
@@ -103,14 +94,12 @@ class VAE(GeneratorStage):
 
     def state(self) -> dict[str, Tensor]:
         """The generator's weights; to go on, the encoder's and the optimiser's state."""
-        state = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
-        state |= {f"{training.RESUME}encoder.{name}": value for name, value in self.encoder.state_dict().items()}
-        return state | training.optimiser_state(self.optimiser)
+        encoder = training.with_prefix(f"{training.RESUME}encoder.", self.encoder.state_dict())
+        return super().state() | encoder | training.optimiser_state(self.optimiser)
 
     def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Take back `state`, and the number format that the training began with."""
-        self.dtype = getattr(torch, facts["precision"])
-        load_weights(self.generator, state, "generator.")
+        super().restore(state, facts)
         if any(name.startswith(training.RESUME) for name in state):  # else it is finished: G alone was kept
             load_weights(self.encoder, state, f"{training.RESUME}encoder.")
             training.restore_optimiser(self.optimiser, state)
@@ -126,21 +115,8 @@ def bernoulli_misfit(generated: Tensor, images: Tensor) -> Tensor:
 def fit_vae(
     images: Tensor, config: VAEConfig, device: torch.device | str = "cpu", path: Path | None = None
 ) -> tuple[InfoGANGenerator | VoxelGenerator, list[VAEEpoch]]:
-    """Train one VAE, with progress shown.
+    """Train one VAE on images or voxels, with progress shown; checkpoints and errors are `fit_glo`'s.
 
-    Args:
-        images: uint8 [N, C, S, S], or voxels bool [N, S, S, S].
-        config: settings, from rival_config.make_vae_config.
-        device: where to train.
-        path: *.safetensors for checkpoints and the generator; what is finished there is not trained again.
-
-    Returns:
-        The generator in eval mode, for codes from N(0, I), and a record an epoch.
-
-    Raises:
-        ValueError: fewer images than a batch; a damaged checkpoint.
-        FloatingPointError: a loss is not finite; names epoch and batch.
+    Gives the generator in eval mode, for codes from N(0, I), and a record an epoch.
     """
-    stage = VAE(images, config, torch.device(device))
-    history = training.run(stage, path)
-    return stage.generator.eval(), history
+    return VAE(images, config, torch.device(device)).fit(path)
