@@ -18,15 +18,14 @@ TRAINED = re.compile(r"^trained in (\d+) s$", re.MULTILINE)  # what notebooks 01
 
 @dataclass(frozen=True)
 class Executed:
-    """An executed notebook: what it declares, and all that stands in its file."""
+    """An executed notebook: what it declares, what stands in its file, and how it ran."""
 
     book: catalogue.Notebook
     content: dict[str, Any]
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """The parameters that it was given."""
-        return self._facts.get("parameters", {})
+    given: dict[str, Any]  # the parameters that it was given
+    seconds: float  # how long it took; 0 where papermill does not say
+    earlier: float  # s, of training that it tells of yet found made; no part of `seconds`
+    fault: str | None  # why it shows no whole run, in words that follow its name; None: it does
 
     @property
     def usual(self) -> dict[str, Any]:
@@ -39,44 +38,38 @@ class Executed:
         return self.usual | self.given
 
     @property
-    def seconds(self) -> float:
-        """How long it took, s; 0 where papermill does not say."""
-        return self._facts.get("duration") or 0.0
-
-    @property
-    def earlier(self) -> float:
-        """Of training that it tells of yet found made, s; no part of `seconds`."""
-        outputs = [output for cell in self.content["cells"] for output in cell.get("outputs", ())]
-        told = TRAINED.findall("".join("".join(output.get("text", "")) for output in outputs))
-        trained = sum(map(float, told))
-        return trained if trained > self.seconds else 0.0
-
-    @property
     def whole(self) -> float:
         """How long it would have taken with nothing made before, s."""
         return self.seconds + self.earlier
 
-    @property
-    def fault(self) -> str | None:
-        """Why it shows no whole run, in words that follow its name; None: it does."""
-        cells = [cell for cell in self.content["cells"] if cell["cell_type"] == "code"]
-        code = [cell for cell in cells if "".join(cell["source"]).strip()]
-        errors = [output for cell in code for output in cell["outputs"] if output["output_type"] == "error"]
-        if self._facts.get("exception") or ".failed." in self.book.path.name or errors:
-            return "failed"
-        # Papermill calls every cell "completed" even after a kernel's death; a count has only what ran.
-        if self._facts.get("end_time") is None or any(cell["execution_count"] is None for cell in code):
-            return "is not executed to its end"
-        return None
-
-    @property
-    def _facts(self) -> dict[str, Any]:
-        return self.content.get("metadata", {}).get("papermill", {})
-
 
 def read_executed(path: Path) -> Executed:
     """One executed notebook; raises ValueError where the file is none."""
-    return Executed(catalogue.read_notebook(path), json.loads(path.read_text(encoding="utf-8")))
+    book, content = catalogue.read_notebook(path), json.loads(path.read_text(encoding="utf-8"))
+    try:
+        facts = content.get("metadata", {}).get("papermill", {})
+        seconds, earlier = facts.get("duration") or 0.0, _training_told(content["cells"])
+        earlier = earlier if earlier > seconds else 0.0
+        return Executed(book, content, facts.get("parameters", {}), seconds, earlier, _fault(path, content, facts))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path.name} is not a readable notebook ({type(error).__name__}: {error})") from None
+
+
+def _training_told(cells: list[dict[str, Any]]) -> float:
+    texts = ["".join(output.get("text", "")) for cell in cells for output in cell.get("outputs", ())]
+    return sum(map(float, TRAINED.findall("".join(texts))))
+
+
+def _fault(path: Path, content: dict[str, Any], facts: dict[str, Any]) -> str | None:
+    cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+    code = [cell for cell in cells if "".join(cell["source"]).strip()]
+    errors = [output for cell in code for output in cell["outputs"] if output["output_type"] == "error"]
+    if facts.get("exception") or ".failed." in path.name or errors:
+        return "failed"
+    # Papermill calls every cell "completed" even after a kernel's death; a count has only what ran.
+    if facts.get("end_time") is None or any(cell["execution_count"] is None for cell in code):
+        return "is not executed to its end"
+    return None
 
 
 def commands(copies: Sequence[Executed]) -> list[str]:

@@ -43,6 +43,7 @@ def page(name: str, files: dict[str, Path], has_model: bool) -> str:
         sections=_sections(files, executed),
         executed=executed,
         older=OLDER,
+        pictures=report.PICTURES,
         links=partial(_links, files),
         md=_one_line,
     )
@@ -62,7 +63,7 @@ def _sections(files: dict[str, Path], executed: dict[str, Executed]) -> list[rep
     """Figures and tables notebook by notebook; where no executed copy is there, the repository's tells their order."""
     notebooks = {book.number: book.path for book in catalogue.find_notebooks(runs.ROOT / "notebooks")}
     notebooks |= {number: copy.book.path for number, copy in executed.items()}
-    items = [report.Item(path) for _, path in sorted(files.items()) if path.suffix in BESIDE]
+    items = [report.read_item(path) for _, path in sorted(files.items()) if path.suffix in BESIDE]
     sections = report.sections_of(items, notebooks)
     return [section for section in sections if section.items or section.number in executed]
 

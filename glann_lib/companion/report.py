@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,89 +29,53 @@ NAMES |= {"embedded": "Translation of made domains", "mnist-street": "MNIST and 
 NAMES |= {"mnist-svhn": "MNIST and SVHN"}
 OWN_DATA = re.compile(r"(folder|meshes|cars):([^:]*/)?")  # before the name of a person's own files
 PICTURES = (".png", ".gif")
+FORMATS = (*PICTURES, ".pdf", ".csv", ".md", ".tex")
 UNNUMBERED = "··"  # in place of a notebook's number, for files that carry none
 
 
 @dataclass(frozen=True)
 class Item:
-    """A figure or a table, with its record and the files beside it."""
+    """A figure or a table; other formats of it lie beside it."""
 
     path: Path
-
-    @cached_property
-    def record(self) -> dict[str, Any]:
-        """How it was made; empty where the record is missing or damaged."""
-        return read_json(self.path.with_suffix(".json"))
-
-    @property
-    def caption(self) -> str:
-        """The record's caption, else the file's name in words."""
-        words = re.sub(r"^\d\d_", "", self.path.stem).replace("_", " ")
-        return str(self.record.get("caption") or words.capitalize())
-
-    @property
-    def is_picture(self) -> bool:
-        """Whether it is a figure, no table."""
-        return self.path.suffix in PICTURES
-
-    @property
-    def data_url(self) -> str:
-        """The whole picture, to stand in a page."""
-        return f"data:image/{self.path.suffix[1:]};base64,{base64.b64encode(self.path.read_bytes()).decode()}"
-
-    @cached_property
-    def columns(self) -> list[tables.Column]:
-        """The table's columns; none where it cannot be read."""
-        try:
-            return tables.read_columns(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return []
-
-    @property
-    def files(self) -> list[Path]:
-        """It itself in every format that is there."""
-        suffixes = (*PICTURES, ".pdf") if self.is_picture else (".csv", ".md", ".tex")
-        return [path for path in map(self.path.with_suffix, suffixes) if path.is_file()]
+    record: dict[str, Any]  # how it was made; empty where it is missing or damaged
+    caption: str  # the record's, else the file's name in words
 
 
 @dataclass(frozen=True)
 class Section:
-    """What a notebook left, in the order in which its code names it, then what the code does not name."""
+    """What a notebook left."""
 
     number: str
-    items: list[Item]
+    title: str  # the notebook's, else its name in words
+    items: list[Item]  # in the order in which the notebook's code names them, then those that it does not name
     notebook: Path | None
     executed: Executed | None  # None: no notebook, or a damaged one
-
-    @property
-    def title(self) -> str:
-        """The notebook's first heading, else its name in words."""
-        if self.executed and self.executed.book.title != self.executed.book.name:
-            return self.executed.book.title
-        words = self.notebook.name.split(".")[0][3:].replace("_", " ") if self.notebook else ""
-        return words.capitalize() or ("Other results" if self.number == UNNUMBERED else f"Notebook {self.number}")
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether the notebook's last run failed, whatever an earlier one left."""
-        book = self.notebook
-        return bool(book) and (".failed." in book.name or book.with_suffix(".failed.ipynb").is_file())
+    has_failed: bool  # in its last run, whatever an earlier one left
 
 
 def write_report(run_dir: Path) -> Path:
     """Write report.html over what lies in a run's folder in figures/, tables/ and notebooks/; returns its path."""
     run_dir = Path(run_dir)
     figures = [path for path in sorted((run_dir / "figures").glob("[!.]*")) if path.suffix in PICTURES]
-    items = [Item(path) for path in [*figures, *sorted((run_dir / "tables").glob("[!.]*.csv"))]]
+    items = [read_item(path) for path in [*figures, *sorted((run_dir / "tables").glob("[!.]*.csv"))]]
     notebooks = {path.name[:2]: path for path in sorted((run_dir / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
     sections = sections_of(items, notebooks)
     executed = [section.executed for section in sections if section.executed]
     records = [item.record for item in items if item.record]
     dataset, profile = _run(run_dir, [*(copy.given for copy in executed), *records])
-    shown = {"dataset": dataset, "profile": profile, "sections": sections, "quoted_note": tables.QUOTED_NOTE}
-    shown |= {"facts": _facts(records, sum(copy.seconds for copy in executed)), "duration": duration}
+    shown = {"dataset": dataset, "profile": profile, "sections": sections, "duration": duration}
+    shown |= {"facts": _facts(records, sum(copy.seconds for copy in executed)), "quoted_note": tables.QUOTED_NOTE}
+    shown |= {"pictures": PICTURES, "formats": FORMATS, "data_url": _data_url, "columns_of": _columns}
     shown |= {"pretty": partial(json.dumps, indent=2, sort_keys=True, ensure_ascii=False)}
     return storage.write_text(run_dir / "report.html", render("report.html.j2", **shown))
+
+
+def read_item(path: Path) -> Item:
+    """A figure or a table with what its record says."""
+    record = read_json(path.with_suffix(".json"))
+    words = re.sub(r"^\d\d_", "", path.stem).replace("_", " ")
+    return Item(path, record, str(record.get("caption") or words.capitalize()))
 
 
 def sections_of(items: Iterable[Item], notebooks: Mapping[str, Path]) -> list[Section]:
@@ -123,18 +87,37 @@ def sections_of(items: Iterable[Item], notebooks: Mapping[str, Path]) -> list[Se
 
 
 def _section(number: str, items: list[Item], notebook: Path | None) -> Section:
+    if notebook is None:
+        title = "Other results" if number == UNNUMBERED else f"Notebook {number}"
+        return Section(number, title, items, None, None, False)
+    title = notebook.name.split(".")[0][3:].replace("_", " ").capitalize()
+    failed = ".failed." in notebook.name or notebook.with_suffix(".failed.ipynb").is_file()
     try:
-        executed = read_executed(notebook) if notebook else None
+        executed = read_executed(notebook)
     except ValueError:
-        executed = None
-    cells = executed.content["cells"] if executed else []
-    code = "".join("".join(cell.get("source", "")) for cell in cells)
+        return Section(number, title, items, notebook, None, failed)
+    if executed.book.title != executed.book.name:  # it has a heading
+        title = executed.book.title
+    code = "".join("".join(cell.get("source", "")) for cell in executed.content["cells"])
 
     def place(item: Item) -> int:
         found = re.search(rf"\b{re.escape(item.path.stem)}\b", code)
         return found.start() if found else len(code)
 
-    return Section(number, sorted(items, key=place), notebook, executed)
+    return Section(number, title, sorted(items, key=place), notebook, executed, failed)
+
+
+def _data_url(path: Path) -> str:
+    """A whole picture, to stand in a page."""
+    return f"data:image/{path.suffix[1:]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _columns(path: Path) -> list[tables.Column]:
+    """A table's columns; none where it cannot be read."""
+    try:
+        return tables.read_columns(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
 
 
 def number_of(path: Path) -> str:

@@ -217,5 +217,13 @@ def test_damaged_tables_and_notebooks_are_said(run_dir):
     assert "This notebook failed in its last run" in text
 
 
+@pytest.mark.parametrize("damage", [{"metadata": 3}, {"metadata": {"papermill": []}}, {"cells": [{}]}, {"cells": [7]}])
+def test_a_damaged_notebook_costs_its_title_alone(run_dir, damage):
+    path = run_dir / "notebooks" / "03_sampling.ipynb"
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    text = read(run_dir).text
+    assert "03Sampling" in text and RECORD["caption"] in text and "Fashion-MNIST, paper: GLANN" in text
+
+
 def test_an_empty_run_is_a_page_too(tmp_path):
     assert "has left nothing to show yet" in read(tmp_path / "digits-quick").text
