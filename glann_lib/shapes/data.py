@@ -6,23 +6,20 @@ or voxels. No model is in both splits. The same settings give the same voxels, b
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from glann_lib import config
+from glann_lib.config import MESHES, ShapeConfig
 from glann_lib.data import places
-from glann_lib.data.files import DataFiles, remark_on_skipped
+from glann_lib.data.files import DataFiles, Division, read_cached, reason
 from glann_lib.data.record import check_split, random_order
-from glann_lib.engine import storage
 from glann_lib.shapes import meshes
 from glann_lib.shapes.made_chairs import make_chairs
 from glann_lib.shapes.mesh_files import list_meshes, read_mesh
-from glann_lib.shapes.record import ShapeData, draw_models, split_models
+from glann_lib.shapes.record import ShapeData, draw_models, for_testing, tenth
 
-CACHE_FORMAT = 1  # raise it when the same meshes would become other voxels
 TURNS = 12  # a model's poses are some of so many, evenly spaced: 30 degrees
 PADDED = 30  # voxels along each side as 3D ShapeNets stores them; one empty voxel around makes them 32
 MADE = {"train": (0, 1000), "test": (1000, 200)}  # number of the first chair, and how many
@@ -31,36 +28,29 @@ ADDRESS = "http://3dvision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zi
 PACKED = ("packed", "shape", "model", "pose")  # arrays of an .npz of packed voxels
 
 
-def load_shapes(settings: config.ShapeConfig, split: str) -> ShapeData:
+def load_shapes(settings: ShapeConfig, split: str) -> ShapeData:
     """One split of a set of shapes at the size asked for; at most `train_models` or `test_models`.
 
-    Args:
-        settings: the data set's name or "meshes:PATH", size, poses and the limits. A relative PATH counts from the
-            working folder or, where nothing lies there, from the repository.
-        split: "train" or "test". Sets that have no split of their own are split 9 to 1, by model, with a fixed seed.
-
-    Raises:
-        ValueError: unknown split; files that are damaged, too few, or neither meshes nor voxels of this size.
-        FileNotFoundError: the path does not exist.
-        ConnectionError: ModelNet10's chairs are not there; says what to place where.
+    A relative PATH of "meshes:PATH" counts from the working folder or, where nothing lies there, from the repository.
+    Sets that have no split of their own are split 9 to 1, by model, with a fixed seed. ValueError for an unknown split,
+    and for files that are damaged, too few, or neither meshes nor voxels of this size; FileNotFoundError where the path
+    does not exist; ConnectionError where ModelNet10's chairs are not there: it says what to place where.
     """
     check_split(split)
-    if settings.dataset.startswith(config.MESHES):
-        return _own(settings, split)
-    return LOADERS[settings.dataset](settings, split)
+    load = _own if settings.dataset.startswith(MESHES) else LOADERS[settings.dataset]
+    return load(settings, split)
 
 
-def _made(settings: config.ShapeConfig, split: str) -> ShapeData:
+def _made(settings: ShapeConfig, split: str) -> ShapeData:
     first, count = MADE[split]
-    count = min(count, _limit(settings, split) or count)
-    voxels = make_chairs(first, count, settings.size, settings.poses)
-    voxels = torch.from_numpy(voxels).unflatten(0, (count, settings.poses))
+    count = min(count, _limits(settings)[split] or count)
+    voxels = torch.from_numpy(make_chairs(first, count, settings.size, settings.poses))
     numbers = torch.arange(first, first + count)
     source = f"chairs made by rule (glann_lib.shapes.made_chairs), numbers {first:,} to {first + count - 1:,}"
     return _assembled(settings, split, settings.dataset, source, voxels, numbers)
 
 
-def _chairs(settings: config.ShapeConfig, split: str) -> ShapeData:
+def _chairs(settings: ShapeConfig, split: str) -> ShapeData:
     folder, archive, voxels = map(places.find, PLACES)
     if folder is None and archive is None:
         if voxels is not None:
@@ -74,63 +64,48 @@ def _chairs(settings: config.ShapeConfig, split: str) -> ShapeData:
     numbers = torch.tensor([i for i, name in enumerate(files.names) if Path(name).parent.name == split])
     if not len(numbers):
         raise ValueError(f"{files.path} holds no chairs in {split}/: remove it and unpack or download it again")
-    numbers = numbers[random_order(len(numbers), _limit(settings, split))]
+    numbers = numbers[random_order(len(numbers), _limits(settings)[split])]
     voxels, readable, remark = _voxelised(files, numbers, settings)
     source = f"{ARCHIVE if folder is None else FOLDER}, ModelNet10 (Wu et al. 2015), official split{remark}"
     return _assembled(settings, split, "chairs", source, voxels, numbers[readable])
 
 
-def _own(settings: config.ShapeConfig, split: str) -> ShapeData:
-    path = places.locate(settings.dataset.removeprefix(config.MESHES))
+def _own(settings: ShapeConfig, split: str) -> ShapeData:
+    path = places.locate(settings.dataset.removeprefix(MESHES))
     name = path.resolve().name
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: name a directory or .zip of meshes, or an .npz of voxels")
     if path.suffix.lower() == ".npz":
-        return _from_voxels(settings, split, path, config.MESHES + name, name)
+        return _from_voxels(settings, split, path, MESHES + name, name)
     files = list_meshes(path)
-    if len(files.names) < 2:
+    count = len(files.names)
+    if count < 2:
         raise ValueError(f"{path} holds one mesh only ({files.names[0]}): put at least two there, better some hundreds")
-    source = f"{name}: {len(files.names):,} mesh files, a tenth for testing"
-    return _divided(settings, split, files, config.MESHES + name, source)
+    division = Division.draw(count, tenth(count), _limits(settings))
+    voxels, readable, remark = _voxelised(files, division.numbers, settings)
+    part = division.part(split, readable)
+    source = f"{name}: {count:,} mesh files, a tenth for testing{remark}"
+    return _assembled(settings, split, MESHES + name, source, voxels[part].clone(), division.numbers[readable][part])
 
 
 LOADERS = {"made-chairs": _made, "chairs": _chairs}
 
 
-def _divided(settings: config.ShapeConfig, split: str, files: DataFiles, name: str, source: str) -> ShapeData:
-    """Mesh files without a split of their own; both parts are read together, so that bad files leave neither empty."""
-    order = random_order(len(files.names))
-    train, test = (order[part[order]] for part in split_models(torch.arange(len(order))))
-    test, train = test[: settings.test_models], train[: settings.train_models]
-    numbers = torch.cat([test, train])
-    voxels, readable, remark = _voxelised(files, numbers, settings)
-    numbers = numbers[readable]
-    border = min(max(1, int(readable[: len(test)].sum())), len(numbers) - 1)
-    part = slice(border) if split == "test" else slice(border, None)
-    return _assembled(settings, split, name, source + remark, voxels[part].clone(), numbers[part])
-
-
 def _assembled(
-    settings: config.ShapeConfig, split: str, name: str, source: str, voxels: torch.Tensor, numbers: torch.Tensor
+    settings: ShapeConfig, split: str, name: str, source: str, voxels: torch.Tensor, numbers: torch.Tensor
 ) -> ShapeData:
-    """Voxels [n, poses, S, S, S] of models that have all poses, and the models' numbers [n] -> the record."""
+    """All poses of one model after the other, voxels [n, poses, S, S, S] or flat, and the models' numbers [n]."""
     models = numbers.repeat_interleave(settings.poses)
     poses = torch.arange(settings.poses).repeat(len(numbers))
-    return ShapeData(voxels.flatten(0, 1), models, poses, name, split, source)
+    return ShapeData(voxels.reshape(-1, *voxels.shape[-3:]), models, poses, name, split, source)
 
 
 def _voxelised(
-    files: DataFiles, numbers: torch.Tensor, settings: config.ShapeConfig
+    files: DataFiles, numbers: torch.Tensor, settings: ShapeConfig
 ) -> tuple[torch.Tensor, torch.Tensor, str]:
-    """The files at the indices `numbers` [N], from the cache where it holds them; a warning names those skipped.
-
-    Returns:
-        bool voxels [n, poses, S, S, S], bool [N] (which files those n are), and a remark on skipped and open meshes.
-    """
-    names, size = [files.names[number] for number in numbers.tolist()], settings.size
-    key = storage.digest(CACHE_FORMAT, str(files.path.resolve()), files.stamp, names, size, settings.poses)
-    tensors = places.cached(key, lambda: _read(files, names, size, settings.poses))
-    remark = remark_on_skipped(files, names, tensors["readable"].tolist(), "mesh")
+    """The files at the indices [N] as bool voxels [n, poses, S, S, S], bool [N] which those n are, and a remark."""
+    size = settings.size
+    tensors, remark = read_cached(files, numbers, "mesh", _read, size, settings.poses)
     watertight = tensors["watertight"]
     if not watertight.all():
         share = f"{int((~watertight).sum())} of {len(watertight)} meshes are not watertight"
@@ -149,19 +124,19 @@ def _read(files: DataFiles, names: list[str], size: int, poses: int) -> dict[str
             except MemoryError:
                 raise
             except Exception as error:  # a damaged archive can raise nearly anything; it is reported by its name
-                faults[name] = _reason(error)
+                faults[name] = reason(error)
                 continue
-            turns = [turn * 360 / TURNS for turn in _turns(poses)]
-            packed.append(np.packbits(np.stack([meshes.voxelise(mesh, size, turn) for turn in turns])))
+            turned = [meshes.voxelise(mesh, size, turn * 360 / TURNS) for turn in _turns(poses)]
+            packed.append(np.packbits(np.stack(turned)))
             watertight.append(mesh.is_watertight)
     if len(packed) < min(2, len(names)):
-        reason = next(iter(faults.values()))
-        raise ValueError(f"{len(packed)} of {len(names)} meshes in {files.path} can be read ({reason})")
+        first = next(iter(faults.values()))
+        raise ValueError(f"{len(packed)} of {len(names)} meshes in {files.path} can be read ({first})")
     readable = torch.tensor([name not in faults for name in names])
     return {"packed": torch.from_numpy(np.stack(packed)), "readable": readable, "watertight": torch.tensor(watertight)}
 
 
-def _from_voxels(settings: config.ShapeConfig, split: str, path: Path, name: str, source: str) -> ShapeData:
+def _from_voxels(settings: ShapeConfig, split: str, path: Path, name: str, source: str) -> ShapeData:
     """An .npz of voxels -> the split, poses and models asked for, drawn before they are unpacked."""
     packed, side, models, turns = _packed(path)
     wanted = torch.tensor(_turns(settings.poses))
@@ -170,9 +145,8 @@ def _from_voxels(settings: config.ShapeConfig, split: str, path: Path, name: str
     count = len(models[rows].unique())
     if count < 2:
         raise ValueError(f"{path} holds too few models in the poses asked for ({count}): put at least two there")
-    train, test = split_models(models[rows])
-    rows = rows[train if split == "train" else test]
-    rows = rows[draw_models(models[rows], _limit(settings, split))]
+    rows = rows[for_testing(models[rows]) == (split == "test")]
+    rows = rows[draw_models(models[rows], _limits(settings)[split])]
     voxels = np.unpackbits(packed[rows.numpy()], axis=1, count=side**3).reshape(-1, side, side, side)
     poses = torch.searchsorted(wanted, turns[rows])
     padded = " (padded)" if side == PADDED else ""
@@ -196,18 +170,14 @@ def _fitted(voxels: np.ndarray, size: int, path: Path) -> torch.Tensor:
 
 
 def _packed(path: Path) -> tuple[np.ndarray, int, torch.Tensor, torch.Tensor]:
-    """An .npz of packed voxels, or of one array `voxels` -> uint8 [N, bytes], their side, and int64 [N] models, turns.
-
-    Raises:
-        ValueError: it is damaged, holds other arrays, or these do not fit one another.
-    """
+    """An .npz of packed voxels, or of one array `voxels` -> uint8 [N, bytes], their side, int64 [N] models, turns."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in (*PACKED, "voxels") if key in file.files}
     except MemoryError:
         raise
     except Exception as error:  # a damaged archive can raise nearly anything
-        raise ValueError(f"{path} is no .npz, or a damaged one ({_reason(error)}): write it again") from None
+        raise ValueError(f"{path} is no .npz, or a damaged one ({reason(error)}): write it again") from None
     if "voxels" in arrays:
         try:
             data = ShapeData.from_array(arrays["voxels"])
@@ -239,10 +209,5 @@ def _turns(poses: int) -> list[int]:
     return [TURNS * pose // poses for pose in range(poses)]
 
 
-def _limit(settings: config.ShapeConfig, split: str) -> int | None:
-    return settings.train_models if split == "train" else settings.test_models
-
-
-def _reason(error: Exception) -> str:
-    """The error's text on one line."""
-    return textwrap.shorten(str(error) or type(error).__name__, 200)
+def _limits(settings: ShapeConfig) -> dict[str, int | None]:
+    return {"train": settings.train_models, "test": settings.test_models}

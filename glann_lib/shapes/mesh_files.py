@@ -8,46 +8,39 @@ from __future__ import annotations
 
 import io
 import re
-import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import trimesh
 
-from glann_lib.data.files import DataFiles, list_files
+from glann_lib.data.files import DataFiles, list_files, reason
+
+if TYPE_CHECKING:
+    import trimesh
 
 SUFFIXES = (".off", ".obj", ".stl", ".ply")
+LISTED = ".off, .obj, .stl or .ply"
 
 
 def list_meshes(path: Path, within: str = "") -> DataFiles:
-    """The mesh files in a directory (at any depth) or .zip; hidden ones and __MACOSX are left out.
-
-    Args:
-        path: the directory or .zip.
-        within: only names that begin so.
-
-    Raises:
-        ValueError: it is neither a directory nor a whole .zip, or holds no meshes.
-    """
+    """The mesh files in a directory (at any depth) or .zip, as `list_files`; ValueError where it holds none."""
     files = list_files(path, SUFFIXES, within)
     if not files.names:
-        raise ValueError(f"{path / within} holds no meshes: put {_listed(SUFFIXES)} files there")
+        raise ValueError(f"{path / within} holds no meshes: put {LISTED} files there")
     return files
 
 
 def read_mesh(content: bytes, name: str) -> trimesh.Trimesh:
-    """One mesh file; equal vertices are merged, materials and normals left out.
+    """One mesh file of the format that its name's suffix tells; equal vertices are merged, materials and normals left.
 
-    Args:
-        content: the file's bytes.
-        name: the file's name; its suffix (.off, .obj, .stl, .ply) tells the format, and errors name it.
-
-    Raises:
-        ValueError: another format, damaged, counts that do not fit, no faces, no extent, or no finite coordinates.
+    ValueError, by its name: another format, damaged, counts that do not fit, no faces, no extent, or no finite
+    coordinates.
     """
+    import trimesh
+
     suffix = Path(name).suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f"{name} is no mesh file: give {_listed(SUFFIXES)}")
+        raise ValueError(f"{name} is no mesh file: give {LISTED}")
     if suffix == ".off":
         _check_off(content, name)  # trimesh would read an .off that is cut short without a word
     try:
@@ -55,8 +48,7 @@ def read_mesh(content: bytes, name: str) -> trimesh.Trimesh:
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can raise nearly anything
-        reason = textwrap.shorten(str(error) or type(error).__name__, 200)
-        raise ValueError(f"{name} is no mesh, or a damaged one ({reason}): export it again") from None
+        raise ValueError(f"{name} is no mesh, or a damaged one ({reason(error)}): export it again") from None
     if not len(getattr(mesh, "faces", ())):
         raise ValueError(f"{name} holds no faces: it is empty, or no mesh; export it again")
     _check_geometry(mesh, name)
@@ -73,8 +65,7 @@ def _check_off(content: bytes, name: str) -> None:
         raise ValueError(f"{name} is no .off, or a damaged one (OFF and two counts must come first): export it again")
     vertices, faces, body = int(header[1]), int(header[2]), text[first:]
     widths = {line.count(" ") for line in body[:vertices]}
-    whole = len(body) == vertices + faces and len(widths) < 2 and all(map(_is_face, body[vertices:]))
-    if not whole:
+    if len(body) != vertices + faces or len(widths) > 1 or not all(map(_is_face, body[vertices:])):
         raise ValueError(
             f"{name} states {vertices} vertices and {faces} faces, but its {len(body)} lines after that are not these: "
             "it is damaged or cut short; export it again"
@@ -97,7 +88,3 @@ def _check_geometry(mesh: trimesh.Trimesh, name: str) -> None:
         extent = np.ptp(corners, axis=(0, 1)).max()
     if not 0 < extent < np.inf:
         raise ValueError(f"{name} has no extent that can be scaled: all its corners are one point, or too far apart")
-
-
-def _listed(suffixes: tuple[str, ...]) -> str:
-    return ", ".join(suffixes[:-1]) + f" or {suffixes[-1]}"

@@ -8,14 +8,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import trimesh
-from scipy import ndimage
-from skimage import measure
 
 from glann_lib.engine import storage
+
+if TYPE_CHECKING:
+    import trimesh
 
 PART = 0.75  # of the cube, which a mesh's longest side takes: 24 of 32 voxels (3D ShapeNets, Wu et al. 2015)
 SPACING = 0.4  # voxels, between samples of a surface: below 0.447 no path from voxel to voxel passes between them
@@ -33,16 +33,11 @@ def voxelise(mesh: trimesh.Trimesh, size: int, turn: float = 0.0) -> np.ndarray:
 
     The mesh's bounding box is centred in the cube, its longest side takes PART of the cube, then it is turned; what
     then sticks out of the cube (by at most 0.03 of the cube's side) is cut off. Hollows without a way out are filled,
-    and only these: a bowl or an open box keeps its inside, if its opening is wider than a voxel.
-
-    Args:
-        mesh: as `read_mesh` returns it, watertight or not.
-        size: S, voxels along each side of the cube.
-        turn: degrees about the upright axis z, counter-clockwise as seen from above.
-
-    Returns:
-        bool [S, S, S], axes x, y, z.
+    and only these: a bowl or an open box keeps its inside, if its opening is wider than a voxel. The turn is in degrees
+    about the upright axis z, counter-clockwise as seen from above. Returns bool [size, size, size].
     """
+    from scipy import ndimage
+
     margin = size // 8 + 1  # turning needs 0.03 of the size; outside it, everything is empty and hangs together
     shell = np.zeros((size + 2 * margin,) * 3, bool)
     for points in _samples(_turned(_centred(mesh, size), turn)):
@@ -55,22 +50,19 @@ def voxelise(mesh: trimesh.Trimesh, size: int, turn: float = 0.0) -> np.ndarray:
 def surface(field: Any, level: float = 0.5) -> trimesh.Trimesh:
     """The surface between the voxels below `level` and the others, by marching cubes; closed at the cube's border.
 
-    Args:
-        field: [S, S, S] (axes x, y, z): bool, uint8 in 0 to 255, or floating point in [0, 1].
-        level: above 0, below 1.
-
-    Returns:
-        A watertight mesh with outward normals; the cube is [0, 1]^3, with voxel i's centre at (i + 0.5) / S.
-
-    Raises:
-        ValueError: another type, shape or range; as EmptyShapeError: no voxel reaches `level`.
+    The field [S, S, S] is bool, uint8 in 0 to 255, or floating point in [0, 1], the level above 0 and below 1. Returns
+    a watertight mesh with outward normals; the cube is [0, 1]^3, with voxel i's centre at (i + 0.5) / S. ValueError for
+    another type, shape or range; EmptyShapeError where no voxel reaches the level.
     """
+    import trimesh
+    from skimage import measure
+
     values = _to_unit(np.asarray(field))
     if not 0 < level < 1:
         raise ValueError(f"level is {level!r}: give a number above 0 and below 1")
     if not (values >= level).any():
-        advice = "lower the level or draw another"
-        raise EmptyShapeError(f"the shape is empty: none of its voxels reaches {level}; {advice}")
+        reach = f"none of its voxels reaches {level}"
+        raise EmptyShapeError(f"the shape is empty: {reach}; lower the level or draw another")
     # Nothing lies nearer than half a step to where the surface is cut: a voxel right on it would give triangles without
     # an area, and voxels of 0 and 1 cut halfway leave open which diagonal neighbours hang together.
     step = 1e-3 * level
@@ -81,16 +73,10 @@ def surface(field: Any, level: float = 0.5) -> trimesh.Trimesh:
 
 
 def save_mesh(mesh: trimesh.Trimesh, path: Path) -> Path:
-    """Write a mesh as .obj or .stl, by the path's suffix, in one step.
-
-    Raises:
-        ValueError: another suffix.
-        OSError: the folder cannot be written or the disk is full.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
+    """Write a mesh as .obj or .stl, by the path's suffix (ValueError for another), in one step."""
+    suffix = Path(path).suffix.lower()
     if suffix not in (".obj", ".stl"):
-        raise ValueError(f"cannot write {path.name}: name a file that ends in .obj or .stl")
+        raise ValueError(f"cannot write {Path(path).name}: name a file that ends in .obj or .stl")
     content = mesh.export(file_type=suffix[1:])
     return storage.write_bytes(path, content.encode() if isinstance(content, str) else content)
 

@@ -2,7 +2,8 @@
 
 The paper has shapes but no scores for them. `measures.SHAPE_METRICS` says of each score its unit, which way is better,
 its protocol and its paper. All distances are exact: those between surfaces come from Euclidean distance transforms and
-matrix products, not from points drawn on the surfaces.
+matrix products, not from points drawn on the surfaces. Shapes are bool [N, S, S, S], tensors or arrays, all on one
+device; what is not bool, no cube of one size, or no shape at all is a ValueError.
 """
 
 from __future__ import annotations
@@ -13,26 +14,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
-from torch.nn import functional
 
 FLOATS = 8_000_000  # voxels of one set held as float32 at once: 32 MB, and as many of the other set
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of pairs of shapes; of two empty ones 1.
-
-    Args:
-        a: bool [N, S, S, S], a tensor or an array.
-        b: the same.
-
-    Returns:
-        float32 [N] in [0, 1].
-
-    Raises:
-        ValueError: not bool, not cubes of one size, no shapes, or sets of different counts.
-    """
+    """Intersection over union of N pairs of shapes, float32 [N] in [0, 1]; of two empty ones 1."""
     a, b = _checked(a, b)
     if len(a) != len(b):
         raise ValueError(f"{len(a)} shapes for {len(b)} others: give as many, or take iou_matrix")
@@ -40,19 +28,9 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def iou_matrix(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of each shape with each other one, in bounded memory; of two empty ones 1.
+    """Intersection over union of each of N shapes with each of M, float32 [N, M] in [0, 1], in bounded memory.
 
     Exact up to 256 voxels a side, beyond which float32 no longer holds every count.
-
-    Args:
-        a: bool [N, S, S, S], a tensor or an array.
-        b: bool [M, S, S, S], on the same device.
-
-    Returns:
-        float32 [N, M] in [0, 1].
-
-    Raises:
-        ValueError: not bool, not cubes of one size, or no shapes.
     """
     a, b = (shapes.flatten(1) for shapes in _checked(a, b))
     common = _products(a, b)
@@ -75,22 +53,13 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
 
 
 def chamfer_matrix(a: Tensor, b: Tensor) -> Tensor:
-    """Chamfer distance of each shape to each other one, between the centres of their surface voxels.
+    """Chamfer distance of each of N shapes to each of M, between the centres of their surface voxels.
 
     The mean over a's surface voxels of the distance to b's nearest one, plus the same the other way round. Achlioptas
     et al. 2018 add up squared distances of points drawn on the surfaces; here they are plain, so that the number is a
     length, and all surface voxels count. A surface voxel is one with an empty neighbour at one of its 6 faces, or at
-    the border of the cube. A shape without voxels is infinitely far from all, other empty ones included.
-
-    Args:
-        a: bool [N, S, S, S], a tensor or an array.
-        b: bool [M, S, S, S]; the same object as a takes half of the time.
-
-    Returns:
-        float32 [N, M], in sides of the cube, on the processor.
-
-    Raises:
-        ValueError: not bool, not cubes of one size, or no shapes.
+    the border of the cube. A shape without voxels is infinitely far from all, other empty ones included. Returns
+    float32 [N, M], in sides of the cube, on the processor; `b` as the same object as `a` takes half of the time.
     """
     same = a is b
     a, b = (shapes.cpu() for shapes in _checked(a, b))
@@ -111,21 +80,20 @@ def _mean_distances(a: Tensor, b: Tensor) -> Tensor:
 
 def _surfaces(shapes: Tensor) -> Tensor:
     """The voxels [N, S, S, S] that have an empty neighbour at a face; beyond the cube all is empty."""
-    inner = shapes.clone()
-    padded = functional.pad(shapes, (1,) * 6)
-    middle = slice(1, -1)
-    for axis in (1, 2, 3):
-        for side in (slice(None, -2), slice(2, None)):
-            inner &= padded[(slice(None), *(side if axis == other else middle for other in (1, 2, 3)))]
-    return shapes & ~inner
+    from scipy import ndimage
+
+    faces = ndimage.generate_binary_structure(3, 1)[None]  # a voxel and its 6 neighbours, of the same shape
+    return shapes & ~torch.from_numpy(ndimage.binary_erosion(shapes.numpy(), faces))
 
 
 def _distance_fields(surfaces: Tensor) -> Tensor:
     """Distances [M, S * S * S], in voxels, of all voxels to the nearest voxel of each surface; 0 for an empty one."""
+    from scipy import ndimage
+
     fields = torch.zeros(surfaces.shape, dtype=torch.float32)
     for field, surface in zip(fields, surfaces.numpy(), strict=True):
         if surface.any():
-            field.copy_(torch.from_numpy(distance_transform_edt(~surface)))
+            field.copy_(torch.from_numpy(ndimage.distance_transform_edt(~surface)))
     return fields.flatten(1)
 
 
@@ -141,18 +109,13 @@ class MatchingScores:
 def matching_scores(cross: ArrayLike, generated: ArrayLike, real: ArrayLike) -> MatchingScores:
     """Minimum matching distance, coverage and accuracy of the nearest neighbour, from distances.
 
+    `cross` is [G, R], of generated to real shapes, `generated` [G, G] and `real` [R, R] among their own, whose
+    diagonals do not matter; other shapes, no rows, or NaN are a ValueError.
+
     Matching distance and coverage: Achlioptas et al. 2018; accuracy: Lopez-Paz and Oquab 2017, Yang et al. 2019. An
     infinite distance is no match: a generated shape infinitely far from all real ones covers none, and a shape that is
     infinitely far from all others is told apart. Of real shapes at equal distance a generated one covers the first
     only, so that no shape covers two. A shape as near to its own set as to the other counts as half told apart.
-
-    Args:
-        cross: [G, R] distances of generated to real shapes.
-        generated: [G, G] distances among the generated; the diagonal does not matter.
-        real: [R, R] distances among the real.
-
-    Raises:
-        ValueError: shapes that do not fit, no rows, or NaN.
     """
     cross, generated, real = _checked_distances(cross, generated, real)
     nearest = cross.argmin(1)[np.isfinite(cross.min(1))]
@@ -186,15 +149,9 @@ def _checked_distances(*matrices: ArrayLike) -> tuple[np.ndarray, np.ndarray, np
 
 
 def score_shapes(generated: Tensor, real: Tensor) -> dict[str, float]:
-    """All scores of `measures.SHAPE_METRICS`, by its keys.
+    """All scores of `measures.SHAPE_METRICS`, by its keys; give as many shapes as real ones, to compare them.
 
-    Args:
-        generated: bool [G, S, S, S], a tensor or an array; some may be empty. As many as real ones, for scores that
-            can be compared.
-        real: bool [R, S, S, S].
-
-    Raises:
-        ValueError: not bool, not cubes of one size, no shapes, or a real shape without voxels.
+    Generated shapes may be empty; a real one without voxels is a ValueError.
     """
     generated, real = _checked(generated, real)
     missing = int((~real.flatten(1).any(1)).sum())
@@ -224,15 +181,7 @@ class NearestShapes(NamedTuple):
 
 
 def nearest_shapes(queries: Tensor, references: Tensor) -> NearestShapes:
-    """The reference with which each query has the largest intersection over union.
-
-    Args:
-        queries: bool [N, S, S, S], a tensor or an array.
-        references: bool [M, S, S, S], on the same device.
-
-    Raises:
-        ValueError: not bool, not cubes of one size, or no shapes.
-    """
+    """The reference with which each query has the largest intersection over union."""
     best = iou_matrix(queries, references).max(1)
     return NearestShapes(best.indices, best.values)
 

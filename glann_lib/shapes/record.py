@@ -10,52 +10,43 @@ from typing import Any
 import numpy as np
 import torch
 
-from glann_lib.data.record import check_split, random_order, tensors_sha256
+from glann_lib.data.record import check_split, kind, random_order, tensors_sha256, to_int64, to_numpy
 
 
 @dataclass(frozen=True, eq=False)
 class ShapeData:
-    """One split of a set of shapes, held in memory once.
-
-    Raises:
-        ValueError: voxels, models or poses of another type or shape, or an unknown split.
-    """
+    """One split of a set of shapes, held in memory once; a field of another type or shape is a ValueError."""
 
     voxels: torch.Tensor  # bool [N, S, S, S], axes x, y, z; z is up; True where the shape is
     models: torch.Tensor  # int64 [N], the number of the model that each is a pose of
     poses: torch.Tensor  # int64 [N], from 0; numbers of the turns about the upright axis
     name: str = "shapes"  # "chairs", "meshes:my_chairs.zip"
-    split: str = "train"  # a name in image_data.SPLITS
+    split: str = "train"  # a name in SPLITS
     source: str = "an array"  # where the shapes come from and what was done to them, in words
 
     def __post_init__(self) -> None:
         voxels = self.voxels
         cube = voxels.ndim == 4 and len(set(voxels.shape[1:])) == 1 and 0 not in voxels.shape
         if voxels.dtype != torch.bool or not cube:
-            raise ValueError(f"voxels are {_kind(voxels)}: give bool [N, S, S, S] with N at least 1")
+            raise ValueError(f"voxels are {kind(voxels)}: give bool [N, S, S, S] with N at least 1")
         for field in ("models", "poses"):
             numbers = getattr(self, field)
             if numbers.dtype != torch.int64 or numbers.shape != voxels.shape[:1] or numbers.min() < 0:
-                raise ValueError(f"{field} are {_kind(numbers)}: give int64 [{len(voxels)}] from 0, one number a shape")
+                raise ValueError(f"{field} are {kind(numbers)}: give int64 [{len(voxels)}] from 0, one number a shape")
         check_split(self.split)
 
     @classmethod
     def from_array(cls, voxels: Any, models: Any = None, poses: Any = None, **fields: Any) -> ShapeData:
-        """Shapes from a numpy array or a torch tensor, copied.
+        """Shapes from a numpy array or a torch tensor, copied; `fields` are the record's others.
 
-        Args:
-            voxels: [N, S, S, S], axes x, y, z: bool, or another type whose values are 0 and 1.
-            models: integers [N] (an array, a tensor or a list); None: every shape is a model of its own.
-            poses: integers [N] from 0, likewise; None: all 0.
-            **fields: name, split, source.
-
-        Raises:
-            ValueError: another type, shape or range.
+        Voxels [N, S, S, S] (axes x, y, z) are bool, or numbers that are 0 and 1; models and poses are integers [N] (an
+        array, a tensor or a list). Without models, every shape is one of its own; without poses, all are 0. Anything
+        else is a ValueError.
         """
-        voxels = _to_bool(voxels)
+        voxels = _to_bool(to_numpy(voxels, "voxels"))
         count = len(voxels) if voxels.ndim else 0
-        models = torch.arange(count) if models is None else _to_int64(models, "models")
-        poses = torch.zeros(count, dtype=torch.int64) if poses is None else _to_int64(poses, "poses")
+        models = torch.arange(count) if models is None else to_int64(models, "models", "a shape", (torch.bool,))
+        poses = torch.zeros(count).long() if poses is None else to_int64(poses, "poses", "a shape", (torch.bool,))
         return cls(voxels, models, poses, **fields)
 
     def __len__(self) -> int:
@@ -80,15 +71,9 @@ class ShapeData:
 
 
 def draw_models(models: torch.Tensor, count: int | None = None, seed: int = 0) -> torch.Tensor:
-    """Where at most `count` of the models lie, drawn at random; a smaller count gives the first few.
+    """Indices int64 [n] of the shapes of at most `count` models, drawn at random; a smaller count gives the first few.
 
-    Args:
-        models: int64 [N], the model that each shape is a pose of.
-        count: of models; None: all.
-        seed: of the draw.
-
-    Returns:
-        int64 [n], indices of their shapes: model by model, a model's poses in the order in which they come.
+    `models` int64 [N] is the model that each shape is a pose of. A model's poses follow one another in their order.
     """
     numbers, member = models.unique(return_inverse=True)
     order = random_order(len(numbers), count, seed)
@@ -96,49 +81,27 @@ def draw_models(models: torch.Tensor, count: int | None = None, seed: int = 0) -
     return rank.argsort(stable=True)[: int((rank < len(numbers)).sum())]
 
 
-def split_models(models: torch.Tensor, part: float = 0.1, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Divide shapes by their models: no model has poses on both sides, and neither side is empty.
+def for_testing(models: torch.Tensor) -> torch.Tensor:
+    """bool [N], the shapes of a tenth of the models int64 [N], by a fixed seed: no model has poses on both sides.
 
-    Args:
-        models: int64 [N], the model that each shape is a pose of.
-        part: of the models that is for testing, between 0 and 1.
-        seed: of the draw.
-
-    Returns:
-        bool [N] each: the shapes for training, and those for testing.
-
-    Raises:
-        ValueError: fewer than two models.
+    ValueError for fewer than two models; from there on neither side is empty.
     """
     numbers = models.unique()
     if len(numbers) < 2:
         raise ValueError(f"{len(numbers)} model cannot be divided: give at least two, one to train and one to test")
-    count = min(max(1, round(part * len(numbers))), len(numbers) - 1)
-    test = torch.isin(models, numbers[random_order(len(numbers), count, seed)])
-    return ~test, test
+    return torch.isin(models, numbers[random_order(len(numbers), tenth(len(numbers)))])
 
 
-def _to_bool(voxels: Any) -> torch.Tensor:
+def tenth(count: int) -> int:
+    """How many of two or more models are for testing: a tenth, at least one, and not all."""
+    return min(max(1, round(0.1 * count)), count - 1)
+
+
+def _to_bool(voxels: np.ndarray) -> torch.Tensor:
     """Voxels of 0 and 1 in any type, as a bool tensor of its own."""
-    if isinstance(voxels, torch.Tensor):
-        voxels = voxels.detach().cpu()
-        voxels = (voxels.float() if voxels.is_floating_point() else voxels).numpy()
-    if not isinstance(voxels, np.ndarray):
-        raise ValueError(f"voxels are a {type(voxels).__name__}: give a numpy array or a torch tensor")
     if voxels.dtype.kind not in "biuf":
         raise ValueError(f"voxels are {voxels.dtype}: give bool, or numbers that are 0 or 1")
     solid = np.array(voxels == 1, order="C")
     if not (solid | (voxels == 0)).all():
         raise ValueError(f"voxels are {voxels.dtype} with other values than 0 and 1: compare with a threshold first")
     return torch.from_numpy(solid)
-
-
-def _to_int64(numbers: Any, field: str) -> torch.Tensor:
-    numbers = torch.as_tensor(numbers).detach().cpu()
-    if numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
-        raise ValueError(f"{field} are {_kind(numbers)}: give integers, one a shape")
-    return numbers.to(torch.int64, copy=True)
-
-
-def _kind(values: torch.Tensor) -> str:
-    return f"{str(values.dtype).removeprefix('torch.')} {list(values.shape)}"

@@ -1,6 +1,4 @@
-"""Held-out shapes as what samples are compared with: every score of `measures.SHAPE_METRICS`, for the same ScoreBook as
-images have.
-"""
+"""Held-out shapes as what samples are compared with, for the same ScoreBook as images have."""
 
 from __future__ import annotations
 
@@ -18,15 +16,10 @@ from glann_lib.shapes.metrics import score_shapes
 
 @dataclass(frozen=True)
 class ShapeReference:
-    """Held-out shapes.
+    """Held-out shapes."""
 
-    Attributes:
-        voxels: bool [R, S, S, S].
-        digest: equal for equal shapes.
-    """
-
-    voxels: Tensor
-    digest: str
+    voxels: Tensor  # bool [R, S, S, S]
+    digest: str  # equal for equal shapes
 
     @classmethod
     def of(cls, voxels: Tensor) -> ShapeReference:
@@ -34,22 +27,12 @@ class ShapeReference:
         return cls(voxels, storage.tensor_digest(voxels))
 
     def score(self, shapes: Tensor, seed: int = 0) -> dict[str, Any]:
-        """Every metric of a set of shapes.
+        """Every metric of shapes, bool [G, S, S, S] or fields uint8 as G draws them; errors are `score_shapes`'s.
 
-        Args:
-            shapes: bool [G, S, S, S], or fields uint8 as G draws them.
-            seed: nothing is drawn here; it stands for the sake of `evaluate.Judge`.
-
-        Returns:
-            "scores": a list of {extractor, metric, value, standard_error}; "generated" and "real": how many shapes.
-
-        Raises:
-            ValueError: as `shape_metrics.score_shapes`.
+        "scores" is a list of {extractor, metric, value, standard_error}, "generated" and "real" say how many shapes.
+        Nothing is drawn here: `seed` stands for the sake of `evaluate.Judge`.
         """
         voxels = shapes if shapes.dtype == torch.bool else solid(shapes)
-        values = score_shapes(voxels, self.voxels)
-        rows = [
-            {"extractor": VOXELS, "metric": name, "value": value, "standard_error": None}
-            for name, value in values.items()
-        ]
+        values = score_shapes(voxels, self.voxels).items()
+        rows = [{"extractor": VOXELS, "metric": name, "value": value, "standard_error": None} for name, value in values]
         return {"scores": rows, "generated": len(voxels), "real": len(self.voxels)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from glann_lib.shapes.record import ShapeData, draw_models, split_models
+from glann_lib.shapes.record import ShapeData, draw_models, for_testing, tenth
 
 SOLID = np.random.default_rng(0).random((6, 4, 4, 4)) < 0.5
 
@@ -69,23 +69,21 @@ def test_a_models_poses_keep_their_order():
         assert rows.tolist() == sorted(rows.tolist()) and len(record.models[rows].unique()) == 1
 
 
-@pytest.mark.parametrize(("count", "part", "expected"), [(10, 0.1, 1), (889, 0.1, 89), (2, 0.1, 1), (7, 0.99, 6)])
-def test_split_is_by_model(count, part, expected):
+@pytest.mark.parametrize(("count", "expected"), [(10, 1), (889, 89), (2, 1), (7, 1), (25, 2), (26, 3)])
+def test_split_is_by_model(count, expected):
     models = torch.arange(count).repeat_interleave(3) * 5
-    train, test = split_models(models, part)
-    assert train.dtype == torch.bool and torch.equal(train, ~test)
-    assert not set(models[train].tolist()) & set(models[test].tolist())
-    assert len(models[test].unique()) == expected and test.sum() == 3 * expected
+    test = for_testing(models)
+    assert test.dtype == torch.bool and test.sum() == 3 * expected
+    assert not set(models[~test].tolist()) & set(models[test].tolist())
+    assert len(models[test].unique()) == expected == tenth(count)
 
 
-def test_split_is_the_same_for_a_seed_and_every_order_of_the_shapes():
+def test_split_is_the_same_for_every_order_of_the_shapes():
     models = torch.arange(50).repeat_interleave(2)
     order = torch.randperm(100)
-    _, test = split_models(models)
-    assert torch.equal(split_models(models[order])[1], test[order])
-    assert not torch.equal(split_models(models, seed=1)[1], test)
+    assert torch.equal(for_testing(models[order]), for_testing(models)[order])
     with pytest.raises(ValueError, match="1 model cannot be divided: give at least two"):
-        split_models(torch.tensor([4, 4, 4]))
+        for_testing(torch.tensor([4, 4, 4]))
 
 
 BOOL = torch.zeros(2, 4, 4, 4, dtype=torch.bool)
