@@ -11,40 +11,21 @@ CHANCE = 90.0
 
 
 def azimuth_error(found: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
-    """How far directions lie apart, the shorter way round.
-
-    Args:
-        found: float [N], degrees.
-        true: float [N], degrees.
-
-    Returns:
-        float [N], degrees, 0 to 180.
-    """
+    """How far directions lie apart, the shorter way round: float [N], 0 to 180, of two times float [N], degrees."""
     gap = (found - true).remainder(360)
     return torch.minimum(gap, 360 - gap)
 
 
 def sectors(azimuths: torch.Tensor) -> torch.Tensor:
-    """The sectors whose centres are nearest.
-
-    Args:
-        azimuths: float [N], degrees.
-
-    Returns:
-        int64 [N], numbers from 0 to 23; a border between two sectors belongs to the upper one.
-    """
+    """The sectors whose centres are nearest, int64 [N], 0 to 23, of float [N], degrees; a border is the upper's."""
     return (azimuths / WIDTH + 0.5).floor().long() % SECTORS
 
 
 def mean_azimuth(weights: torch.Tensor) -> torch.Tensor:
     """The direction of the weighted sum of the sectors' unit vectors: their circular mean.
 
-    Args:
-        weights: float [N, 24], 0 or more, of the sectors; probabilities, or any multiple of them. Where they are in
-            balance all round, the sum has no direction of its own and rounding decides.
-
-    Returns:
-        float32 [N], degrees in [0, 360).
+    Weights are float [N, 24], 0 or more: probabilities, or any multiple of them. Where they are in balance all round,
+    rounding decides. Degrees come as float32 [N] in [0, 360).
     """
     angles = torch.arange(SECTORS, device=weights.device) * (2 * torch.pi / SECTORS)
     east, north = (weights.float() @ torch.stack([angles.cos(), angles.sin()], dim=1)).unbind(1)

@@ -23,11 +23,7 @@ GREY = ("digits", "mnist")
 
 @dataclass(frozen=True)
 class PairConfig:
-    """Which images to translate, and into what.
-
-    Raises:
-        ValueError: a field out of its range.
-    """
+    """Which images to translate, and into what; a field out of its range is a ValueError."""
 
     source: str  # a name in domains.DOMAINS, "folder:PATH", or "cars:PATH/DOMAIN"
     target: str
@@ -43,11 +39,7 @@ class PairConfig:
 
 @dataclass(frozen=True)
 class NAMConfig:
-    """How T and the latents of the source images are found.
-
-    Raises:
-        ValueError: a field out of its range.
-    """
+    """How T and the latents of the source images are found; a field out of its range is a ValueError."""
 
     search: str = "sphere"  # z of an image: "sphere", free (NAM); "noise", T(e) of IMLE; "memory", a training latent
     loss: str = "l2"  # between T(G(z)) and the source image: a name in TRANSLATION_LOSSES
@@ -95,16 +87,11 @@ class TranslationConfig:
 def make_translation_config(
     source: str, target: str, profile: str = "quick", seed: int = 0, **overrides: Any
 ) -> TranslationConfig:
-    """The settings of one task under one profile.
+    """The settings of one task under one profile, with one seed for every stage.
 
-    Args:
-        source, target: domains, as for PairConfig.
-        profile: "quick" (a minute or two) or "paper" (NAM's numbers, and GLANN's paper profile for the generator).
-        seed: of every stage.
-        **overrides: "data_X", "glo_X", "imle_X" or "nam_X" replaces field X of that part; None leaves it as it is.
-
-    Raises:
-        ValueError: unknown profile or override, or a field out of its range.
+    The profile is "quick" (a minute or two) or "paper" (NAM's numbers, and GLANN's paper profile for the generator).
+    An override "data_X", "glo_X", "imle_X" or "nam_X" replaces field X of that part; None leaves it as it is.
+    ValueError: unknown profile or override, or a field out of its range.
     """
     if profile not in PROFILES:
         raise ValueError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
@@ -135,16 +122,18 @@ def _paper(source: str, target: str, seed: int) -> dict[str, Any]:
 def _quick(source: str, target: str, seed: int) -> dict[str, Any]:
     parts = _paper(source, target, seed)
     small = "mnist" not in source + target and "svhn" not in source + target
-    data = dataclasses.replace(
-        parts["data"],
-        source_images=750 if small else 2000,
-        target_images=1000 if small else 5000,
-        test_images=200 if small else 1000,
-    )
-    # The Laplacian pyramid reconstructs as well in a third of the time, and translation needs no more than that.
-    glo = dataclasses.replace(parts["glo"], loss="laplacian", normalisation="batch", latent_lr=0.01)
+    learned, drawn, unseen = (750, 1000, 200) if small else (2000, 5000, 1000)
+    data = dataclasses.replace(parts["data"], source_images=learned, target_images=drawn, test_images=unseen)
     epochs = 30 if small else 40
-    glo = dataclasses.replace(glo, batch_size=64, epochs=epochs, decay_every=epochs // 5)
+    glo = dataclasses.replace(
+        parts["glo"],
+        loss="laplacian",  # reconstructs as well in a third of the time, and translation needs no more than that
+        normalisation="batch",
+        latent_lr=0.01,
+        batch_size=64,
+        epochs=epochs,
+        decay_every=epochs // 5,
+    )
     nam = dataclasses.replace(
         parts["nam"],
         search="memory",
@@ -156,9 +145,4 @@ def _quick(source: str, target: str, seed: int) -> dict[str, Any]:
         restarts=2,
         test_steps=25,
     )
-    return parts | {
-        "data": data,
-        "glo": glo,
-        "imle": dataclasses.replace(parts["imle"], epochs=200),
-        "nam": nam,
-    }
+    return {"data": data, "glo": glo, "imle": dataclasses.replace(parts["imle"], epochs=200), "nam": nam}

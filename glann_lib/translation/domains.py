@@ -33,14 +33,9 @@ MADE_CARS = {"train": (0, 5000), "test": (1_000_000, 1000)}  # number of the fir
 
 
 def pairs_of(dataset: str) -> tuple[tuple[str, str], ...]:
-    """Source and target of each task that a name stands for.
+    """Source and target of each task that a name in PAIRS, "SOURCE-to-TARGET", or "cars:PATH" stands for.
 
-    Args:
-        dataset: a name in PAIRS, "SOURCE-to-TARGET", or "cars:PATH".
-
-    Raises:
-        ValueError: it is none of these; or, for cars, as `car_files.car_domains`.
-        FileNotFoundError: the path of the cars does not exist.
+    ValueError: the name is none of these. For cars also what `car_files.car_domains` raises.
     """
     if dataset.startswith(CARS):
         return (tuple(f"{dataset}/{domain}" for domain in car_domains(places.locate(dataset.removeprefix(CARS)))),)
@@ -54,14 +49,7 @@ def pairs_of(dataset: str) -> tuple[tuple[str, str], ...]:
 def load_pair(settings: PairConfig, split: str) -> tuple[ImageData, ImageData]:
     """Images of the source and of the target, at one size; nothing in one says which belongs to what in the other.
 
-    Args:
-        settings: the domains, their size and the limits.
-        split: "train" or "test".
-
-    Raises:
-        ValueError: unknown domain or split; files that are damaged, too few or not images.
-        FileNotFoundError: a path does not exist.
-        ConnectionError: data are not there and cannot be downloaded; says what to place where.
+    ValueError: unknown domain or split ("train", "test"). Other errors are those of `load_images` and `load_cars`.
     """
     check_split(split)
     limits = (settings.source_images, settings.target_images)

@@ -6,7 +6,7 @@ A translation is right where the judge sees in it what the source image is label
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from torch.nn.functional import pad
 
 from glann_lib.data.record import ImageData
 from glann_lib.engine import storage
-from glann_lib.scores.classifier import TrainedClassifier, fit_classifier
-from glann_lib.scores.classifier_training import ClassifierConfig
+from glann_lib.scores.classifier import ClassifierConfig, TrainedClassifier
+from glann_lib.scores.classifier_training import fit_classifier
 from glann_lib.translation import azimuths
 
 CLASSES, DIRECTIONS = "classifier", "azimuth network"  # in the extractor's place of a score
@@ -26,44 +26,39 @@ CLASSES, DIRECTIONS = "classifier", "azimuth network"  # in the extractor's plac
 
 @dataclass(frozen=True)
 class _TrainedJudge:
-    """What both judges are.
+    """What both judges are; each says in `measures` what it sees in images: by metric the value and standard error."""
 
-    Attributes:
-        classifier: of the target domain.
-        wanted: [N], what the source images show: labels int64, or azimuths float32 in degrees.
-        chance: the score that real target images in any order would have.
-    """
-
-    classifier: TrainedClassifier
-    wanted: Tensor
-    chance: float
+    classifier: TrainedClassifier  # of the target domain
+    wanted: Tensor  # [N], what the source images show: labels int64, or azimuths float32 in degrees
+    chance: float  # the score that real target images in any order would have
 
     @property
     def digest(self) -> str:
         """Equal for equal classifiers and labels."""
         return storage.digest(self.classifier.train_sha256, vars(self.classifier.config), self.wanted.tolist())
 
-    def self_test(self, images: Tensor, true: Tensor) -> dict[str, Any]:
-        """The scores of real target images by what they show themselves."""
-        return dataclasses.replace(self, wanted=true).score(images)
+    def score(self, images: Tensor, seed: int = 0, wanted: Tensor | None = None) -> dict[str, Any]:
+        """The scores of translations, uint8 [N, C, S, S], in the order of the source images.
 
-    def _record(self, scores: list[dict[str, Any]], images: Tensor) -> dict[str, Any]:
+        `wanted` stands for what the source images show: real target images are judged by what they show themselves.
+        """
+        scores = [
+            {"extractor": self.name, "metric": metric, "value": value, "standard_error": error}
+            for metric, (value, error) in self.measures(images, self.wanted if wanted is None else wanted).items()
+        ]
         return {"scores": scores, "chance": self.chance, "translated": len(images)}
 
 
 @dataclass(frozen=True)
 class ClassJudge(_TrainedJudge):
-    """Accuracy of translations: how many show the class of the source image."""
+    """Accuracy of translations, 0 to 1: how many show the class of the source image."""
 
-    def right(self, images: Tensor) -> Tensor:
-        """bool [N]: which of the translations, uint8 [N, C, S, S] in the order of the source images, are right."""
-        return self.classifier.predict(images) == self.wanted
+    name = CLASSES
 
-    def score(self, images: Tensor, seed: int = 0) -> dict[str, Any]:
-        """The accuracy, 0 to 1, of translations as for `right`."""
-        right = self.right(images).double()
-        error = (right.mean() * (1 - right.mean()) / len(right)).sqrt().item()
-        return self._record([_score(CLASSES, "accuracy", right.mean(), error)], images)
+    def measures(self, images: Tensor, wanted: Tensor) -> dict[str, tuple[float, float | None]]:
+        """How many of the images are right."""
+        right = (self.classifier.predict(images) == wanted).double().mean().item()
+        return {"accuracy": (right, math.sqrt(right * (1 - right) / len(images)))}
 
 
 @dataclass(frozen=True)
@@ -73,38 +68,32 @@ class AzimuthJudge(_TrainedJudge):
     The classifier sorts into sectors; their mean, weighted by its probabilities, is the azimuth that it sees.
     """
 
-    def errors(self, images: Tensor) -> Tensor:
-        """float32 [N], degrees, 0 to 180, of translations uint8 [N, C, S, S] in the order of the source images."""
+    name = DIRECTIONS
+
+    def errors(self, images: Tensor, wanted: Tensor) -> Tensor:
+        """float32 [N], degrees, 0 to 180."""
         weights = self.classifier.probabilities(images)
         weights = pad(weights, (0, azimuths.SECTORS - weights.shape[1]))  # sectors that no training image is in
-        return azimuths.azimuth_error(azimuths.mean_azimuth(weights), self.wanted)
+        return azimuths.azimuth_error(azimuths.mean_azimuth(weights), wanted)
 
-    def score(self, images: Tensor, seed: int = 0) -> dict[str, Any]:
-        """Mean and median error, and how many point more than 90 degrees away, of translations as for `errors`."""
-        errors = self.errors(images).double()
+    def measures(self, images: Tensor, wanted: Tensor) -> dict[str, tuple[float, float | None]]:
+        """Median and mean error, and how many point more than 90 degrees away."""
+        errors = self.errors(images, wanted).double()
         turned = (errors > azimuths.CHANCE).double().mean()
         values = {"azimuth_median": errors.quantile(0.5), "azimuth_mean": errors.mean(), "turned": turned}
-        return self._record([_score(DIRECTIONS, *item) for item in values.items()], images)
+        return {metric: (value.item(), None) for metric, value in values.items()}
 
 
 @dataclass(frozen=True)
 class NoJudge:
-    """Nobody can judge: scores are off.
+    """Nobody can judge: scores are off."""
 
-    Attributes:
-        reason: why, in words for a table's note.
-    """
-
-    reason: str
+    reason: str  # in words for a table's note
     digest: str = field(default="none", init=False)
 
-    def score(self, images: Tensor, seed: int = 0) -> dict[str, Any]:
+    def score(self, images: Tensor, seed: int = 0, wanted: Tensor | None = None) -> dict[str, Any]:
         """No scores."""
         return {"scores": [], "chance": None, "translated": len(images), "unscored": self.reason}
-
-    def self_test(self, images: Tensor, true: Tensor) -> dict[str, Any]:
-        """No scores."""
-        return self.score(images)
 
 
 Judge = ClassJudge | AzimuthJudge | NoJudge
@@ -120,26 +109,24 @@ def make_judge(
 ) -> Judge:
     """Train the judge of one task; where labels are missing or do not fit, one that says why there are no scores.
 
-    Args:
-        source: the images that are to be translated, with their labels or azimuths.
-        target, target_test: real images of the target domain to train it on, and others.
-        config: settings; None: the usual ones, with more steps for few images.
-        device: where to train.
-        path: *.safetensors for checkpoints and the result.
+    The source images are those that are to be translated. Without settings the usual ones are taken, with more steps
+    for few images. Checkpoints and the result go to `path`, *.safetensors.
     """
-    config = config or ClassifierConfig(steps=300)
     sets = (source, target, target_test)
-    if all(data.azimuths is not None for data in sets):
-        labels = (azimuths.sectors(data.azimuths) for data in (target, target_test))
-        classifier = _fit(target, target_test, labels, config, device, path)
-        return AzimuthJudge(classifier, source.azimuths, azimuths.CHANCE)
     unlabelled = [data.name for data in sets if data.labels is None]
-    if unlabelled:
+    if all(data.azimuths is not None for data in sets):
+        kind, wanted, chance = AzimuthJudge, source.azimuths, azimuths.CHANCE
+        labels, test_labels = (azimuths.sectors(data.azimuths) for data in (target, target_test))
+    elif unlabelled:
         return NoJudge(f"no scores: {unlabelled[0]} has no class labels, and not all images have azimuths")
-    if source.class_names != target.class_names:
+    elif source.class_names != target.class_names:
         return NoJudge(f"no scores: the classes of {source.name} and {target.name} are not the same")
-    classifier = _fit(target, target_test, (target.labels, target_test.labels), config, device, path)
-    return ClassJudge(classifier, source.labels, chance_accuracy(source.labels, target.labels))
+    else:
+        kind, wanted, chance = ClassJudge, source.labels, chance_accuracy(source.labels, target.labels)
+        labels, test_labels = target.labels, target_test.labels
+    config = config or ClassifierConfig(steps=300)
+    classifier = fit_classifier(target.images, labels, target_test.images, test_labels, config, device, path)
+    return kind(classifier, wanted, chance)
 
 
 def chance_accuracy(wanted: Tensor, target: Tensor) -> float:
@@ -147,14 +134,3 @@ def chance_accuracy(wanted: Tensor, target: Tensor) -> float:
     classes = int(max(wanted.max(), target.max())) + 1
     shares = (torch.bincount(labels, minlength=classes).double() / len(labels) for labels in (wanted, target))
     return float(torch.dot(*shares))
-
-
-def _fit(
-    target: ImageData, test: ImageData, labels: Any, config: ClassifierConfig, device: Any, path: Path | None
-) -> Any:
-    own, others = labels
-    return fit_classifier(target.images, own, test.images, others, config, device, path)
-
-
-def _score(judge: str, metric: str, value: Tensor, error: float | None = None) -> dict[str, Any]:
-    return {"extractor": judge, "metric": metric, "value": value.item(), "standard_error": error}

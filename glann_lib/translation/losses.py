@@ -58,17 +58,7 @@ class UpToColour(nn.Module):
 def make_translation_loss(
     name: str, image_size: int, dtype: torch.dtype = torch.float32
 ) -> UpToColour | ReconstructionLoss:
-    """The loss called `name`, on the CPU; move it with `.to(device)`.
-
-    Args:
-        name: a name in TRANSLATION_LOSSES.
-        image_size: px.
-        dtype: number format of a frozen network in the loss.
-
-    Raises:
-        ValueError: unknown name.
-        FileNotFoundError: a weights file is missing; says where to put it.
-    """
+    """The loss called `name`, one of TRANSLATION_LOSSES, on the CPU; size in px, errors and `dtype` as `make_loss`."""
     return UpToColour() if name == UP_TO_COLOUR else make_loss(name, image_size, dtype)
 
 

@@ -42,45 +42,24 @@ class NAMEpoch:
 
 @dataclass(frozen=True)
 class Translator:
-    """What the training leaves.
+    """What the training leaves."""
 
-    Attributes:
-        network: T, in eval mode.
-        target: the target domain.
-        codes: of the source images that it was trained on: z or e, float [N, D].
-        history: a record an epoch.
-        config: the settings.
-        images_sha256: of the source images, by storage.tensor_digest.
-        image_shape: (C, S, S) of the source images.
-    """
-
-    network: TranslationNetwork
+    network: TranslationNetwork  # T, in eval mode
     target: Target
-    codes: Tensor
+    codes: Tensor  # of the source images that it was trained on: z or e, float [N, D]
     history: list[NAMEpoch]
     config: NAMConfig
-    images_sha256: str
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int]  # (C, S, S) of the source images
 
 
 class NAM:
-    """The training of T as a stage for `training.train`.
-
-    Args:
-        images: uint8 [N, C, S, S], of the source domain.
-        target: the target domain, on `device`, at the same size; its channels may be others.
-        config: settings.
-        device: where to train.
-
-    Raises:
-        ValueError: fewer images than a batch, domains of different size, or a search without its mapper.
-    """
+    """The training of T as a stage for `training.train`; arguments and errors are those of `fit_nam`."""
 
     name = "nam"
     record_type = NAMEpoch
 
     def __init__(self, images: Tensor, target: Target, config: NAMConfig, device: torch.device):
-        require_pair(images, target, config)
+        _require_pair(images, target, config)
         self.config, self.epochs, self.device, self.target = config, config.epochs, device, target
         self.images_sha256 = storage.tensor_digest(images)
         self.fingerprint = storage.digest(dataclasses.asdict(config), self.images_sha256, target.digest())
@@ -175,31 +154,20 @@ def fit_nam(
     device: torch.device | str = "cpu",
     path: Path | None = None,
 ) -> Translator:
-    """Learn T and the codes of the source images, with progress shown.
+    """Learn T and the codes of the source images, uint8 [N, C, S, S], with progress shown.
 
-    Args:
-        images: uint8 [N, C, S, S], of the source domain.
-        target: the target domain at the same size, C' x S x S.
-        config: settings.
-        device: where to train, and where `target` is.
-        path: *.safetensors for checkpoints and the result; what is finished there is not trained again.
-
-    Raises:
-        ValueError: fewer images than a batch, domains of different size, or a damaged checkpoint.
-        FloatingPointError: a loss or weight is not finite; names epoch and batch.
+    The target is on `device`, at the same size; its channels may be others. Checkpoints and the result go to `path`,
+    *.safetensors; what is finished there is not trained again. ValueError: fewer images than a batch, domains of
+    different size, a search without its mapper, or a damaged checkpoint. FloatingPointError: a loss or weight is not
+    finite; names epoch and batch.
     """
     stage = NAM(images, target, config, torch.device(device))
     history = training.run(stage, path)
-    origin = stage.images_sha256, tuple(images.shape[1:])
-    return Translator(stage.network.eval(), target, stage.codes.detach(), history, config, *origin)
+    return Translator(stage.network.eval(), target, stage.codes.detach(), history, config, tuple(images.shape[1:]))
 
 
-def require_pair(images: Tensor, target: Target, config: NAMConfig) -> None:
-    """Nothing, if images of the source domain and a target's generator go together.
-
-    Raises:
-        ValueError: says what does not.
-    """
+def _require_pair(images: Tensor, target: Target, config: NAMConfig) -> None:
+    """A ValueError says what does not go together of a source domain's images and a target's generator."""
     size, (channels, drawn, _) = images.shape[-1], target.generator.shape
     square = images.dim() == 4 and images.shape[2] == images.shape[3]
     if images.dtype != torch.uint8 or not square or images.shape[1] not in (1, 3):

@@ -14,16 +14,8 @@ class TranslationNetwork(nn.Module):
     """T: images of the target domain to what they look like in the source domain.
 
     At each scale one convolution sees the image, pooled to that scale, and what the scale below made of it. At 32 px
-    the scales are 4, 8, 16 and 32 px.
-
-    Args:
-        size: px, height and width of both domains, 16 or more.
-        channels_in: of the target domain's images.
-        channels_out: of the source domain's.
-        width: channels of the finest scale; 32 in NAM.
-
-    Raises:
-        ValueError: a size too small for four scales.
+    the scales are 4, 8, 16 and 32 px. Size is height and width of both domains, a ValueError below 16 px; channels come
+    in from the target domain and leave for the source domain; width is the channels of the finest scale, 32 in NAM.
     """
 
     def __init__(self, size: int, channels_in: int, channels_out: int, width: int = 32):

@@ -16,12 +16,7 @@ ROWS = ("source", "T(G(z))", "translation")
 
 @styled
 def plot_rows(rows: Mapping[str, ArrayLike], title: str = "") -> Figure:
-    """Rows of images, grey ones among colour ones, each with its name.
-
-    Args:
-        rows: name -> uint8 [N, C, S, S], C 1 or 3.
-        title: above the rows.
-    """
+    """Rows of images, grey ones among colour ones: name -> uint8 [N, C, S, S], C 1 or 3."""
     return plot_strips.__wrapped__({name: _coloured(np.asarray(images)) for name, images in rows.items()}, title)
 
 
@@ -29,15 +24,9 @@ def plot_rows(rows: Mapping[str, ArrayLike], title: str = "") -> Figure:
 def plot_translations(
     source: ArrayLike, explained: ArrayLike, translation: ArrayLike, loss: ArrayLike, count: int = 12, title: str = ""
 ) -> Figure:
-    """Source | T(G(z)) | translation: the best, the median and the worst cases by loss.
+    """Source | T(G(z)) | translation: `count` cases each, the best, the median and the worst by loss [N].
 
-    Args:
-        source: uint8 [N, C, S, S], C 1 or 3.
-        explained: T(G(z)), uint8 [N, C, S, S].
-        translation: G(z), uint8 [N, C', S, S], C' 1 or 3.
-        loss: [N].
-        count: cases of each kind; fewer where there are not so many images.
-        title: above all.
+    Images are uint8 [N, C, S, S], C 1 or 3; where there are fewer than `count`, all of them are shown.
     """
     images = [_coloured(np.asarray(part)) for part in (source, explained, translation)]
     loss = np.asarray(loss)

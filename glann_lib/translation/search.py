@@ -20,17 +20,11 @@ BLOCK = 256  # latents of the memory that are compared at once
 
 @dataclass(frozen=True)
 class Target:
-    """The target domain as a generator knows it; nothing of it is trained here.
+    """The target domain as a generator knows it; nothing of it is trained here."""
 
-    Attributes:
-        generator: G, in eval mode.
-        latents: [M, latent_dim], of its training images.
-        mapper: IMLE's mapping from noise to latents; only the search "noise" needs it.
-    """
-
-    generator: InfoGANGenerator
-    latents: Tensor
-    mapper: Mapper | None = None
+    generator: InfoGANGenerator  # in eval mode
+    latents: Tensor  # [M, latent_dim], of its training images
+    mapper: Mapper | None = None  # IMLE's, from noise to latents; only the search "noise" needs it
 
     def draw(self, codes: Tensor, search: str) -> Tensor:
         """Images [N, C, S, S] in [0, 1] of codes [N, D], with gradients: noises for "noise", else latents."""
@@ -49,13 +43,9 @@ class Target:
 
 
 def first_codes(count: int, target: Target, search: str, seed: int, purpose: str = "nam codes") -> Tensor:
-    """Random codes to start from, on the CPU.
+    """Random codes to start from, on the CPU, by a random stream of their own.
 
-    Args:
-        count: N.
-        target: the target domain.
-        search: "noise" for noises from N(0, I), [N, noise_dim]; "sphere" for latents drawn evenly on the sphere.
-        seed, purpose: of the random stream.
+    For the search "noise" they are noises from N(0, I), [count, noise_dim], else latents drawn evenly on the sphere.
     """
     width = target.mapper.noise_dim if search == "noise" else target.latents.shape[1]
     codes = torch.randn(count, width, generator=devices.seeded(seed, purpose))
@@ -73,12 +63,7 @@ def nearest_in_memory(
 ) -> Tensor:
     """Row numbers [N, k] of the k memory images whose T(G(z)) come nearest to each source image, nearest first.
 
-    Args:
-        network: T; it is put into eval mode.
-        loss: what near means.
-        memory: uint8 [M, C', S, S], G(z) of the latents.
-        images: uint8 [N, C, S, S].
-        k: 1 to M.
+    Memory (G(z) of the latents) is uint8 [M, C', S, S], images are uint8 [N, C, S, S]. T is put into eval mode.
     """
     network.eval()
     device = next(network.parameters()).device

@@ -18,17 +18,9 @@ NEIGHBOUR = 0.7  # chance that there is a digit on either side
 
 
 def make_street_digits(digits: Tensor, seed: int) -> Tensor:
-    """Paint each digit once; the same digits and seed give the same pictures.
+    """Paint each digit once, uint8 [N, 3, S, S]; the same digits and seed give the same pictures.
 
-    Args:
-        digits: uint8 [N, 1, S, S], light on black; the neighbours are drawn from them, too.
-        seed: of sizes, places, neighbours, colours, grounds and light.
-
-    Returns:
-        uint8 [N, 3, S, S].
-
-    Raises:
-        ValueError: digits of another type or shape.
+    Digits are uint8 [N, 1, S, S], light on black, else a ValueError; the neighbours are drawn from them, too.
     """
     square = digits.dim() == 4 and digits.shape[2] == digits.shape[3]
     if digits.dtype != torch.uint8 or not square or digits.shape[1] != 1 or 0 in digits.shape:

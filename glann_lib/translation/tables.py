@@ -18,11 +18,8 @@ PERCENT = ("accuracy", "turned")  # as the paper gives them
 def scores_table(tasks: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
     """All scores of some tasks, with the chance level in the last row and the paper's numbers beside GLANN's NAM.
 
-    Args:
-        tasks: "mnist->svhn" -> its records, from a ScoreBook. Tasks without scores are left out.
-
-    Raises:
-        ValueError: two records of one model and seed.
+    Tasks are "mnist->svhn" -> records from a ScoreBook; those without scores are left out. Two records of one model and
+    seed are a ValueError.
     """
     scored = {task: records for task, records in tasks.items() if any(record["scores"] for record in records)}
     rows = {task: {row.model: row for row in group(records)} for task, records in scored.items()}
@@ -37,11 +34,7 @@ def scores_table(tasks: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
 
 
 def note(tasks: Mapping[str, Sequence[Record]]) -> str:
-    """What a reader of `scores_table` must know: how much was translated, what chance is, and why scores are off.
-
-    Args:
-        tasks: as for `scores_table`.
-    """
+    """What a reader of `scores_table` must know: how much was translated, what chance is, and why scores are off."""
     parts = []
     for task, records in ((task, records) for task, records in tasks.items() if records):
         if not any(record["scores"] for record in records):

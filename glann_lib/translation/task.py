@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -35,31 +37,19 @@ LABELS = {"memory": "NAM, latents from memory", "sphere": "NAM, latents free", "
 
 @dataclass(frozen=True)
 class TranslationTask:
-    """Source and target domain, and what is known of them.
-
-    Attributes:
-        config: settings.
-        source, source_test: images to learn T from, and unseen ones to translate; uint8 [N, C, S, S].
-        target, target_test: images behind the target's generator, and others to test the judge with.
-        folder: where everything of this task goes.
-        device: where to train.
-    """
+    """Source and target domain, and what is known of them."""
 
     config: TranslationConfig
-    source: ImageData
-    source_test: ImageData
-    target: ImageData
-    target_test: ImageData
-    folder: Path
-    device: torch.device
+    source: ImageData  # to learn T from
+    source_test: ImageData  # unseen, to translate
+    target: ImageData  # behind the target's generator
+    target_test: ImageData  # others to test the judge with
+    folder: Path  # where everything of this task goes
+    device: torch.device  # where to train
 
     @classmethod
     def load(cls, config: TranslationConfig, folder: Path, device: torch.device) -> TranslationTask:
-        """The task whose domains the settings name.
-
-        Raises:
-            ValueError, FileNotFoundError, ConnectionError: as `domains.load_pair`.
-        """
+        """The task whose domains the settings name; errors are those of `domains.load_pair`."""
         (source, target), (source_test, target_test) = (load_pair(config.data, split) for split in ("train", "test"))
         return cls(config, source, source_test, target, target_test, folder, device)
 
@@ -82,16 +72,17 @@ class TranslationTask:
     @functools.cached_property
     def domain(self) -> Target:
         """The target as GLO's generator and latents know it, without IMLE's mapping."""
-        path = self.folder / "glo.safetensors"
-        embedding = fit_glo(self.target.images, self.config.glo, self.device, path)
+        embedding = fit_glo(self.target.images, self.config.glo, self.device, self.folder / "glo.safetensors")
         return Target(embedding.generator, embedding.latents)
 
     @functools.cached_property
     def sampled_domain(self) -> Target:
         """The target with IMLE's mapping from noise."""
-        path = self.folder / "imle.safetensors"
-        mapping = fit_imle(self.domain.latents, self.config.imle, self.device, path)
+        mapping = fit_imle(self.domain.latents, self.config.imle, self.device, self.folder / "imle.safetensors")
         return dataclasses.replace(self.domain, mapper=mapping.mapper)
+
+    def _target(self, search: str) -> Target:
+        return self.sampled_domain if search == "noise" else self.domain
 
     def settings(self, search: str, seed: int) -> NAMConfig:
         """NAM's settings for one search and seed."""
@@ -99,14 +90,12 @@ class TranslationTask:
 
     def learn(self, search: str, seed: int) -> Translator:
         """Learn T in one way of searching the latents."""
-        target = self.sampled_domain if search == "noise" else self.domain
         path = self.folder / f"nam-{search}-seed{seed}.safetensors"
-        return fit_nam(self.source.images, target, self.settings(search, seed), self.device, path)
+        return fit_nam(self.source.images, self._target(search), self.settings(search, seed), self.device, path)
 
     def translations(self, search: str, seed: int) -> Translation:
         """The unseen images' translations, made once and kept beside T."""
-        translator = self.learn(search, seed)
-        path = self.folder / f"translations-{search}-seed{seed}.safetensors"
+        translator, path = self.learn(search, seed), self.folder / f"translations-{search}-seed{seed}.safetensors"
         weights = [storage.tensor_digest(value) for value in translator.network.state_dict().values()]
         made_by = storage.digest(weights, translator.target.digest(), storage.tensor_digest(self.source_test.images))
         made_by = storage.digest(made_by, vars(translator.config))
@@ -120,10 +109,9 @@ class TranslationTask:
 
     def score_nam(self, book: ScoreBook, search: str, seed: int) -> dict[str, Any]:
         """Translate the unseen images in one way, and score that."""
-        target = self.sampled_domain if search == "noise" else self.domain
         images = [storage.tensor_digest(data.images) for data in (self.source, self.source_test)]
-        settings = [vars(self.settings(search, seed)), target.digest(), images]
-        facts = _facts(f"nam-{search}", LABELS[search], "non-adversarial", seed)
+        settings = [vars(self.settings(search, seed)), self._target(search).digest(), images]
+        facts = self._facts(f"nam-{search}", LABELS[search], "non-adversarial", seed)
 
         def make() -> tuple[Tensor, dict[str, Any]]:
             translator = self.learn(search, seed)
@@ -137,29 +125,36 @@ class TranslationTask:
 
         Images of different channels are compared in grey.
         """
-        images = {"nearest": ("nearest training image, pixels", self._nearest_by_pixels)}
-        if self.config.nam.loss == UP_TO_COLOUR:
-            images["nearest-up-to-colour"] = ("nearest training image, up to colour", self._nearest_up_to_colour)
         settings = [storage.tensor_digest(data.images) for data in (self.source_test, self.target)]
-        return [
-            book.add(_facts(key, label, "baseline", self.config.nam.seed), settings, lambda find=find: (find(), {}))
-            for key, (label, find) in images.items()
-        ]
+
+        def add(model: str, label: str, find: Callable[[], Tensor]) -> dict[str, Any]:
+            return book.add(self._facts(model, label, "baseline"), settings, lambda: (find(), {}))
+
+        records = [add("nearest", "nearest training image, pixels", self._nearest_by_pixels)]
+        if self.config.nam.loss == UP_TO_COLOUR:
+            label = "nearest training image, up to colour"
+            records.append(add("nearest-up-to-colour", label, self._nearest_up_to_colour))
+        return records
 
     def score_floors(self, book: ScoreBook) -> list[dict[str, Any]]:
         """What the judge makes of real target images, and of G's reconstructions of its training images, by their own
         labels: no translation can be expected to do better."""
-        rows = []
-        for key, label, data, images in (
-            ("real", "real images", self.target_test, lambda: self.target_test.images),
-            ("reconstructions", "reconstructions G(z)", self.target, lambda: self.domain.memory),
-        ):
-            own = dataclasses.replace(book, reference=_OwnLabels(self.judge, data))
+
+        def add(model: str, label: str, data: ImageData, draw: Callable[[], Tensor]) -> dict[str, Any]:
+            wanted = data.labels if data.azimuths is None else data.azimuths
+            score = functools.partial(self.judge.score, wanted=wanted)
+            own = dataclasses.replace(book, reference=SimpleNamespace(digest=self.judge.digest, score=score))
             settings = [data.sha256, self.domain.digest()]
-            rows.append(
-                own.add(_facts(key, label, "floor", self.config.nam.seed), settings, lambda m=images: (m(), {}))
-            )
-        return rows
+            return own.add(self._facts(model, label, "floor"), settings, lambda: (draw(), {}))
+
+        return [
+            add("real", "real images", self.target_test, lambda: self.target_test.images),
+            add("reconstructions", "reconstructions G(z)", self.target, lambda: self.domain.memory),
+        ]
+
+    def _facts(self, model: str, label: str, kind: str, seed: int | None = None) -> dict[str, Any]:
+        seed = self.config.nam.seed if seed is None else seed
+        return {"model": model, "label": label, "kind": kind, "budget": "none", "seed": seed}
 
     def _nearest_by_pixels(self) -> Tensor:
         wanted, offered = (unit(data.images) for data in (self.source_test, self.target))
@@ -171,22 +166,3 @@ class TranslationTask:
         loss, offered = UpToColour(), unit(self.target.images).mean(1, keepdim=True)
         targets = loss.targets(unit(self.source_test.images))
         return self.target.images[loss.distances(offered, targets).argmin(1)]
-
-
-@dataclass(frozen=True)
-class _OwnLabels:
-    """A judge that asks of images whether they show what they are labelled with themselves."""
-
-    judge: Judge
-    data: ImageData
-
-    @property
-    def digest(self) -> str:
-        return self.judge.digest
-
-    def score(self, images: Tensor, seed: int = 0) -> dict[str, Any]:
-        return self.judge.self_test(images, self.data.labels if self.data.azimuths is None else self.data.azimuths)
-
-
-def _facts(model: str, label: str, kind: str, seed: int) -> dict[str, Any]:
-    return {"model": model, "label": label, "kind": kind, "budget": "none", "seed": seed}

@@ -21,36 +21,23 @@ from glann_lib.translation.search import code_lr, first_codes, nearest_in_memory
 
 @dataclass(frozen=True)
 class Translation:
-    """What source images became.
+    """What source images became."""
 
-    Attributes:
-        images: uint8 [N, C', S, S], G(z): the translations.
-        explained: uint8 [N, C, S, S], T(G(z)): the source images as T sees them in their translations. (With the loss
-            up-to-colour, in the colours nearest to the source's.)
-        loss: float32 [N], between those and the source images.
-        codes: float32 [N, D], what was found: latents, or noises where that is searched.
-    """
-
-    images: Tensor
-    explained: Tensor
-    loss: Tensor
-    codes: Tensor
+    images: Tensor  # uint8 [N, C', S, S], G(z): the translations
+    explained: Tensor  # uint8 [N, C, S, S], T(G(z)); with the loss up-to-colour in the colours nearest to the source's
+    loss: Tensor  # float32 [N], between those and the source images
+    codes: Tensor  # float32 [N, D], what was found: latents, or noises where that is searched
 
 
 def translate(
     translator: Translator, images: Tensor, restarts: int | None = None, steps: int | None = None
 ) -> Translation:
-    """Translate images that T has not seen.
+    """Translate images of the source domain, uint8 [N, C, S, S], that T has not seen.
 
-    Args:
-        translator: from `fit_nam`.
-        images: uint8 [N, C, S, S] of the source domain.
-        restarts: starting codes an image: random ones, or for the search "memory" the nearest latents by the loss;
-            None: the settings'.
-        steps: of Adam from each start; 0: the best start as it is; None: the settings', and 0 for the search "memory".
-
-    Raises:
-        ValueError: images of another shape or type than those that T was learned from, or none; no restarts.
+    Each image starts from `restarts` codes: random ones, or for the search "memory" the nearest latents by the loss.
+    Adam goes `steps` steps from each; 0 takes the best start as it is. What is None is taken from the settings, but the
+    search "memory" then goes no steps. ValueError: images of another shape or type than those that T was learned from,
+    or none; no restarts.
     """
     config, target, network = translator.config, translator.target, translator.network
     restarts = config.restarts if restarts is None else restarts

@@ -8,7 +8,7 @@ import torch
 
 from glann_lib.data.record import ImageData, tensors_sha256
 from glann_lib.engine import storage
-from glann_lib.scores.classifier_training import ClassifierConfig
+from glann_lib.scores.classifier import ClassifierConfig
 from glann_lib.translation import judges as translation_judges
 from glann_lib.translation.azimuths import CHANCE, SECTORS, sectors
 from glann_lib.translation.judges import AzimuthJudge, ClassJudge, NoJudge, chance_accuracy, make_judge
@@ -98,9 +98,10 @@ def test_a_random_translation_is_at_chance():
 
 
 def test_a_constant_translation_is_right_where_the_source_shows_it():
-    judge = ClassJudge(Reader(), torch.tensor([3, 1, 3, 0, 2]), 0.2)
-    shown = of_values([3] * 5)
-    assert judge.right(shown).tolist() == [True, False, True, False, False]
+    wanted, shown = torch.tensor([3, 1, 3, 0, 2]), of_values([3] * 5)
+    judge = ClassJudge(Reader(), wanted, 0.2)
+    each = [values(judge.score(shown[i : i + 1], wanted=wanted[i : i + 1]))["accuracy"] for i in range(5)]
+    assert each == [1, 0, 1, 0, 0]
     (score,) = judge.score(shown)["scores"]
     assert score["value"] == pytest.approx(2 / 5) and score["standard_error"] == pytest.approx(math.sqrt(0.4 * 0.6 / 5))
 
@@ -141,7 +142,7 @@ def test_a_translation_that_points_anywhere_is_at_chance():
 def test_a_translation_that_always_points_to_the_viewer():
     judge = AzimuthJudge(Seer(), torch.tensor([0.0, 30.0, 100.0, 200.0, 350.0]), CHANCE)
     shown = of_values([0] * 5)
-    assert judge.errors(shown).tolist() == pytest.approx([0, 30, 100, 160, 10], abs=1e-3)
+    assert judge.errors(shown, judge.wanted).tolist() == pytest.approx([0, 30, 100, 160, 10], abs=1e-3)
     expected = {"azimuth_median": 30, "azimuth_mean": 60, "turned": 2 / 5}
     assert values(judge.score(shown)) == pytest.approx(expected, abs=1e-3)
 
@@ -150,7 +151,7 @@ def test_the_error_is_the_shorter_way_round_and_of_the_mean_of_the_sectors():
     ten, fifteen = math.tan(math.radians(10)), math.radians(15)
     upper = ten / (math.sin(fifteen) + ten * (1 - math.cos(fifteen)))  # so that sectors 0 and 1 make 10 degrees
     judge = AzimuthJudge(Seer(weights=(1 - upper, upper)), torch.tensor([350.0, 10.0, 190.0]), CHANCE)
-    assert judge.errors(of_values([0] * 3)).tolist() == pytest.approx([20, 0, 180], abs=1e-3)
+    assert judge.errors(of_values([0] * 3), judge.wanted).tolist() == pytest.approx([20, 0, 180], abs=1e-3)
 
 
 # Both
@@ -161,7 +162,7 @@ def test_the_error_is_the_shorter_way_round_and_of_the_mean_of_the_sectors():
 )
 def test_real_images_are_judged_by_what_they_show_themselves(kind, true):
     judge = kind(Reader(), torch.tensor([5, 5]).to(true.dtype), 0.25)  # other and fewer source images
-    record = judge.self_test(of_values([1, 2, 0]), true)
+    record = judge.score(of_values([1, 2, 0]), wanted=true)
     assert record["scores"][0]["value"] == pytest.approx(1.0 if kind is ClassJudge else 0.0, abs=1e-3)
     assert record["chance"] == 0.25 and record["translated"] == 3
     assert len(judge.wanted) == 2
@@ -202,7 +203,7 @@ def test_directions_are_judged_with_fewer_sectors_than_there_are(tmp_path):
     judge = make_judge(source, target, test, TINY)
     assert isinstance(judge, AzimuthJudge) and judge.chance == 90
     assert judge.classifier.probabilities(source.images).shape == (12, 4)
-    errors = judge.errors(source.images)
+    errors = judge.errors(source.images, source.azimuths)
     assert errors.shape == (12,) and errors.min() >= 0 and errors.max() <= 180
     gaps = torch.stack([(source.azimuths - edge).abs() for edge in (0, 45)])
     least = torch.minimum(gaps, 360 - gaps).min(0).values
@@ -248,4 +249,4 @@ def test_without_labels_that_fit_there_are_no_scores_and_the_reason_is_said(monk
     assert "\n" not in judge.reason and judge.digest == "none"
     record = judge.score(of_values([1, 2, 3]))
     assert record == {"scores": [], "chance": None, "translated": 3, "unscored": judge.reason}
-    assert judge.self_test(of_values([1, 2, 3]), torch.tensor([1, 2, 3])) == record
+    assert judge.score(of_values([1, 2, 3]), wanted=torch.tensor([1, 2, 3])) == record

@@ -190,7 +190,7 @@ def test_what_is_finished_is_not_trained_again(tmp_path, monkeypatch, search):
     kept, record = storage.load_tensors(path)
     assert not any(name.startswith(training.RESUME) for name in kept)
     assert NAMConfig(**record["config"]) == config and record["image_shape"] == [3, 16, 16]
-    assert record["images_sha256"] == first.images_sha256 == storage.tensor_digest(sources())
+    assert record["images_sha256"] == storage.tensor_digest(sources())
     monkeypatch.setattr(NAM, "_step", lambda self, batch: pytest.fail("trained again"))
     again = fit_nam(sources(), make_target(), config, path=path)
     assert all(torch.equal(value, tensors(first)[name]) for name, value in tensors(again).items())

@@ -8,7 +8,7 @@ import torch
 
 from glann_lib.data.record import ImageData
 from glann_lib.engine import storage
-from glann_lib.scores.classifier_training import ClassifierConfig
+from glann_lib.scores.classifier import ClassifierConfig
 from glann_lib.scores.evaluate import ScoreBook, read_records, read_samples
 from glann_lib.translation import task as translation_task
 from glann_lib.translation.config import make_translation_config
