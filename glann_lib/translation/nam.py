@@ -10,7 +10,6 @@ memory.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,10 +61,13 @@ class NAM:
         _require_pair(images, target, config)
         self.config, self.epochs, self.device, self.target = config, config.epochs, device, target
         self.images_sha256 = storage.tensor_digest(images)
-        self.fingerprint = storage.digest(dataclasses.asdict(config), self.images_sha256, target.digest())
+        self.fingerprint = storage.digest(vars(config), self.images_sha256, target.digest())
         self.images = devices.place(images, device)
         self.loss: ReconstructionLoss | UpToColour | None = None  # made when an epoch needs it
-        self.network = _network(images.shape[1:], target, config).to(device)
+        channels = 1 if config.loss == UP_TO_COLOUR else images.shape[1]
+        with devices.scoped_seed(config.seed, "nam weights"):
+            network = TranslationNetwork(images.shape[-1], target.generator.shape[0], channels, config.width)
+        self.network = network.to(device)
         groups = [{"params": list(self.network.parameters()), "lr": config.mapping_lr}]
         if config.search == "memory":  # every epoch chooses them anew
             self.codes = target.latents[:1].repeat(len(images), 1)
@@ -84,7 +86,6 @@ class NAM:
         order = torch.randperm(len(self.images), generator=devices.seeded(self.config.seed, f"nam order {epoch}"))
         batches = order[: len(order) // batch_size * batch_size].split(batch_size)
         losses = torch.stack([self._step_within_memory(batch.to(self.device)) for batch in batches])
-
         advice = f"try a smaller nam_latent_lr (now {self.config.latent_lr:g}) or nam_mapping_lr"
         training.check_finite(losses, self.name, epoch, advice)
         training.check_weights([self.codes, *self.network.parameters()], self.name, epoch, advice)
@@ -127,7 +128,7 @@ class NAM:
 
     def state(self) -> dict[str, Tensor]:
         """T's weights and the codes; to go on, the optimiser's state."""
-        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        state = training.with_prefix("network.", self.network.state_dict())
         return state | {"codes": self.codes.detach()} | training.optimiser_state(self.optimiser)
 
     def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -140,19 +141,12 @@ class NAM:
 
     def facts(self) -> dict[str, Any]:
         """Settings and images."""
-        return {
-            "config": dataclasses.asdict(self.config),
-            "image_shape": list(self.images.shape[1:]),
-            "images_sha256": self.images_sha256,
-        }
+        shape = list(self.images.shape[1:])
+        return {"config": vars(self.config), "image_shape": shape, "images_sha256": self.images_sha256}
 
 
 def fit_nam(
-    images: Tensor,
-    target: Target,
-    config: NAMConfig,
-    device: torch.device | str = "cpu",
-    path: Path | None = None,
+    images: Tensor, target: Target, config: NAMConfig, device: torch.device | str = "cpu", path: Path | None = None
 ) -> Translator:
     """Learn T and the codes of the source images, uint8 [N, C, S, S], with progress shown.
 
@@ -178,14 +172,7 @@ def _require_pair(images: Tensor, target: Target, config: NAMConfig) -> None:
             "load both domains at one size (image_size)"
         )
     if len(images) < config.batch_size:
-        raise ValueError(
-            f"{len(images)} source images are fewer than a batch of {config.batch_size}: lower nam_batch_size"
-        )
+        few = f"{len(images)} source images are fewer than a batch of {config.batch_size}"
+        raise ValueError(f"{few}: lower nam_batch_size")
     if config.search == "noise" and target.mapper is None:
         raise ValueError("the search noise needs IMLE's mapping: give Target its mapper, or search memory or sphere")
-
-
-def _network(shape: Any, target: Target, config: NAMConfig) -> TranslationNetwork:
-    channels = 1 if config.loss == UP_TO_COLOUR else shape[0]
-    with devices.scoped_seed(config.seed, "nam weights"):
-        return TranslationNetwork(shape[-1], target.generator.shape[0], channels, config.width)

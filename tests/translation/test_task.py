@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import shutil
 
 import pytest
 import torch
@@ -65,6 +66,11 @@ def done(tmp_path_factory):
     """A task with its records: from grey digits to painted ones."""
     task = load(tmp_path_factory.mktemp("task"))
     return task, scored(task)
+
+
+def copied(done, folder):
+    """All that a task has left, in a folder where other settings may replace it."""
+    return shutil.copytree(done[0].folder, folder / "copy")
 
 
 @pytest.fixture(scope="module")
@@ -180,11 +186,12 @@ def test_stored_translations_equal_fresh_ones(done, search, monkeypatch):
 
 @pytest.mark.parametrize("changed", [{"nam_epochs": 2}, {"nam_width": 3}, {"glo_epochs": 2}, {"data_test_images": 9}])
 def test_changed_settings_are_trained_and_scored_anew(done, tmp_path, changed, monkeypatch):
-    first = load(tmp_path)
+    folder = copied(done, tmp_path)
+    first = load(folder)
     record = first.score_nam(a_book(first), "sphere", 0)
     assert record["fingerprint"] == done[1]["nam-sphere"]["fingerprint"]  # the folder is no part of it
     trained, translated = counted(monkeypatch, "fit_nam"), counted(monkeypatch, "translate")
-    other = load(tmp_path, **changed)
+    other = load(folder, **changed)
     again = other.score_nam(a_book(other), "sphere", 0)
     assert trained and len(translated) == 1
     assert again["fingerprint"] != record["fingerprint"]
@@ -195,7 +202,8 @@ def test_changed_settings_are_trained_and_scored_anew(done, tmp_path, changed, m
 
 @pytest.mark.parametrize("changed", [{"imle_epochs": 2}, {"data_source_images": 16}])
 def test_what_the_search_noise_rests_on_decides_its_scores(done, tmp_path, changed):
-    first, other = load(tmp_path), load(tmp_path, **changed)
+    folder = copied(done, tmp_path)
+    first, other = load(folder), load(folder, **changed)
     fingerprints = [task.score_nam(a_book(task), "noise", 0)["fingerprint"] for task in (first, other)]
     assert fingerprints[0] == done[1]["nam-noise"]["fingerprint"] != fingerprints[1]
 
