@@ -217,7 +217,7 @@ class Glann:
             ValueError: images of another size or number of channels; unknown extractor.
             FileNotFoundError: the Inception weights are not here; says where to put them.
         """
-        from glann_lib.scores import evaluate
+        from glann_lib.scores.evaluate import Reference
         from glann_lib.scores.features import make_score_extractor
         from glann_lib.shapes.metrics import score_shapes
 
@@ -226,8 +226,8 @@ class Glann:
         if real.dtype == torch.bool:
             return score_shapes(sampling.solid(generated), real)
         data = ImageData.from_array(real)
-        reference = evaluate.Reference.of(real, [make_score_extractor(extractor, data, data, self.device, None)])
-        scores = evaluate.score(generated, reference, seed)["scores"]
+        reference = Reference.of(real, [make_score_extractor(extractor, data, data, self.device, None)])
+        scores = reference.score(generated, seed)["scores"]
         return {row["metric"]: row["value"] for row in scores}
 
     def save(self, path: str | Path) -> Path:

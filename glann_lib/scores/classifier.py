@@ -1,117 +1,137 @@
 """A small convolutional classifier trained on the data set itself: its features compare sets of images by their class.
 
 Inception has seen photographs only. On digits and clothes the last hidden layer of a network that knows these very
-classes tells more. The same network judges translated images by the class it sees in them.
+classes tells more. The same network judges translated images by the class it sees in them. `classifier_training` makes
+it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from glann_lib.engine import storage, training
-from glann_lib.networks import load_weights
-from glann_lib.scores.classifier_network import Classifier, in_blocks, predict, require_shape
-from glann_lib.scores.classifier_training import ClassifierConfig, ClassifierEpoch, ClassifierTraining
+from glann_lib.engine.checks import require_count, require_part, require_positive
+
+FEATURES = 128  # values an image
+BLOCK = 512  # images at once when nothing is trained
+
+
+class Classifier(nn.Module):
+    """Four 3x3 convolutions (32, 64, 128, 128 channels), the mean over space, a hidden layer of 128, the classes.
+
+    For 1 or 3 channels and any size from 4 px; 258,538 parameters for grey images and ten classes.
+    """
+
+    def __init__(self, channels: int, classes: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            *_convolution(channels, 32),
+            nn.MaxPool2d(2),
+            *_convolution(32, 64),
+            nn.MaxPool2d(2),
+            *_convolution(64, 128),
+            *_convolution(128, 128),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(128, FEATURES, bias=False),
+            nn.BatchNorm1d(FEATURES),
+        )
+        self.head = nn.Sequential(nn.ReLU(), nn.Linear(FEATURES, classes))
+        self.classes = classes
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [N, classes] of images [N, C, H, W] in [0, 1]."""
+        return self.head(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """The hidden layer [N, 128] of images [N, C, H, W] in [0, 1], after its BatchNorm and before its ReLU.
+
+        There each value has about mean 0 and variance 1 over the training images (scaled and moved by what BatchNorm
+        learns), and is nearer to a Gaussian, as the Frechet distance wants, than after the ReLU.
+        """
+        return self.body(2 * images - 1)
+
+
+def _convolution(channels: int, width: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """Settings of the classifier; the paper states none. A field out of its range is a ValueError."""
+
+    epochs: int = 8  # passes over the images, at least
+    steps: int = 200  # Adam steps, at least: small sets take more epochs
+    batch_size: int = 64  # images; fewer where there are fewer
+    lr: float = 5.0e-3  # Adam's largest step
+    weight_decay: float = 0.01  # AdamW's
+    shift: int = 2  # px; training images are moved by up to so much, up or down and left or right
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_count(self, "epochs", "steps")
+        require_count(self, "batch_size", least=2)
+        require_count(self, "shift", least=0)
+        require_positive(self, "lr")
+        require_part(self, "weight_decay")
+
+
+@dataclass(frozen=True)
+class ClassifierEpoch:
+    """One epoch: number from 1, mean cross entropy in nats, part of the shifted training images right, seconds."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    seconds: float
 
 
 @dataclass(frozen=True)
 class TrainedClassifier:
     """What the training leaves.
 
-    Attributes:
-        network: in eval mode.
-        test_accuracy: part of the test images whose class it names, 0 to 1.
-        history: a record an epoch.
-        config: the settings.
-        image_shape: (C, S, S) of the images that it knows.
-        train_sha256: of the training images and labels, as ImageData.sha256.
-        test_sha256: of the test images and labels, likewise.
+    Each method takes images [N, C, S, S], uint8 or floats in [0, 1], and answers on the CPU; images of another size or
+    number of channels than in training are a ValueError.
     """
 
-    network: Classifier
-    test_accuracy: float
+    network: Classifier  # in eval mode
+    test_accuracy: float  # part of the test images whose class it names, 0 to 1
     history: list[ClassifierEpoch]
     config: ClassifierConfig
-    image_shape: tuple[int, int, int]
-    train_sha256: str
+    image_shape: tuple[int, int, int]  # (C, S, S) of the images that it knows
+    train_sha256: str  # of the training images and labels, as ImageData.sha256
     test_sha256: str
 
     def predict(self, images: Tensor) -> Tensor:
-        """Class indices int64 [N], on the CPU, of images [N, C, S, S], uint8 or floats in [0, 1].
-
-        Raises:
-            ValueError: images of another size or number of channels than it was trained on.
-        """
-        require_shape(images, self.image_shape)
-        return predict(self.network, images)
+        """Class indices int64 [N]: where the logits are largest."""
+        return self._answer(lambda block: self.network(block).argmax(1), images)
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """float32 [N, classes], on the CPU, a row sums to 1, of images as for `predict`.
-
-        Raises:
-            ValueError: as `predict`.
-        """
-        require_shape(images, self.image_shape)
-        return in_blocks(self.network, lambda block: self.network(block).softmax(1), images)
+        """float32 [N, classes]; a row sums to 1."""
+        return self._answer(lambda block: self.network(block).softmax(1), images)
 
     def features(self, images: Tensor) -> Tensor:
-        """float32 [N, 128], on the CPU, of images as for `predict`; see `Classifier.features`.
+        """float32 [N, 128]; see `Classifier.features`."""
+        return self._answer(self.network.features, images)
 
-        Raises:
-            ValueError: as `predict`.
-        """
+    def _answer(self, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         require_shape(images, self.image_shape)
-        return in_blocks(self.network, self.network.features, images)
+        return in_blocks(function, images, next(self.network.parameters()).device)
 
 
-def fit_classifier(
-    images: Tensor,
-    labels: Tensor | None,
-    test_images: Tensor,
-    test_labels: Tensor | None,
-    config: ClassifierConfig | None = None,
-    device: torch.device | str = "cpu",
-    path: Path | None = None,
-) -> TrainedClassifier:
-    """Train a classifier, with progress shown, and judge it once on the test images.
-
-    Args:
-        images: uint8 [N, C, S, S].
-        labels: int64 [N], class indices; at least two classes.
-        test_images: uint8 [M, C, S, S].
-        test_labels: int64 [M].
-        config: settings; None: the usual ones.
-        device: where to train.
-        path: *.safetensors for checkpoints and the result; what is finished there is not trained again.
-
-    Raises:
-        ValueError: no labels, one class only, images and labels that do not go together, or a damaged checkpoint.
-        FloatingPointError: a loss is not finite; names epoch and batch.
-    """
-    config = config or ClassifierConfig()
-    stage = ClassifierTraining(images, labels, test_images, test_labels, config, torch.device(device))
-    history = training.run(stage, path)
-    origin = stage.image_shape, stage.train_sha256, stage.test_sha256
-    return TrainedClassifier(stage.network.eval(), stage.test_accuracy, history, config, *origin)
+@torch.no_grad()
+def in_blocks(function: Callable[[Tensor], Tensor], images: Tensor, device: torch.device) -> Tensor:
+    """`function` of images, uint8 or floats in [0, 1], some at a time on the device; joined on the CPU."""
+    blocks = (block.to(device) for block in images.split(BLOCK))
+    return torch.cat([function(b.float() / 255 if b.dtype == torch.uint8 else b).cpu() for b in blocks])
 
 
-def load_classifier(path: Path, device: torch.device | str = "cpu") -> TrainedClassifier:
-    """The finished classifier that `fit_classifier` left at `path`.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: the file is damaged or holds something else.
-    """
-    state, record = storage.load_tensors(path)
-    if record.get("stage") != ClassifierTraining.name:
-        raise ValueError(f"{path} does not hold a classifier: name the file that fit_classifier wrote")
-    shape = tuple(record["image_shape"])
-    network = Classifier(shape[0], record["classes"])
-    load_weights(network, state, "network.")
-    history = [ClassifierEpoch(**row) for row in record["history"]]
-    config, origin = ClassifierConfig(**record["config"]), (shape, record["train_sha256"], record["test_sha256"])
-    return TrainedClassifier(network.to(device).eval(), record["test_accuracy"], history, config, *origin)
+def require_shape(images: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse images [N, C, S, S] whose (C, S, S) is not that of the training images, by a ValueError."""
+    if images.ndim != 4 or images.shape[1:] != shape:
+        known = " x ".join(map(str, shape))
+        raise ValueError(f"images are {list(images.shape)}: give [N, C, S, S] with C x S x S = {known}, as in training")

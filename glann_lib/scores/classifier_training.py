@@ -1,4 +1,4 @@
-"""How the network of `classifier` is trained: the settings, and a stage that `training` runs, keeps and resumes.
+"""How the network of `classifier` is trained: a stage that `training` runs, keeps and resumes.
 
 AdamW on the cross entropy, with images moved by a few pixels at random; the test images are judged once, at the end.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,61 +16,58 @@ from torch import Tensor, nn
 
 from glann_lib.data.record import tensors_sha256
 from glann_lib.engine import devices, storage, training
-from glann_lib.engine.checks import require_count, require_part, require_positive
 from glann_lib.networks import load_weights
-from glann_lib.scores.classifier_network import Classifier, predict, require_shape
+from glann_lib.scores.classifier import (
+    Classifier,
+    ClassifierConfig,
+    ClassifierEpoch,
+    TrainedClassifier,
+    in_blocks,
+    require_shape,
+)
 
 WARM_UP = 0.2  # part of the training in which the step grows; then it shrinks to 0
 
 
-@dataclass(frozen=True)
-class ClassifierConfig:
-    """Settings of the classifier; the paper states none.
+def fit_classifier(
+    images: Tensor,
+    labels: Tensor | None,
+    test_images: Tensor,
+    test_labels: Tensor | None,
+    config: ClassifierConfig | None = None,
+    device: torch.device | str = "cpu",
+    path: Path | None = None,
+) -> TrainedClassifier:
+    """Train a classifier, with progress shown, and judge it once on the test images.
 
-    Raises:
-        ValueError: a field out of its range.
+    Images are uint8 [N, C, S, S], labels int64 [N] of at least two classes. Checkpoints and the result go to `path`,
+    *.safetensors; what is finished there is not trained again. Data that cannot be learned and a damaged checkpoint are
+    a ValueError, a loss that is not finite a FloatingPointError.
     """
-
-    epochs: int = 8  # passes over the images, at least
-    steps: int = 200  # Adam steps, at least: small sets take more epochs
-    batch_size: int = 64  # images; fewer where there are fewer
-    lr: float = 5.0e-3  # Adam's largest step
-    weight_decay: float = 0.01  # AdamW's
-    shift: int = 2  # px; training images are moved by up to so much, up or down and left or right
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_count(self, "epochs", "steps")
-        require_count(self, "batch_size", least=2)
-        require_count(self, "shift", least=0)
-        require_positive(self, "lr")
-        require_part(self, "weight_decay")
+    config = config or ClassifierConfig()
+    stage = ClassifierTraining(images, labels, test_images, test_labels, config, torch.device(device))
+    history = training.run(stage, path)
+    return _trained(stage.network, stage.facts(), history)
 
 
-@dataclass(frozen=True)
-class ClassifierEpoch:
-    """One epoch: number from 1, mean cross entropy in nats, part of the shifted training images right, seconds."""
+def load_classifier(path: Path, device: torch.device | str = "cpu") -> TrainedClassifier:
+    """The finished classifier that `fit_classifier` left at `path`; a file that holds no such thing is a ValueError."""
+    state, record = storage.load_tensors(path)
+    if record.get("stage") != ClassifierTraining.name:
+        raise ValueError(f"{path} does not hold a classifier: name the file that fit_classifier wrote")
+    network = Classifier(record["image_shape"][0], record["classes"])
+    load_weights(network, state, "network.")
+    return _trained(network.to(device), record, [ClassifierEpoch(**row) for row in record["history"]])
 
-    epoch: int
-    loss: float
-    accuracy: float
-    seconds: float
+
+def _trained(network: Classifier, facts: dict[str, Any], history: list[ClassifierEpoch]) -> TrainedClassifier:
+    config, shape = ClassifierConfig(**facts["config"]), tuple(facts["image_shape"])
+    origin = facts["train_sha256"], facts["test_sha256"]
+    return TrainedClassifier(network.eval(), facts["test_accuracy"], history, config, shape, *origin)
 
 
 class ClassifierTraining:
-    """The training as a stage for `training.train`: AdamW on the cross entropy, randomly shifted images.
-
-    Args:
-        images: uint8 [N, C, S, S], with `labels` int64 [N].
-        labels: class indices, 0 or more.
-        test_images: uint8 [M, C, S, S], judged once, after the last epoch.
-        test_labels: int64 [M].
-        config: settings.
-        device: where to train.
-
-    Raises:
-        ValueError: no labels, one class only, or images and labels that do not go together.
-    """
+    """The training as a stage for `training.train`; arguments and errors as for `fit_classifier`."""
 
     name = "classifier"
     record_type = ClassifierEpoch
@@ -120,8 +117,8 @@ class ClassifierTraining:
         training.check_finite(losses, self.name, epoch, advice)
         training.check_weights(self.network.parameters(), self.name, epoch, advice)
         if epoch == self.epochs:
-            found = predict(self.network.eval(), self.test_images)
-            self.test_accuracy = (found == self.test_labels).double().mean().item()
+            logits = in_blocks(self.network.eval(), self.test_images, self.device)
+            self.test_accuracy = (logits.argmax(1) == self.test_labels).double().mean().item()
         return ClassifierEpoch(epoch, losses.mean().item(), right.mean().item(), time.monotonic() - start)
 
     def _step(self, batch: Tensor, random: torch.Generator) -> Tensor:
@@ -155,14 +152,9 @@ class ClassifierTraining:
 
     def facts(self) -> dict[str, Any]:
         """Settings, data, and how many test images were right."""
-        return {
-            "config": dataclasses.asdict(self.config),
-            "image_shape": list(self.image_shape),
-            "classes": self.network.classes,
-            "train_sha256": self.train_sha256,
-            "test_sha256": self.test_sha256,
-            "test_accuracy": self.test_accuracy,
-        }
+        names = ("train_sha256", "test_sha256", "test_accuracy")
+        own = {"config": dataclasses.asdict(self.config), "image_shape": list(self.image_shape)}
+        return own | {"classes": self.network.classes} | {name: getattr(self, name) for name in names}
 
 
 def random_shift(images: Tensor, pixels: int, random: torch.Generator) -> Tensor:

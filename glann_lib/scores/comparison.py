@@ -26,23 +26,14 @@ from glann_lib.scores.measures import title
 
 @dataclass(frozen=True)
 class Contest:
-    """What all models of one contest share.
+    """What all models of one contest share."""
 
-    Attributes:
-        images: uint8 [N, C, S, S], the training images; or shapes, bool [N, S, S, S].
-        config: GLANN's settings; their seed is the first one.
-        book: where the scores go.
-        samples: images drawn from each model.
-        device: where to train.
-        folder: the run's folder, with the first seed's stages; other models go below it.
-    """
-
-    images: Tensor
-    config: Config
-    book: ScoreBook
-    samples: int
+    images: Tensor  # uint8 [N, C, S, S], the training images; or shapes, bool [N, S, S, S]
+    config: Config  # GLANN's; their seed is the first one
+    book: ScoreBook  # where the scores go
+    samples: int  # images drawn from each model
     device: torch.device
-    folder: Path
+    folder: Path  # the run's folder, with the first seed's stages; other models go below it
 
     def score_images(self, model: str, label: str, images: Tensor) -> dict[str, Any]:
         """Score real images or reconstructions, as `images` or as G draws them: a floor for every model."""
@@ -52,12 +43,8 @@ class Contest:
     def score_glann(self, seed: int, loss: str | None = None) -> list[dict[str, Any]]:
         """Train GLANN with one seed, where its folder does not hold it, and score it and its GLO with the Gaussian.
 
-        Args:
-            seed: of both stages.
-            loss: another loss of stage 1 in place of the run's own, a name in config.LOSSES; all else is the same.
-
-        Raises:
-            ValueError: the run's own loss, or an unknown one.
+        `loss` is another loss of stage 1 in place of the run's own, a name in config.LOSSES; all else is the same. The
+        run's own loss or an unknown one is a ValueError.
         """
         config = rivals.with_seed(self.config, seed)
         first = seed == self.config.glo.seed
@@ -74,36 +61,23 @@ class Contest:
         ]
 
     def score_rivals(self, keys: Sequence[str], budgets: Mapping[str, int], seed: int) -> list[dict[str, Any]]:
-        """Train rivals with one seed and score them.
+        """Train rivals, keys of rivals.RIVALS, with one seed under each budget, name -> generator steps; score them.
 
-        Args:
-            keys: names in rivals.RIVALS.
-            budgets: name -> generator steps, see rivals.budgets.
-            seed: of all of them.
-
-        Raises:
-            ValueError: unknown key.
+        An unknown key is a ValueError.
         """
-        config, count = rivals.with_seed(self.config, seed), len(self.images)
-        plan = [  # made whole before anything is trained, so that a wrong name costs no time
-            (key, budget, steps, rivals.rival_settings(key, config, steps, count))
-            for budget, steps in budgets.items()
-            for key in keys
-        ]
-        return [self._score_rival(config, *planned) for planned in plan]
-
-    def _score_rival(self, config: Config, key: str, budget: str, steps: int, settings: Any) -> dict[str, Any]:
-        def fit() -> Trained:
-            return rivals.fit_rival(key, self.images, config, budget, steps, self.device, self.folder / "rivals")
-
-        shown = rivals.contender(key, self.config)
-        return self._score(shown, config.glo.seed, budget, dataclasses.asdict(settings), fit)
+        config, folder = rivals.with_seed(self.config, seed), self.folder / "rivals"
+        plan = []  # made whole before anything is trained, so that a wrong name costs no time
+        for budget, steps in budgets.items():
+            for key in keys:
+                settings = rivals.rival_settings(key, config, steps, len(self.images))
+                fit = functools.partial(rivals.fit_rival, key, self.images, config, budget, steps, self.device, folder)
+                plan.append((rivals.contender(key, self.config), seed, budget, dataclasses.asdict(settings), fit))
+        return [self._score(*planned) for planned in plan]
 
     def _score(
-        self, contender: Contender, seed: int, budget: str, settings: dict[str, Any], fit: Callable[[], Trained]
+        self, shown: Contender, seed: int, budget: str, settings: dict[str, Any], fit: Callable[[], Trained]
     ) -> dict[str, Any]:
-        facts = {"model": contender.key, "label": contender.label, "kind": contender.kind}
-        facts |= {"budget": budget, "seed": seed}
+        facts = {"model": shown.key, "label": shown.label, "kind": shown.kind, "budget": budget, "seed": seed}
 
         def make() -> tuple[Tensor, dict[str, Any]]:
             trained = fit()

@@ -33,40 +33,8 @@ FEWEST = 10  # held-out images; fewer have no five neighbours and no twenty clus
 CURVE_STEP = 10  # every so many of a PRD curve's 1001 points are kept
 
 
-@dataclass(frozen=True)
-class Reference:
-    """Held-out images as the extractors see them.
-
-    Attributes:
-        extractors: who looks at them.
-        features: [N, D] of each extractor.
-        digest: equal for equal images and extractors.
-    """
-
-    extractors: tuple[ScoreExtractor, ...]
-    features: tuple[np.ndarray, ...]
-    digest: str
-
-    @classmethod
-    def of(cls, images: Tensor, extractors: Sequence[ScoreExtractor]) -> Reference:
-        """The reference that uint8 images [N, C, S, S] make.
-
-        Raises:
-            ValueError: fewer than 10 images.
-        """
-        if len(images) < FEWEST:
-            raise ValueError(f"{len(images)} held-out images are too few to score against: give {FEWEST} or more")
-        features = tuple(extractor.features(images) for extractor in extractors)
-        digest = storage.digest(storage.tensor_digest(images), [extractor.digest for extractor in extractors])
-        return cls(tuple(extractors), features, digest)
-
-    def score(self, images: Tensor, seed: int = 0) -> dict[str, Any]:
-        """Every metric of a set of images against these, as `score` gives them."""
-        return score(images, self, seed)
-
-
 class Judge(Protocol):
-    """What a ScoreBook compares samples with: `Reference` for images, `shape_scores.ShapeReference` for shapes."""
+    """What a ScoreBook compares samples with: `Reference` for images, `shapes.scores.ShapeReference` for shapes."""
 
     digest: str
 
@@ -74,50 +42,56 @@ class Judge(Protocol):
         """Plain values, among them "scores": a list of {extractor, metric, value, ...}, the main one first."""
 
 
-def score(images: Tensor, reference: Reference, seed: int = 0) -> dict[str, Any]:
-    """Every metric of a set of images by every extractor.
+@dataclass(frozen=True)
+class Reference:
+    """Held-out images as the extractors see them."""
 
-    Args:
-        images: uint8 [N, C, S, S], generated; or real ones, for a floor.
-        reference: what they are compared with.
-        seed: of the clusters of PRD, and of the subsets by count.
+    extractors: tuple[ScoreExtractor, ...]
+    features: tuple[np.ndarray, ...]  # [N, D] of each extractor
+    digest: str  # equal for equal images and extractors
 
-    Returns:
-        "scores": a list of {extractor, metric, value, standard_error}, for the support size with lower_bound, too;
-        "prd": extractor -> {precision, recall}; "by_count": extractor -> {counts, frechet}; "generated", "real" and
-        "prd_images": how many images.
-    """
-    record: dict[str, Any] = {"scores": [], "prd": {}, "by_count": {}}
-    for extractor, real in zip(reference.extractors, reference.features, strict=True):
-        features = extractor.features(images)
-        pairs = min(len(features), len(real))  # PRD wants sets of one size
-        curve = prd_curve(features[:pairs], real[:pairs], seed=seed)
-        record["scores"] += [{"extractor": extractor.name, **row} for row in _all_metrics(features, real, curve)]
-        record["prd"][extractor.name] = {
-            side: getattr(curve, side)[::CURVE_STEP].round(5).tolist() for side in ("precision", "recall")
-        }
-        counts = sorted({*(count for count in COUNTS if count < len(features)), len(features)})
-        mixed = np.random.default_rng(seed).permutation(features)  # real images may come in an order
-        distances = [frechet_distance(mixed[:count], real) for count in counts]
-        record["by_count"][extractor.name] = {"counts": counts, "frechet": distances}
-        record |= {"generated": len(features), "real": len(real), "prd_images": pairs}
-    return record
+    @classmethod
+    def of(cls, images: Tensor, extractors: Sequence[ScoreExtractor]) -> Reference:
+        """The reference that uint8 images [N, C, S, S] make; fewer than 10 are a ValueError."""
+        if len(images) < FEWEST:
+            raise ValueError(f"{len(images)} held-out images are too few to score against: give {FEWEST} or more")
+        features = tuple(extractor.features(images) for extractor in extractors)
+        digest = storage.digest(storage.tensor_digest(images), [extractor.digest for extractor in extractors])
+        return cls(tuple(extractors), features, digest)
+
+    def score(self, images: Tensor, seed: int = 0) -> dict[str, Any]:
+        """Every metric, by every extractor, of images uint8 [N, C, S, S]: generated ones, or real ones for a floor.
+
+        "scores" is a list of {extractor, metric, value, standard_error}, for the support size with lower_bound, too;
+        "prd" is extractor -> {precision, recall}, "by_count" extractor -> {counts, frechet}; "generated", "real" and
+        "prd_images" say how many images. The seed is that of PRD's clusters and of the subsets by count.
+        """
+        record: dict[str, Any] = {"scores": [], "prd": {}, "by_count": {}}
+        for extractor, real in zip(self.extractors, self.features, strict=True):
+            features, name = extractor.features(images), extractor.name
+            pairs = min(len(features), len(real))  # PRD wants sets of one size
+            curve = prd_curve(features[:pairs], real[:pairs], seed=seed)
+            record["scores"] += [{"extractor": name, **row} for row in _all_metrics(features, real, curve)]
+            record["prd"][name] = {
+                side: getattr(curve, side)[::CURVE_STEP].round(5).tolist() for side in ("precision", "recall")
+            }
+            record["by_count"][name] = _by_count(features, real, seed)
+            record |= {"generated": len(features), "real": len(real), "prd_images": pairs}
+        return record
+
+
+def _by_count(features: np.ndarray, real: np.ndarray, seed: int) -> dict[str, list[Any]]:
+    counts = sorted({*(count for count in COUNTS if count < len(features)), len(features)})
+    mixed = np.random.default_rng(seed).permutation(features)  # real images may come in an order
+    return {"counts": counts, "frechet": [frechet_distance(mixed[:count], real) for count in counts]}
 
 
 def _all_metrics(features: np.ndarray, real: np.ndarray, curve: PRDCurve) -> list[dict[str, Any]]:
-    kernel, manifold = kernel_distance(features, real), improved_precision_recall(features, real)
-    density, duplicates = density_coverage(features, real), support_size(features, duplicate_threshold(real))
-    values = {
-        "frechet": frechet_distance(features, real),
-        "kernel": kernel.value,
-        "f8": curve.f8,
-        "f1_8": curve.f1_8,
-        "precision": manifold.precision,
-        "recall": manifold.recall,
-        "density": density.density,
-        "coverage": density.coverage,
-        "support": duplicates.estimate,
-    }
+    kernel, duplicates = kernel_distance(features, real), support_size(features, duplicate_threshold(real))
+    values = {"frechet": frechet_distance(features, real), "kernel": kernel.value}
+    values |= {"f8": curve.f8, "f1_8": curve.f1_8}
+    values |= vars(improved_precision_recall(features, real)) | vars(density_coverage(features, real))
+    values["support"] = duplicates.estimate
     rows = {name: {"metric": name, "value": value, "standard_error": None} for name, value in values.items()}
     rows["kernel"]["standard_error"] = kernel.standard_error
     rows["support"]["lower_bound"] = duplicates.lower_bound
@@ -126,31 +100,21 @@ def _all_metrics(features: np.ndarray, real: np.ndarray, curve: PRDCurve) -> lis
 
 @dataclass(frozen=True)
 class ScoreBook:
-    """The scores of one run's models: a record each in a folder, made once.
+    """The scores of one run's models: a record each in a folder, made once."""
 
-    Attributes:
-        folder: results/<run>/scores.
-        reference: what all models are compared with.
-        provenance: goes into every record.
-    """
-
-    folder: Path
-    reference: Judge
-    provenance: dict[str, Any]
+    folder: Path  # results/<run>/scores
+    reference: Judge  # what all models are compared with
+    provenance: dict[str, Any]  # goes into every record
 
     def add(self, facts: dict[str, Any], settings: Any, make: Callable[[], tuple[Tensor, dict[str, Any]]]) -> dict:
-        """Score one model, or take its record from the folder where it was made in the same way.
+        """The record of one model: scored now, or taken from the folder where it was made in the same way.
 
-        Args:
-            facts: model (its key), label, kind, seed and budget; they name the record.
-            settings: plain values that, with the reference, decide the scores.
-            make: trains the model and draws its samples; gives them, uint8 [N, C, S, S], and further facts.
-
-        Returns:
-            The record.
+        `facts` are model (its key), label, kind, seed and budget; they name the record. `settings` are plain values
+        that, with the reference, decide the scores. `make` trains the model and gives its samples, uint8 [N, C, S, S],
+        and further facts.
         """
         fingerprint = storage.digest(facts, settings, self.reference.digest)
-        path = self.folder / "-".join([facts["model"], facts["budget"], f"seed{facts['seed']}.json"])
+        path = self.folder / _file_name(facts, "json")
         stored = _read(path)
         if stored and stored["fingerprint"] == fingerprint:
             return stored
@@ -163,24 +127,18 @@ class ScoreBook:
 
 
 def read_records(folder: Path, reference: str | None = None) -> list[dict[str, Any]]:
-    """The records that a ScoreBook left in a folder, sorted by their files' names.
-
-    Args:
-        folder: its folder.
-        reference: the digest of the reference that they were scored against; None: whichever.
-    """
+    """The records in a ScoreBook's folder, by their files' names: all, or those against the reference of a digest."""
     records = [record for path in sorted(folder.glob("*.json")) if (record := _read(path))]
     return [record for record in records if reference in (None, record["reference"])]
 
 
 def read_samples(folder: Path, record: dict[str, Any]) -> Tensor:
-    """The first samples of a record's model, uint8 [at most SHOWN, C, S, S].
+    """The first samples of a record's model, uint8 [at most SHOWN, C, S, S]; errors as of `storage.load_tensors`."""
+    return storage.load_tensors(folder / _file_name(record, "safetensors"))[0]["samples"]
 
-    Raises:
-        FileNotFoundError, ValueError: as `storage.load_tensors`.
-    """
-    name = "-".join([record["model"], record["budget"], f"seed{record['seed']}.safetensors"])
-    return storage.load_tensors(folder / name)[0]["samples"]
+
+def _file_name(facts: dict[str, Any], ending: str) -> str:
+    return f"{facts['model']}-{facts['budget']}-seed{facts['seed']}.{ending}"
 
 
 def _read(path: Path) -> dict[str, Any] | None:

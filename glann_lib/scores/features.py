@@ -8,6 +8,7 @@ named by the SHA-256 over images and extractor, so that other images or other we
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -23,8 +24,9 @@ from tqdm.auto import tqdm
 from glann_lib import features
 from glann_lib.data.record import ImageData, tensors_sha256
 from glann_lib.engine import storage
-from glann_lib.scores import classifier, inception
-from glann_lib.scores.classifier_training import ClassifierConfig
+from glann_lib.scores import inception
+from glann_lib.scores.classifier import ClassifierConfig
+from glann_lib.scores.classifier_training import fit_classifier
 
 EXTRACTORS = ("inception", "classifier", "random-vgg16")
 RANDOM_SEED = 1  # the loss's random weights have another: it must not judge itself
@@ -33,30 +35,18 @@ BLOCK = 32  # images at once through Inception, which sees them at 299 px
 
 @dataclass(frozen=True)
 class ScoreExtractor:
-    """A frozen network that turns images into vectors for scores.
+    """A frozen network that turns images into vectors for scores."""
 
-    Attributes:
-        name: a name in EXTRACTORS.
-        digest: SHA-256 over everything that decides the features, in hexadecimal.
-        record: plain values for provenance; no path of this machine stands in it.
-        compute: images uint8 [N, C, S, S] to float32 [N, D] on the CPU, without any cache.
-        folder: where features are kept; None: nowhere.
-    """
-
-    name: str
-    digest: str
-    record: dict[str, Any]
-    compute: Callable[[Tensor], Tensor]
-    folder: Path | None = None
+    name: str  # a name in EXTRACTORS
+    digest: str  # SHA-256 over everything that decides the features, in hexadecimal
+    record: dict[str, Any]  # plain values for provenance; no path of this machine stands in it
+    compute: Callable[[Tensor], Tensor]  # uint8 [N, C, S, S] to float32 [N, D] on the CPU, without any cache
+    folder: Path | None = None  # where features are kept; None: nowhere
 
     def features(self, images: Tensor) -> np.ndarray:
         """Features float32 [N, D] of images uint8 [N, C, S, S], from the folder if they are there.
 
-        A feature file that is damaged is made again.
-
-        Raises:
-            ValueError: images of another type or shape.
-            OSError: the folder cannot be written.
+        Images of another type or shape are a ValueError. A feature file that is damaged is made again.
         """
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
             raise ValueError(f"images are {images.dtype} {list(images.shape)}: give uint8 [N, C, S, S], C = 1 or 3")
@@ -83,40 +73,29 @@ def make_score_extractor(
     inception_weights: Path | None = None,
     config: ClassifierConfig | None = None,
 ) -> ScoreExtractor:
-    """One extractor for the images of a data set; "classifier" is trained first.
+    """One extractor, a name in EXTRACTORS, for the images of a data set; "classifier" is trained first, with `config`.
 
-    Args:
-        name: a name in EXTRACTORS.
-        train: the training images; "classifier" needs their labels.
-        test: the held-out images, which the classifier is judged by.
-        device: where to train and to compute.
-        folder: for features and the classifier (classifier.safetensors, taken from there when it was trained on the
-            same data with the same settings); None: nothing is kept.
-        inception_weights: Inception's weights file, if it is not where such files are looked for.
-        config: the classifier's settings; None: the usual ones.
-
-    Raises:
-        ValueError: unknown name; "classifier" without labels or with one class; a wrong weights file.
-        FileNotFoundError: Inception's weights are neither here nor to be downloaded.
+    The folder keeps features and the classifier, which is taken from there when it was trained on the same data with
+    the same settings; None: nothing is kept. Inception's weights may be named where they are not in their usual places.
+    An unknown name, a classifier without labels or with one class and a wrong weights file are a ValueError; weights
+    that are neither here nor to be downloaded are a FileNotFoundError.
     """
-    folder = None if folder is None else Path(folder)
+    device, folder = torch.device(device), None if folder is None else Path(folder)
     if name == "inception":
-        extractor = _inception(inception_weights, torch.device(device))
+        extractor = _inception(inception_weights, device)
     elif name == "classifier":
-        extractor = _classifier(train, test, torch.device(device), folder, config)
+        extractor = _classifier(train, test, device, folder, config)
     elif name == "random-vgg16":
-        extractor = _random_vgg16(train.images.shape[-1], torch.device(device))
+        extractor = _random_vgg16(train.images.shape[-1], device)
     else:
         raise ValueError(f"unknown features {name!r}: choose one of {', '.join(EXTRACTORS)}")
     return dataclasses.replace(extractor, folder=folder)
 
 
 def available_extractors(train: ImageData, inception_weights: Path | None = None) -> tuple[str, ...]:
-    """The names in EXTRACTORS that these images and this machine allow, without any download.
+    """The names in EXTRACTORS that the training images and this machine allow, without any download.
 
-    Args:
-        train: the training images; "classifier" needs labels of at least two classes.
-        inception_weights: as for `make_score_extractor`; only that there is a file is looked at, not what it holds.
+    "classifier" needs labels of two classes at least. What Inception's weights file holds is not looked at.
     """
     usable = {
         "inception": inception.find_weights(features.weights_folder(), inception_weights) is not None,
@@ -139,30 +118,18 @@ def _inception(weights: Path | None, device: torch.device) -> ScoreExtractor:
 def _classifier(
     train: ImageData, test: ImageData, device: torch.device, folder: Path | None, config: ClassifierConfig | None
 ) -> ScoreExtractor:
-    if train.labels is None or test.labels is None:
-        raise ValueError("the classifier's features need labels, and these images have none: choose random-vgg16")
     path = None if folder is None else folder / "classifier.safetensors"
-    sets = train.images, train.labels, test.images, test.labels
-    trained = classifier.fit_classifier(*sets, config, device, path)
+    trained = fit_classifier(train.images, train.labels, test.images, test.labels, config, device, path)
     weights = _weights_sha256(trained.network)
-    record = {
-        "name": "classifier",
-        "weights_sha256": weights,
-        "config": dataclasses.asdict(trained.config),
-        "test_accuracy": trained.test_accuracy,
-        "train_sha256": trained.train_sha256,
-        "test_sha256": trained.test_sha256,
-    }
+    record = {"name": "classifier", "weights_sha256": weights, "config": dataclasses.asdict(trained.config)}
+    record |= {name: getattr(trained, name) for name in ("test_accuracy", "train_sha256", "test_sha256")}
     return ScoreExtractor("classifier", storage.digest("classifier", weights), record, trained.features)
 
 
 def _random_vgg16(size: int, device: torch.device) -> ScoreExtractor:
     network = features.make_extractor("random-vgg16", size, seed=RANDOM_SEED).to(device)
     record = {"name": "random-vgg16", "seed": RANDOM_SEED, "size": size, "weights_sha256": _weights_sha256(network)}
-
-    def compute(images: Tensor) -> Tensor:
-        return features.pooled_features(network, images)
-
+    compute = functools.partial(features.pooled_features, network)
     return ScoreExtractor("random-vgg16", storage.digest(record), record, compute)
 
 

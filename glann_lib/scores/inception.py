@@ -8,10 +8,9 @@ someone has changed could run any code.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import http.client
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -19,15 +18,12 @@ from torch import Tensor, nn
 
 WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's own name
 WEIGHTS_SHA256_PREFIX = "6726825d"  # torch.hub's convention: the name ends in the first digits of the file's SHA-256
-FEATURES = 2048
 
 
 class InceptionFeatures(nn.Module):
     """torch-fidelity's FeatureExtractorInceptionV3, feature "2048", channels-last and in exact float32.
 
-    Args:
-        path: the weights; unpickled without any check. `make_inception` checks first.
-        sha256: of that file, in hexadecimal, for provenance.
+    The weights at `path` are unpickled without any check, `make_inception` checks first; `sha256` is the file's.
     """
 
     def __init__(self, path: Path, sha256: str = ""):
@@ -40,40 +36,35 @@ class InceptionFeatures(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features float32 [N, 2048], 0 or more, of images uint8 [N, 1 or 3, H, W]; grey is repeated to 3 channels.
-
-        Raises:
-            ValueError: images of another type or shape.
-        """
+        """Features float32 [N, 2048], 0 or more, of images uint8 [N, 1 or 3, H, W]; grey is repeated to 3 channels."""
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"images are {images.dtype} {list(images.shape)}: give uint8 [N, C, H, W] with C = 1 or 3")
         with exact_convolutions():
             return self.network(images.expand(-1, 3, -1, -1))[0]
 
 
-@contextlib.contextmanager
-def exact_convolutions() -> Iterator[None]:
+def exact_convolutions() -> AbstractContextManager[None]:
     """Full float32 in the convolutions of a CUDA device inside the block: by default they round to TF32's 11 bits."""
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        yield
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def make_inception(folder: Path, path: Path | None = None, sha256: str = WEIGHTS_SHA256_PREFIX) -> InceptionFeatures:
-    """The network with its weights, from a file that is here or else by download into torch.hub's folder.
+    """The network with its weights, from a file in `folder` or torch.hub's, else by download into the latter.
 
-    Args:
-        folder: where weights files are looked for.
-        path: the weights file, if it lies elsewhere or has another name; then nothing is downloaded.
-        sha256: what the file's SHA-256 must begin with, in hexadecimal.
-
-    Raises:
-        ValueError: the file's SHA-256 begins otherwise; nothing of it has been loaded.
-        FileNotFoundError: the file is neither here nor to be downloaded; says where to put it.
+    A file elsewhere or of another name is given by `path`; then nothing is downloaded. Where its SHA-256 does not begin
+    with `sha256` it is a ValueError, and nothing of it has been loaded; where there is none, a FileNotFoundError.
     """
     if path is not None and not Path(path).is_file():
         raise FileNotFoundError(f"{path} does not exist: name a file {WEIGHTS_FILE}, or leave inception_weights out")
     file = find_weights(folder, path) or _download(sha256)
-    return InceptionFeatures(file, _check(file, sha256))
+    with open(file, "rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if not found.startswith(sha256):
+        raise ValueError(
+            f"{file} is not {WEIGHTS_FILE}: its SHA-256 begins with {found[: len(sha256)]} instead of {sha256}; "
+            "remove it and download it again"
+        )
+    return InceptionFeatures(file, found)
 
 
 def find_weights(folder: Path, path: Path | None = None) -> Path | None:
@@ -100,15 +91,3 @@ def _download(sha256: str) -> Path:
             "into the folder that GLANN_WEIGHTS names, or choose the features random-vgg16, which need no file"
         ) from None
     return file
-
-
-def _check(file: Path, expected: str) -> str:
-    """The file's SHA-256, if it begins as expected."""
-    with open(file, "rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
-    if not found.startswith(expected):
-        raise ValueError(
-            f"{file} is not {WEIGHTS_FILE}: its SHA-256 begins with {found[: len(expected)]} instead of {expected}; "
-            "remove it and download it again"
-        )
-    return found

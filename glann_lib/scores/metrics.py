@@ -1,7 +1,7 @@
-"""Scores of sets of images, from arrays of their features; no model or path comes in here.
+"""The Frechet and the kernel distance of sets of images, from arrays of their features; no model or path comes in here.
 
-`measures.METRICS` says of each score its unit, which way is better, its bounds, its protocol and its paper. The Frechet
-and the kernel distance are here; what is built on clusters and neighbours is in `precision_recall`.
+`measures.METRICS` says of each score its unit, which way is better, its bounds, its protocol and its paper. What is
+built on clusters and neighbours is in `precision_recall`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ TINY = np.finfo(np.float64).tiny
 def checked_features(generated: ArrayLike, real: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Both sets as float64 [N, D] and [M, D].
 
-    Raises:
-        ValueError: a set that is not 2-D, has fewer than 2 rows or holds values that are not finite; different widths.
+    A set that is not 2-D, has fewer than 2 rows or holds values that are not finite is a ValueError, as are two widths.
     """
     sets = tuple(np.asarray(rows, dtype=np.float64) for rows in (generated, real))
     for name, rows in zip(("generated", "real"), sets, strict=True):
@@ -46,17 +45,7 @@ def frechet_distance(generated: ArrayLike, real: ArrayLike) -> float:
 
     Only with Inception features is this number called FID. In float64: float32 errs by tenths. The trace of the root
     is the sum of the singular values of A_g^T A_r, where A A^T is the covariance: no root of a matrix is needed, and
-    nothing complex or negative can come out.
-
-    Args:
-        generated: [N, D] features.
-        real: [M, D] features.
-
-    Returns:
-        At least 0; lower is better; 0 for equal means and covariances.
-
-    Raises:
-        ValueError: see `checked_features`.
+    nothing complex or negative can come out. Features are [N, D] and [M, D]; see `checked_features`.
     """
     sets = checked_features(generated, real)
     gap = np.square(sets[0].mean(0) - sets[1].mean(0)).sum()
@@ -118,13 +107,7 @@ def kernel_distance(generated: ArrayLike, real: ArrayLike) -> KernelDistance:
     and gives the standard deviation of the subsets: they overlap and are smaller than the sets, so it is no standard
     error. Here all pairs count, and the error is the delete-one jackknife over both sets, in closed form from sums of
     rows. It leaves out the part that vanishes faster than 1/N, which is all there is where the two sets are alike.
-
-    Args:
-        generated: [N, D] features.
-        real: [M, D] features.
-
-    Raises:
-        ValueError: see `checked_features`.
+    Features are [N, D] and [M, D]; see `checked_features`.
     """
     x, y = checked_features(generated, real)
     n, m = len(x), len(y)
@@ -177,12 +160,7 @@ def _jackknife_variance(within: np.ndarray, across: np.ndarray, others: int) -> 
 def label_agreement(labels: ArrayLike, neighbours: ArrayLike) -> float:
     """How often an item's neighbours have its own label, as a part of 1.
 
-    Args:
-        labels: [N] of all items.
-        neighbours: [N, k] row numbers of each item's neighbours, itself left out.
-
-    Raises:
-        ValueError: the numbers of rows differ.
+    Labels are [N], neighbours [N, k] row numbers, an item itself left out; other numbers of rows are a ValueError.
     """
     labels, neighbours = np.asarray(labels), np.asarray(neighbours)
     if len(labels) != len(neighbours):

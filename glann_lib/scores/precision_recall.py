@@ -1,7 +1,8 @@
 """Fidelity and variety apart: what is generated badly lowers precision, what is never generated lowers recall.
 
 A distance such as FID mixes the two. Here are the curve that the paper reports (PRD, Sec. 4.1), two scores built on
-nearest neighbours, and the birthday paradox, which counts how many different images a generator makes.
+nearest neighbours, and the birthday paradox, which counts how many different images a generator makes. Features go
+through `metrics.checked_features`, which says what it refuses.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from torch import Tensor
 from glann_lib.neighbours import nearest_neighbours
 from glann_lib.scores.metrics import checked_features
 
-BETA = 8  # recall weighs 8 times as much as precision in F8, and the other way round in F1/8
 EDGE = 1e-10  # rad: the grid of angles stops short of 0 and of a right angle
 # Clusters depend on the few directions of most variance. On 10,000 + 10,000 MNIST images in 2,048 features, trained or
 # random, 64 directions moved F8 and F1/8 by at most 1.3 standard deviations over seeds, in a tenth of the time.
@@ -43,12 +43,12 @@ class PRDCurve:
     @property
     def f8(self) -> float:
         """The curve's largest F score that weighs recall 8 times as much as precision."""
-        return self._largest_f(BETA)
+        return self._largest_f(8)
 
     @property
     def f1_8(self) -> float:
         """The curve's largest F score that weighs precision 8 times as much as recall."""
-        return self._largest_f(1 / BETA)
+        return self._largest_f(1 / 8)
 
     def _largest_f(self, beta: float) -> float:
         weighted = beta**2 * self.precision + self.recall
@@ -76,7 +76,7 @@ class DensityCoverage:
 class SupportSize:
     """How many different images a generator makes, guessed from how many pairs are alike."""
 
-    pairs: int  # looked at
+    pairs: int
     collisions: int  # pairs closer than the threshold
     estimate: float  # images
     lower_bound: bool  # no pair was alike: the support is larger than the estimate with 95% certainty
@@ -92,19 +92,9 @@ def prd_curve(
         precision = sum of min(s P, Q) over clusters        recall = precision / s
 
     As in the authors' code, whose README names the two sets in the other order than its function does. Unlike there,
-    the clusters are found in the directions of most variance, shared by all runs.
-
-    Args:
-        generated: [N, D] features.
-        real: [M, D] features. Where M is not N, the larger set is drawn down to the smaller and a warning says so:
-            clusters would follow the larger set.
-        clusters: of the union.
-        angles: of the slopes, evenly spaced over a right angle.
-        runs: clusterings, each with its own random start.
-        seed: of the random starts and the drawing.
-
-    Raises:
-        ValueError: see `checked_features`; more clusters than rows, fewer than 3 angles, or no run.
+    the clusters of the union are found in the directions of most variance, shared by all runs; the slopes' angles are
+    evenly spaced. Of features [N, D] and [M, D] the larger set is drawn down to the smaller, as clusters would follow
+    it, and a warning says so. More clusters than rows, fewer than 3 angles or no run is a ValueError.
     """
     random = np.random.default_rng(seed)
     sets = _equal_counts(*checked_features(generated, real), random, seed)
@@ -123,23 +113,18 @@ def prd_curve(
     return PRDCurve(precision, recall)
 
 
-def _equal_counts(
-    generated: np.ndarray, real: np.ndarray, random: np.random.Generator, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    counts = len(generated), len(real)
-    if counts[0] != counts[1]:
-        warnings.warn(
-            f"{counts[0]} generated and {counts[1]} real features: {min(counts)} of the larger set are used, drawn "
-            f"without repetition with seed {seed}",
-            stacklevel=3,
-        )
-    return tuple(
-        rows if len(rows) == min(counts) else random.choice(rows, min(counts), replace=False, shuffle=False)
+def _equal_counts(generated: np.ndarray, real: np.ndarray, random: np.random.Generator, seed: int) -> list[np.ndarray]:
+    least = min(len(generated), len(real))
+    if len(generated) != len(real):
+        words = f"{len(generated)} generated and {len(real)} real features: {least} of the larger set are used, drawn "
+        warnings.warn(f"{words}without repetition with seed {seed}", stacklevel=3)
+    return [
+        rows if len(rows) == least else random.choice(rows, least, replace=False, shuffle=False)
         for rows in (generated, real)
-    )
+    ]
 
 
-def _main_directions(sets: tuple[np.ndarray, np.ndarray], random: np.random.Generator) -> np.ndarray:
+def _main_directions(sets: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
     """Both sets' rows in their `DIRECTIONS` directions of most variance; all directions where they have no more."""
     centre = np.mean([rows.mean(0) for rows in sets], axis=0)
     centred = np.concatenate([(rows - centre).astype(np.float32) for rows in sets])
@@ -160,16 +145,8 @@ def improved_precision_recall(generated: ArrayLike, real: ArrayLike, k: int = 3)
     """Precision and recall by spheres that reach to each image's k-th neighbour (Kynkaanniemi et al. 2019).
 
     Precision is the part of the generated images within the sphere of any real one; recall is the part of the real
-    images within the sphere of any generated one. The paper uses 50,000 images and the second fully connected layer of
-    VGG16.
-
-    Args:
-        generated: [N, D] features.
-        real: [M, D] features.
-        k: neighbours in the own set that a sphere reaches to.
-
-    Raises:
-        ValueError: see `checked_features`; k is not below the number of rows of each set.
+    images within the sphere of any generated one. That paper uses 50,000 images and the second fully connected layer of
+    VGG16. Features are [N, D] and [M, D]; a k that is not below N and M is a ValueError.
     """
     sets = [torch.from_numpy(rows) for rows in checked_features(generated, real)]
     radii = [_radii(rows, k, name) for rows, name in zip(sets, ("generated", "real"), strict=True)]
@@ -186,14 +163,7 @@ def density_coverage(generated: ArrayLike, real: ArrayLike, k: int = 5) -> Densi
     Density is the mean number of real images' spheres that hold a generated image, divided by k; coverage is the part
     of the real images' spheres that hold a generated one. As in the paper's equations, the sphere holds its surface
     (the authors' code leaves it out). For equal distributions coverage is expected at 1 - 1 / 2^k or so, not at 1.
-
-    Args:
-        generated: [N, D] features.
-        real: [M, D] features.
-        k: neighbours in the own set that a sphere reaches to.
-
-    Raises:
-        ValueError: see `checked_features`; k is not below the number of real rows.
+    Features are [N, D] and [M, D]; a k that is not below M is a ValueError.
     """
     generated, real = (torch.from_numpy(rows) for rows in checked_features(generated, real))
     reach = _radii(real, k, "real").square()
@@ -210,15 +180,9 @@ def support_size(generated: ArrayLike, threshold: float) -> SupportSize:
 
     Of s equally likely images, n draws hold n (n - 1) / (2 s) equal pairs on average: s = pairs / collisions. Where
     some images are likelier than others the estimate is lower than their number. Without a collision there is only a
-    lower bound: 95% of the time, a support of a third of the pairs would have shown one.
-
-    Args:
-        generated: [N, D] features.
-        threshold: Euclidean distance up to which two images count as one; see `duplicate_threshold`. In the paper a
-            person looks at the closest pairs instead.
-
-    Raises:
-        ValueError: see `checked_features`; a threshold that is negative or not finite.
+    lower bound: 95% of the time, a support of a third of the pairs would have shown one. Two of the features [N, D]
+    count as one image up to the threshold, a Euclidean distance (see `duplicate_threshold`); in that paper a person
+    looks at the closest pairs instead. A threshold that is negative or not finite is a ValueError.
     """
     if not (math.isfinite(threshold) and threshold >= 0):
         raise ValueError(f"the threshold is {threshold}: give a finite distance of 0 or more")
@@ -229,15 +193,9 @@ def support_size(generated: ArrayLike, threshold: float) -> SupportSize:
 
 
 def duplicate_threshold(real: ArrayLike) -> float:
-    """Half of the median distance between a real image and its nearest other one, in feature units.
+    """Half of the median distance between a real image and its nearest other one, by features [M, D].
 
     Our rule, no paper's: two images are called the same where they are clearly closer than different real ones are.
-
-    Args:
-        real: [M, D] features.
-
-    Raises:
-        ValueError: see `checked_features`.
     """
     rows = torch.from_numpy(checked_features(real, real)[1])
     return 0.5 * _radii(rows, 1, "real").median().item()

@@ -8,7 +8,7 @@ from glann_lib.companion.costs import REFERENCE, Speed, Work
 from glann_lib.config import GLOConfig, IMLEConfig
 from glann_lib.losses import TargetCache, make_loss
 from glann_lib.rivals import contenders as rivals
-from glann_lib.scores.classifier_training import ClassifierConfig
+from glann_lib.scores.classifier import ClassifierConfig
 
 
 def test_stage_1_grows_with_epochs_and_images():

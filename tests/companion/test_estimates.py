@@ -14,7 +14,7 @@ from glann_lib.companion.estimates import estimate
 from glann_lib.config import FOLDER
 from glann_lib.data import sizes as data_sizes
 from glann_lib.rivals import contenders as rivals
-from glann_lib.scores.classifier_training import ClassifierConfig
+from glann_lib.scores.classifier import ClassifierConfig
 from glann_lib.translation import domains
 
 ROOT = Path(__file__).resolve().parents[2]

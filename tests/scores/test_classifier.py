@@ -13,9 +13,8 @@ from glann_lib.data.images import load_images
 from glann_lib.data.record import tensors_sha256
 from glann_lib.engine import storage, training
 from glann_lib.networks import count_parameters
-from glann_lib.scores.classifier import fit_classifier, load_classifier
-from glann_lib.scores.classifier_network import Classifier
-from glann_lib.scores.classifier_training import ClassifierConfig, ClassifierTraining
+from glann_lib.scores.classifier import Classifier, ClassifierConfig
+from glann_lib.scores.classifier_training import ClassifierTraining, fit_classifier, load_classifier
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_DATA = Path(os.environ.get("GLANN_DATA", ROOT.parent / "shared" / "data"))
@@ -69,7 +68,7 @@ def test_predictions_are_the_largest_logits_whatever_the_block(trained, monkeypa
     found = trained.predict(images)
     assert torch.equal(found, logits.argmax(1)) and found.dtype == torch.int64
     features = trained.features(images)
-    monkeypatch.setattr("glann_lib.scores.classifier_network.BLOCK", 7)
+    monkeypatch.setattr("glann_lib.scores.classifier.BLOCK", 7)
     assert torch.equal(trained.predict(images), found)
     assert torch.allclose(trained.features(images), features, atol=1e-5)
     assert torch.allclose(trained.features(images.float() / 255), features, atol=1e-5)
@@ -84,7 +83,7 @@ def test_probabilities_sum_to_one_and_are_largest_at_the_prediction(trained, mon
     with torch.no_grad():
         logits = trained.network(images.float() / 255)
     assert torch.allclose(found.log()[:, 0] - found.log()[:, 1], logits[:, 0] - logits[:, 1], atol=1e-3)
-    monkeypatch.setattr("glann_lib.scores.classifier_network.BLOCK", 7)
+    monkeypatch.setattr("glann_lib.scores.classifier.BLOCK", 7)
     assert torch.allclose(trained.probabilities(images), found, atol=1e-5)
 
 

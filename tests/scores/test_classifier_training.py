@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from glann_lib.engine import training
-from glann_lib.scores.classifier_training import ClassifierConfig, ClassifierTraining, random_shift
+from glann_lib.scores.classifier import ClassifierConfig
+from glann_lib.scores.classifier_training import ClassifierTraining, random_shift
 
 TINY = ClassifierConfig(epochs=2, steps=12, batch_size=16)
 CPU = torch.device("cpu")

@@ -33,7 +33,7 @@ def reference(extractors):
 
 def test_every_metric_of_every_extractor_is_scored(reference):
     images = pictures(90, 1, bright=9)
-    record = evaluate.score(images, reference, seed=3)
+    record = reference.score(images, seed=3)
     assert {(row["extractor"], row["metric"]) for row in record["scores"]} == {
         (name, metric) for name in ("classifier", "inception") for metric in measures.METRICS
     }
@@ -52,7 +52,7 @@ def test_generated_and_real_are_not_mixed_up(extractors):
     """Samples of one kind only: real-looking, but most of what is real is missing."""
     kinds = [pictures(40, kind, bright=12 * kind) for kind in range(5)]
     reference = Reference.of(torch.cat(kinds), extractors[:1])
-    few = evaluate.score(torch.cat([pictures(100, 9, bright=24), pictures(100, 8, bright=24)]), reference)["scores"]
+    few = reference.score(torch.cat([pictures(100, 9, bright=24), pictures(100, 8, bright=24)]))["scores"]
     value = {row["metric"]: row["value"] for row in few}
     assert value["f8"] < value["f1_8"] and value["recall"] < value["precision"] and value["coverage"] < 0.7
 
@@ -60,7 +60,7 @@ def test_generated_and_real_are_not_mixed_up(extractors):
 def test_curves_are_kept_short_and_by_count(reference, monkeypatch):
     monkeypatch.setattr(evaluate, "COUNTS", (10, 30, 500))
     images = pictures(60, 1)
-    record = evaluate.score(images, reference)
+    record = reference.score(images)
     curve, by_count = record["prd"]["classifier"], record["by_count"]["classifier"]
     assert len(curve["precision"]) == len(curve["recall"]) == 101
     assert max(curve["precision"]) <= 1 and curve["precision"][0] < curve["precision"][-1]
@@ -72,7 +72,7 @@ def test_curves_are_kept_short_and_by_count(reference, monkeypatch):
 def test_distances_by_count_do_not_depend_on_the_images_order(reference):
     images = pictures(60, 1)
     images = images[columns(images)[:, 0].argsort()]  # the first ones are the dark ones
-    first = evaluate.score(images, reference)["by_count"]["classifier"]["frechet"]
+    first = reference.score(images)["by_count"]["classifier"]["frechet"]
     sorted_first = metrics.frechet_distance(columns(images[:30]).numpy(), columns(pictures(60, 0)).numpy())
     assert first[0] < sorted_first
 
@@ -140,4 +140,4 @@ def fail():
 def test_too_few_held_out_images_are_refused(extractors):
     with pytest.raises(ValueError, match="9 held-out images are too few to score against: give 10 or more"):
         Reference.of(pictures(9, 0), extractors)
-    assert evaluate.score(pictures(10, 1), Reference.of(pictures(10, 0), extractors))["prd_images"] == 10
+    assert Reference.of(pictures(10, 0), extractors).score(pictures(10, 1))["prd_images"] == 10

@@ -14,8 +14,8 @@ from glann_lib.data.record import ImageData
 from glann_lib.engine import storage
 from glann_lib.scores import features as score_features
 from glann_lib.scores import inception
-from glann_lib.scores.classifier import fit_classifier
-from glann_lib.scores.classifier_training import ClassifierConfig
+from glann_lib.scores.classifier import ClassifierConfig
+from glann_lib.scores.classifier_training import fit_classifier
 from glann_lib.scores.features import EXTRACTORS, ScoreExtractor, available_extractors, make_score_extractor
 
 TINY = ClassifierConfig(epochs=1, steps=4, batch_size=16)
@@ -153,7 +153,7 @@ def test_a_finished_classifier_is_taken_from_the_folder(tmp_path, monkeypatch):
     first = make_score_extractor("classifier", TRAIN, TEST, folder=tmp_path, config=TINY)
     found = first.features(IMAGES)
     monkeypatch.setattr("glann_lib.scores.classifier_training.ClassifierTraining.run_epoch", None)
-    monkeypatch.setattr("glann_lib.scores.classifier_network.Classifier.features", None)
+    monkeypatch.setattr("glann_lib.scores.classifier.Classifier.features", None)
     again = make_score_extractor("classifier", TRAIN, TEST, folder=tmp_path, config=TINY)
     assert again.digest == first.digest and again.record == first.record
     assert np.array_equal(again.features(IMAGES), found)
@@ -236,6 +236,6 @@ def test_unknown_names_are_one_line_errors():
 
 @pytest.mark.parametrize("sets", [(picture_set(8, labels=False), TEST), (TRAIN, picture_set(8, labels=False))])
 def test_a_classifier_without_labels_says_what_to_choose(sets, tmp_path):
-    with pytest.raises(ValueError, match=r"need labels.*choose random-vgg16") as error:
+    with pytest.raises(ValueError, match=r"needs labels.*choose the features random-vgg16") as error:
         make_score_extractor("classifier", *sets, folder=tmp_path)
     assert "\n" not in str(error.value)
