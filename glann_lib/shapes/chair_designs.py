@@ -7,7 +7,10 @@ cm, a chair's in sides of the cube; x runs from its front to its back, y along i
 from __future__ import annotations
 
 import math
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,62 +19,9 @@ DIAGONAL = 0.98  # of the bounding box seen from above, at most: every turn stay
 THINNEST = 2.1 / 32  # any less, and a part may be one voxel thin at size 32
 CORNERS = {"box": math.inf, "rounded": 4.0, "round": 2.0}  # exponent of the outline |x|^p + |y|^p = 1
 ROUND_STEM = 1.2  # a round stem of this many thicknesses across holds as many voxels as a square one
-
-
-@dataclass(frozen=True)
-class Family:
-    """A kind of chair: ranges of its lengths, and names to choose among (one that stands twice is twice as likely)."""
-
-    seat_height: tuple[float, float]  # cm, of the seat's top
-    rise: tuple[float, float]  # cm from there to the top of the back
-    width: tuple[float, float]  # cm
-    depth: tuple[float, float]  # cm
-    cushion: tuple[float, float]  # the seat's thickness, in sides of the cube
-    lean: tuple[float, float]  # degrees that the back leans backwards
-    seats: tuple[str, ...]
-    legs: tuple[str, ...]
-    backs: tuple[str, ...]
-    arms: tuple[str, ...]
-    stretchers: tuple[str, ...] = ("none",)
-
-
-FAMILIES: dict[str, Family] = {
-    "dining": Family(
-        seat_height=(42, 50), rise=(28, 62), width=(40, 56), depth=(40, 54), cushion=(0.066, 0.1), lean=(0, 15),
-        seats=("box", "box", "rounded", "round"), legs=("straight", "straight", "splayed", "splayed", "sled"),
-        backs=("panel", "arch", "board", "slats", "slats", "ladder", "ladder", "frame", "shell"),
-        arms=("none", "none", "bars"), stretchers=("none", "none", "sides", "bridge", "around"),
-    ),
-    "lounge": Family(
-        seat_height=(32, 42), rise=(38, 62), width=(54, 72), depth=(52, 66), cushion=(0.066, 0.13), lean=(12, 26),
-        seats=("box", "rounded"), legs=("straight", "splayed", "splayed", "sled", "cantilever"),
-        backs=("panel", "panel", "arch", "slats", "ladder", "frame"), arms=("none", "bars", "bars"),
-    ),
-    "armchair": Family(
-        seat_height=(38, 46), rise=(32, 66), width=(68, 92), depth=(60, 78), cushion=(0.13, 0.24), lean=(0, 16),
-        seats=("box", "box", "rounded"), legs=("straight", "straight", "splayed", "plinth"),
-        backs=("panel", "panel", "arch", "shell"), arms=("solid", "solid", "solid", "none"),
-    ),
-    "sofa": Family(
-        seat_height=(38, 46), rise=(32, 48), width=(105, 145), depth=(62, 80), cushion=(0.09, 0.16), lean=(0, 14),
-        seats=("box",), legs=("straight", "straight", "plinth"), backs=("panel", "arch"), arms=("solid",),
-    ),
-    "swivel": Family(
-        seat_height=(42, 54), rise=(30, 60), width=(44, 60), depth=(42, 56), cushion=(0.066, 0.12), lean=(0, 16),
-        seats=("box", "rounded", "round", "round"), legs=("disc", "star", "star"),
-        backs=("panel", "arch", "board", "frame", "shell"), arms=("none", "none", "bars", "solid"),
-    ),
-    "cantilever": Family(
-        seat_height=(42, 50), rise=(34, 56), width=(44, 58), depth=(44, 56), cushion=(0.066, 0.1), lean=(4, 18),
-        seats=("box", "rounded"), legs=("cantilever", "cantilever", "sled"),
-        backs=("panel", "board", "arch", "frame", "ladder"), arms=("none", "bars"),
-    ),
-    "bar": Family(
-        seat_height=(62, 76), rise=(16, 38), width=(40, 50), depth=(40, 48), cushion=(0.066, 0.1), lean=(0, 12),
-        seats=("box", "rounded", "round"), legs=("straight", "splayed", "splayed", "disc", "sled"),
-        backs=("panel", "arch", "frame", "shell", "slats"), arms=("none",), stretchers=("around", "sides", "bridge"),
-    ),
-}  # fmt: skip
+Span = tuple[float, float]  # from a number to another
+# By a family's name its ranges and the names to choose among; the file says what they are.
+FAMILIES = tomllib.loads(Path(__file__).with_name("chair_families.toml").read_text())
 SHARES = ("dining",) * 8 + ("lounge",) * 3 + ("armchair",) * 4 + ("sofa",) + ("swivel",) * 3 + ("cantilever", "bar") * 2
 
 
@@ -116,7 +66,17 @@ class Chair:
         """Height of the seat's underside."""
         return self.seat_height - self.seat_thickness
 
-    def leg_place(self, height: float = math.inf) -> tuple[float, float]:
+    @property
+    def leg_top(self) -> float:
+        """Legs end inside the seat, not at its underside: touching parts may be parted by rounding."""
+        return self.underside + self.seat_thickness / 2
+
+    @property
+    def back_side(self) -> float:
+        """y of the back's right edge: no farther out than the seat's corners."""
+        return min(self.back_width, self.width if self.seat == "box" else (self.reach + 0.03) * self.width) / 2
+
+    def leg_place(self, height: float = math.inf) -> Span:
         """x and y of the centre of the rear right leg at a height; below the seat's underside it may be splayed."""
         top = (ROUND_STEM if self.variant else 1) * (self.leg_thickness + self.leg_taper)
         out = self.splay * max(0.0, 1 - height / self.underside)
@@ -136,16 +96,14 @@ def draw_chair(number: int) -> Chair:
     """
     random = np.random.Generator(np.random.PCG64(number))
     family = FAMILIES[_pick(random, SHARES)]
-    rise, seat_height, width, depth = (
-        _within(random, span) for span in (family.rise, family.seat_height, family.width, family.depth)
-    )
+    rise, seat_height, width, depth = (_within(random, family[of]) for of in ("rise", "seat_height", "width", "depth"))
     names = _draw_names(random, family, low_back=rise < 28)
-    lean = 0.0 if names["back"] == "shell" else rise * math.tan(math.radians(_within(random, family.lean)))
+    lean = 0.0 if names["back"] == "shell" else rise * math.tan(math.radians(_within(random, family["lean"])))
     splay = _within(random, (3, 8)) if names["legs"] == "splayed" else 0.0
     wide, deep = width + 2 * splay, depth + splay + max(splay, lean)
     scale = min(LONGEST / max(seat_height + rise, wide, deep), DIAGONAL / math.hypot(wide, deep))  # cube sides a cm
     leg_thickness = _within(random, (THINNEST, 0.085))
-    leg_taper = _within(random, (0, 0.05)) if _chance(random, 0.5) else 0.0
+    leg_taper = _within(random, (0, 0.05)) if random.random() < 0.5 else 0.0
     stout = names["arms"] == "solid"
     return Chair(
         **names,
@@ -153,11 +111,11 @@ def draw_chair(number: int) -> Chair:
         width=scale * width,
         depth=scale * depth,
         seat_height=scale * seat_height,
-        seat_thickness=min(_within(random, family.cushion), scale * seat_height - THINNEST),
+        seat_thickness=min(_within(random, family["cushion"]), scale * seat_height - THINNEST),
         leg_thickness=leg_thickness,
         leg_taper=max(0.0, min(leg_taper, 0.28 * scale * min(width, depth) - leg_thickness)),
         splay=scale * splay,
-        variant=_chance(random, 0.4),
+        variant=random.random() < 0.4,
         stretcher_height=scale * seat_height * _within(random, (0.28, 0.5)),
         back_width=scale * width * (1 if names["arms"] != "none" else _within(random, (0.8, 1))),
         back_thickness=_within(random, (0.08, 0.13) if stout else (0.068, 0.085)),
@@ -168,11 +126,10 @@ def draw_chair(number: int) -> Chair:
     )
 
 
-def _draw_names(random: np.random.Generator, family: Family, low_back: bool) -> dict[str, str]:
+def _draw_names(random: np.random.Generator, family: dict[str, Any], low_back: bool) -> dict[str, str]:
     """The seat, legs, back, arms and stretchers of a chair, as far as they go with one another."""
-    seat, legs, back, arms, stretchers = (
-        _pick(random, names) for names in (family.seats, family.legs, family.backs, family.arms, family.stretchers)
-    )
+    kinds = ("seats", "legs", "backs", "arms", "stretchers")
+    seat, legs, back, arms, stretchers = (_pick(random, family[kind]) for kind in kinds)
     if back == "shell" and seat == "box":
         seat = "rounded"  # the shell follows the seat's outline
     if low_back or (seat == "round" and back != "shell"):
@@ -180,13 +137,9 @@ def _draw_names(random: np.random.Generator, family: Family, low_back: bool) -> 
     return {"seat": seat, "legs": legs, "back": back, "arms": arms, "stretchers": stretchers}
 
 
-def _within(random: np.random.Generator, span: tuple[float, float]) -> float:
+def _within(random: np.random.Generator, span: Span) -> float:
     return span[0] + (span[1] - span[0]) * random.random()
 
 
 def _pick(random: np.random.Generator, names: tuple[str, ...]) -> str:
     return names[int(len(names) * random.random())]
-
-
-def _chance(random: np.random.Generator, share: float) -> bool:
-    return random.random() < share

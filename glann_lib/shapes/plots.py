@@ -10,9 +10,9 @@ import base64
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import trimesh
 from IPython import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
@@ -20,10 +20,12 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import ArrayLike
 from PIL import Image
-from trimesh.viewer.notebook import scene_to_notebook
 
 from glann_lib.records.plots import plot_images, plot_strips
 from glann_lib.shapes.meshes import EmptyShapeError, surface
+
+if TYPE_CHECKING:
+    import trimesh
 
 AZIMUTH, ELEVATION = -140.0, 20.0  # degrees: a chair that faces -x is seen from its front right, from above
 PIXELS = 150  # side of a drawn shape
@@ -54,10 +56,8 @@ class _Camera:
         for collection in list(self.axes.collections):
             collection.remove()
         if mesh is not None:
-            colours = _shaded(mesh, azimuth)
-            self.axes.add_collection3d(
-                Poly3DCollection(mesh.triangles, facecolors=colours, edgecolors="none", antialiased=False)
-            )
+            look = {"facecolors": _shaded(mesh, azimuth), "edgecolors": "none", "antialiased": False}
+            self.axes.add_collection3d(Poly3DCollection(mesh.triangles, **look))
         self.axes.view_init(elev=elevation, azim=azimuth)
         self.canvas.draw()
         picture = Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3])
@@ -67,16 +67,11 @@ class _Camera:
 def render(
     fields: ArrayLike, azimuth: float = AZIMUTH, elevation: float = ELEVATION, pixels: int = PIXELS
 ) -> np.ndarray:
-    """Shapes as shaded surfaces on white, all from one view.
+    """Shapes [N, S, S, S] as shaded surfaces on white, all from one view: uint8 [N, 3, pixels, pixels].
 
-    Args:
-        fields: [N, S, S, S]: bool, uint8 from 0 to 255, or float from 0 to 1; a voxel of one half or more is solid.
-        azimuth: degrees about the upright axis, from +x towards +y, of the place looked from.
-        elevation: degrees above the ground.
-        pixels: height and width of each picture.
-
-    Returns:
-        uint8 [N, 3, pixels, pixels]; a shape without a solid voxel is an empty picture.
+    They are bool, uint8 from 0 to 255, or float from 0 to 1; a voxel of one half or more is solid, and a shape without
+    one is an empty picture. The azimuth of the place looked from is in degrees about the upright axis, from +x towards
+    +y, its elevation in degrees above the ground.
     """
     camera = _Camera(pixels)
     return np.stack([camera.show(_mesh(field), azimuth, elevation) for field in np.asarray(fields)])
@@ -100,27 +95,19 @@ def plot_shape_strips(strips: Mapping[str, ArrayLike], title: str = "") -> Figur
 
 
 def plot_views(fields: ArrayLike, azimuths: Sequence[float], title: str = "") -> Figure:
-    """Each shape of [N, S, S, S] in a row of its own, seen from several sides.
-
-    Args:
-        fields: as for `render`.
-        azimuths: degrees from the fixed view, one a column.
-        title: above the rows.
-    """
+    """Each shape of [N, S, S, S] in a row of its own; a column for each azimuth, in degrees from the fixed view."""
     columns = [render(fields, AZIMUTH + turn) for turn in azimuths]
     return plot_images(np.stack(columns, axis=1).reshape(-1, 3, PIXELS, PIXELS), len(azimuths), title, cell=CELL)
 
 
 def view(field: ArrayLike, height: int = 420) -> display.HTML:
-    """A shape that the mouse turns, for a notebook; everything it needs is in it, so that a saved page shows it too.
+    """A shape [S, S, S] that the mouse turns, for a notebook, `height` px high; ValueError where it is empty.
 
-    Args:
-        field: [S, S, S], as for `render`; not empty.
-        height: px.
-
-    Raises:
-        ValueError: the shape has no solid voxel.
+    Everything it needs is in it, so that a saved page shows it too.
     """
+    import trimesh
+    from trimesh.viewer.notebook import scene_to_notebook
+
     mesh = surface(np.asarray(field))
     mesh.vertices = (mesh.vertices - 0.5) @ _towards_viewer(AZIMUTH, ELEVATION).T
     mesh.visual.face_colors = [int(255 * part) for part in to_rgb(CLAY)]

@@ -31,10 +31,7 @@ class Part:
     def corner_points(self) -> np.ndarray:
         """x, y and z of the 8 corners of the boxes around both ends: [8, 3]."""
         cos, sin = math.cos(math.radians(self.turn)), math.sin(math.radians(self.turn))
-        ends = (
-            (self.foot, self.half, self.low),
-            (self.head or self.foot, self.half_top or self.half, self.high),
-        )
+        ends = ((self.foot, self.half, self.low), (self.head or self.foot, self.half_top or self.half, self.high))
         return np.array(
             [
                 (x + cos * u * half_x - sin * v * half_y, y + sin * u * half_x + cos * v * half_y, z)

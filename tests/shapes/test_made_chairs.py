@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from glann_lib.shapes.chair_designs import draw_chair
-from glann_lib.shapes.made_chairs import make_chairs
+from glann_lib.shapes.made_chairs import chair_parts, make_chairs
 
 SIZE = 32
 
@@ -47,6 +47,15 @@ def test_the_chairs_are_the_data_set_that_they_were():
     # A change here changes every result on made chairs: it is another data set.
     digest = hashlib.sha256(np.packbits(make_chairs(0, 64, SIZE)).tobytes()).hexdigest()
     assert digest == "e344ffb13ec2b5006961678bf1abe74e2b1222504dee800a6123b0c46b879816"
+
+
+def test_no_part_is_thinner_than_two_voxels():
+    for number in range(300):
+        for part in chair_parts(draw_chair(number)):
+            for half in (part.half, part.half_top or part.half):
+                assert 2 * min(half) >= 2 / 32
+            assert part.high - part.low >= 2 / 32 - 1e-9
+            assert part.wall == 0 or part.wall >= 2 / 32
 
 
 def test_every_chair_is_one_solid_inside_the_cube(chairs):
