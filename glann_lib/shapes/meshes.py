@@ -40,7 +40,7 @@ def voxelise(mesh: trimesh.Trimesh, size: int, turn: float = 0.0) -> np.ndarray:
 
     margin = size // 8 + 1  # turning needs 0.03 of the size; outside it, everything is empty and hangs together
     shell = np.zeros((size + 2 * margin,) * 3, bool)
-    for points in _samples(_turned(_centred(mesh, size), turn)):
+    for points in _samples(turned(_centred(mesh, size), turn)):
         _mark(shell, points + shell.shape[0] / 2)
     regions, _ = ndimage.label(~shell)  # neighbours share a face
     solid = regions != regions[0, 0, 0]
@@ -88,10 +88,10 @@ def _centred(mesh: trimesh.Trimesh, size: int) -> np.ndarray:
     return (triangles - (low + high) / 2) * (PART * SHRINK * size / (high - low).max())
 
 
-def _turned(triangles: np.ndarray, turn: float) -> np.ndarray:
+def turned(points: np.ndarray, turn: float) -> np.ndarray:
     """Points [..., 3] turned about z by `turn` degrees, x towards y; quarter turns are exact."""
     cosine, sine = np.round([np.cos(np.radians(turn)), np.sin(np.radians(turn))], 15)
-    return triangles @ np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]])
+    return points @ np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]])
 
 
 def _samples(triangles: np.ndarray) -> Iterator[np.ndarray]:

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from glann_lib.records.plots import plot_images, plot_strips
-from glann_lib.shapes.meshes import EmptyShapeError, surface
+from glann_lib.shapes.meshes import EmptyShapeError, surface, turned
 
 if TYPE_CHECKING:
     import trimesh
@@ -37,33 +37,6 @@ AMBIENT = 0.3  # brightness of what the light does not reach
 HALF_WIDTH = 0.44  # of the part of the cube that fills the picture
 
 
-class _Camera:
-    """One matplotlib figure with one empty 3-D scene, used for every shape: making it takes longer than drawing."""
-
-    def __init__(self, pixels: int):
-        self.pixels = pixels
-        side = pixels * OVERSAMPLING / 100
-        figure = Figure(figsize=(side, side), dpi=100, facecolor="white")
-        self.canvas = FigureCanvasAgg(figure)
-        self.axes = figure.add_axes((0, 0, 1, 1), projection="3d", proj_type="persp", focal_length=2.5)
-        low, high = 0.5 - HALF_WIDTH, 0.5 + HALF_WIDTH
-        self.axes.set(xlim=(low, high), ylim=(low, high), zlim=(low, high))
-        self.axes.set_box_aspect((1, 1, 1), zoom=1.5)
-        self.axes.set_axis_off()
-
-    def show(self, mesh: trimesh.Trimesh | None, azimuth: float, elevation: float) -> np.ndarray:
-        """The mesh as uint8 [3, pixels, pixels]; None: an empty picture."""
-        for collection in list(self.axes.collections):
-            collection.remove()
-        if mesh is not None:
-            look = {"facecolors": _shaded(mesh, azimuth), "edgecolors": "none", "antialiased": False}
-            self.axes.add_collection3d(Poly3DCollection(mesh.triangles, **look))
-        self.axes.view_init(elev=elevation, azim=azimuth)
-        self.canvas.draw()
-        picture = Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3])
-        return np.asarray(picture.resize((self.pixels, self.pixels), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
-
-
 def render(
     fields: ArrayLike, azimuth: float = AZIMUTH, elevation: float = ELEVATION, pixels: int = PIXELS
 ) -> np.ndarray:
@@ -73,15 +46,13 @@ def render(
     one is an empty picture. The azimuth of the place looked from is in degrees about the upright axis, from +x towards
     +y, its elevation in degrees above the ground.
     """
-    camera = _Camera(pixels)
-    return np.stack([camera.show(_mesh(field), azimuth, elevation) for field in np.asarray(fields)])
+    return _drawn([(_mesh(field), azimuth) for field in np.asarray(fields)], elevation, pixels)
 
 
 def turntable(field: ArrayLike, frames: int = 36, elevation: float = ELEVATION, pixels: int = 2 * PIXELS) -> np.ndarray:
     """One shape seen on its way once round, uint8 [frames, 3, pixels, pixels]; the arguments are `render`'s."""
-    camera, mesh = _Camera(pixels), _mesh(np.asarray(field))
-    angles = AZIMUTH + np.linspace(0, 360, frames, endpoint=False)
-    return np.stack([camera.show(mesh, angle, elevation) for angle in angles])
+    mesh, angles = _mesh(np.asarray(field)), AZIMUTH + np.linspace(0, 360, frames, endpoint=False)
+    return _drawn([(mesh, angle) for angle in angles], elevation, pixels)
 
 
 def plot_shapes(fields: ArrayLike, columns: int = 8, title: str = "") -> Figure:
@@ -121,12 +92,30 @@ def animated(path: Path, alt: str) -> display.HTML:
     return display.HTML(f'<img src="data:image/gif;base64,{content}" alt="{html.escape(alt)}">')
 
 
-def _towards_viewer(azimuth: float, elevation: float) -> np.ndarray:
-    """The rotation [3, 3] from x, y, z with z up to right, up and towards a viewer who looks from there (degrees)."""
-    side, rise = np.deg2rad(azimuth), np.deg2rad(elevation)
-    right = np.array([-np.sin(side), np.cos(side), 0])
-    viewer = np.array([np.cos(rise) * np.cos(side), np.cos(rise) * np.sin(side), np.sin(rise)])
-    return np.stack([right, np.cross(viewer, right), viewer])
+def _drawn(views: list[tuple[trimesh.Trimesh | None, float]], elevation: float, pixels: int) -> np.ndarray:
+    """Meshes, each from its azimuth, as uint8 [N, 3, pixels, pixels]; None: an empty picture."""
+    side = pixels * OVERSAMPLING / 100
+    figure = Figure(
+        figsize=(side, side), dpi=100, facecolor="white"
+    )  # one for all: making it takes longer than drawing
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1), projection="3d", proj_type="persp", focal_length=2.5)
+    low, high = 0.5 - HALF_WIDTH, 0.5 + HALF_WIDTH
+    axes.set(xlim=(low, high), ylim=(low, high), zlim=(low, high))
+    axes.set_box_aspect((1, 1, 1), zoom=1.5)
+    axes.set_axis_off()
+    pictures = np.empty((len(views), 3, pixels, pixels), np.uint8)
+    for picture, (mesh, azimuth) in zip(pictures, views, strict=True):
+        for collection in list(axes.collections):
+            collection.remove()
+        if mesh is not None:
+            look = {"facecolors": _shaded(mesh, azimuth), "edgecolors": "none", "antialiased": False}
+            axes.add_collection3d(Poly3DCollection(mesh.triangles, **look))
+        axes.view_init(elev=elevation, azim=azimuth)
+        canvas.draw()
+        large = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+        picture[:] = np.asarray(large.resize((pixels, pixels), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+    return pictures
 
 
 def _mesh(field: np.ndarray) -> trimesh.Trimesh | None:
@@ -138,9 +127,16 @@ def _mesh(field: np.ndarray) -> trimesh.Trimesh | None:
 
 def _shaded(mesh: trimesh.Trimesh, azimuth: float) -> np.ndarray:
     """A colour a triangle, [F, 3], from smoothed normals; the light stays with the camera when that goes round."""
-    turn = np.deg2rad(azimuth - AZIMUTH)
-    rotation = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    light = turned(LIGHT / np.linalg.norm(LIGHT), azimuth - AZIMUTH)
     normals = mesh.vertex_normals[mesh.faces].mean(1)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(min=1e-9)
-    lit = (normals @ (rotation @ (LIGHT / np.linalg.norm(LIGHT)))).clip(min=0)
+    lit = (normals @ light).clip(min=0)
     return np.outer(AMBIENT + (1 - AMBIENT) * lit, to_rgb(CLAY)).clip(0, 1)
+
+
+def _towards_viewer(azimuth: float, elevation: float) -> np.ndarray:
+    """The rotation [3, 3] from x, y, z with z up to right, up and towards a viewer who looks from there (degrees)."""
+    side, rise = np.deg2rad(azimuth), np.deg2rad(elevation)
+    right = np.array([-np.sin(side), np.cos(side), 0])
+    viewer = np.array([np.cos(rise) * np.cos(side), np.cos(rise) * np.sin(side), np.sin(rise)])
+    return np.stack([right, np.cross(viewer, right), viewer])
