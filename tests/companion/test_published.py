@@ -1,10 +1,10 @@
-"""What is published agrees with itself: tables are those that the stored scores give, the README says the same."""
+"""What is published agrees with itself: tables are those of the stored scores, the page of numbers says the same."""
 
 from pathlib import Path
 
 import pytest
 
-from glann_lib.companion.readme_sources import FOLDERS
+from glann_lib.companion.number_runs import FOLDERS
 from glann_lib.config import kind_of
 from glann_lib.files import released
 from glann_lib.scores import tables as score_tables
@@ -14,7 +14,7 @@ from glann_lib.translation import tables as translation_tables
 from glann_lib.translation.domains import pairs_of
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published"
-README = (PUBLISHED.parents[1] / "README.md").read_text(encoding="utf-8")
+PAGE = (PUBLISHED / "README.md").read_text(encoding="utf-8")
 RUNS = sorted(path.parent for path in PUBLISHED.glob("*/scores"))
 DATASETS = {folder: dataset for dataset, folder in FOLDERS.items()}
 TRANSLATIONS = sorted({path.parent.parent for path in PUBLISHED.glob("*/*-to-*/scores")})
@@ -67,17 +67,14 @@ def test_published_scores_name_their_origin(run):
         assert origin["commit"] and origin["device"] and origin["data"]["sha256"] and origin["config"]
 
 
-def row_of(card):
-    """A released model's row in the README's table."""
+@pytest.mark.parametrize("name", released.available())
+def test_the_page_of_numbers_tells_of_a_released_model_what_its_card_tells(name):
+    (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` ")]
+    card = released.card(name)
     metric = "matching_chamfer" if card["kind"] == "shapes" else "frechet"
     values = {score["of"]: score["value"] for score in card["scores"] if score["metric"] == metric}
-    scores = f"{values['float32']:.4f} / {values['released']:.4f} ({card['real'][metric]:.4f})"
-    return scores, f"{card['training_images']:,}", f"{card['bytes'] / 2**20:.1f} MiB"
-
-
-@pytest.mark.parametrize("name", released.available())
-def test_the_readme_tells_of_a_released_model_what_its_card_tells(name):
-    (row,) = [line for line in README.splitlines() if line.startswith(f"| `{name}` |")]
-    card = released.card(name)
-    assert all(part in row for part in row_of(card)) and f"results/published/{name}/model.md" in row
+    for value in (values["float32"], values["released"], card["real"][metric]):
+        assert f" {value:.4f} " in row
+    assert f" {card['training_images']:,} " in row
+    assert f"[{card['bytes'] / 2**20:.1f} MiB]({name}/model.md)" in row
     assert not card["uncommitted_changes"] and card["commit"] and card["made_by"].startswith("./run_all.sh")

@@ -1,0 +1,181 @@
+"""Tables of models beside one another on the pages of numbers: Markdown, drawn from stored scores alone.
+
+A row is a model, a cell its mean over seeds, from two seeds on "mean ± standard deviation". GLANN's name is bold, and
+in each column the score of the best trained model, a rival's too. Floors and baselines, which nobody trained to draw,
+do not count. Every function raises ValueError or FileNotFoundError that names the file, as `traced.Published` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from glann_lib.companion.number_runs import FOLDERS, TITLES, bold, markdown, title
+from glann_lib.companion.traced import Published
+from glann_lib.scores import measures
+from glann_lib.scores.reported import DATASETS, LABELS, reported
+from glann_lib.scores.rows import DASH, Row, extractors, place, with_reported
+from glann_lib.scores.tables import column_text
+from glann_lib.translation.domains import pairs_of
+
+OURS = ("glann", "nam-memory")  # the names in bold
+UNTRAINED = ("baseline", "floor")
+MEASURES = measures.METRICS | measures.SHAPE_METRICS | measures.TRANSLATION_METRICS
+RANDOM, CLASSIFIER = "random-vgg16", "classifier"
+NEEDS_WEIGHTS = "needs weights²"  # the page explains the ²
+IMAGE_SCORES = {  # head -> extractor, metric
+    "Fréchet distance, random VGG16": (RANDOM, "frechet"),
+    "Fréchet distance, classifier": (CLASSIFIER, "frechet"),
+    "F8 (recall)": (CLASSIFIER, "f8"),
+    "F1/8 (precision)": (CLASSIFIER, "f1_8"),
+}
+SHAPE_SCORES = {  # head -> metric, scale
+    "MMD": ("matching_chamfer", 1000),
+    "matching IoU": ("matching_iou", 1),
+    "coverage": ("coverage_chamfer", 1),
+}
+TRANSLATION_SCORES = {
+    "accuracy, %": ("accuracy", 100),
+    "median error of azimuth, °": ("azimuth_median", 1),
+    "mean error, °": ("azimuth_mean", 1),
+}
+SHAPES = ("chairs", "made-chairs")
+TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn")  # the last is published once SVHN is at hand
+# What rows are called where their records' labels leave to a caption what they are of.
+SHAPE_NAMES = {"vae": "3D VAE, same generator", "glo": "GLO with a Gaussian"}
+SHAPE_NAMES |= {"real-training-shapes": "real training chairs"}
+SEARCH_NAMES = {"reconstructions": "reconstructions *G(z)*, by their own labels"}
+SEARCH_NAMES |= {"real": "real target images, by their own labels"}
+SHORT_NAMES = LABELS | {"wgan-gp": "WGAN-GP", "dragan": "DRAGAN", "glo": "GLO with a Gaussian"}
+SHORT_NAMES |= {"real-training-images": "real training images"}
+
+Key = tuple[str, bool]  # a model, and whether its budget is the protocol's
+Cells = dict[Key, str]  # of a column
+CHANCE: Key = ("chance", False)
+
+
+def contest(published: Published, dataset: str) -> str:
+    """Table 1 of the paper for one data set: scores by two kinds of features, and the FID that the paper reports."""
+    own = published.rows(FOLDERS.get(dataset, dataset), "scores")
+    rows, there = with_reported(own, dataset), extractors(own, "frechet")
+    columns = [(head, _cells(rows, metric, of)) for head, (of, metric) in IMAGE_SCORES.items() if of in there]
+    return _beside(_names([rows]), [*columns, ("*FID in the paper*", _quoted(rows, dataset))])
+
+
+def overview(published: Published, datasets: Sequence[str] = DATASETS) -> str:
+    """Table 1 in short: Fréchet distances by the random VGG16, beside them the paper's FID, without spreads."""
+    runs = {name: published.rows(FOLDERS.get(name, name), "scores") for name in datasets}
+    columns = []
+    for name, own in runs.items():
+        rows = with_reported(own, name)
+        columns += [(TITLES[name], _cells(rows, "frechet", RANDOM, spread=False))]
+        columns += [("*paper*", _quoted(rows, name, spread=False))]
+    names = _names(runs.values(), SHORT_NAMES).items()
+    return _beside({key: name for key, name in names if key[0] in SHORT_NAMES and not key[1]}, columns)
+
+
+def budgets(published: Published, datasets: Sequence[str] = DATASETS) -> str:
+    """What the models of Table 1 got, and GLANN's FID where there were weights to measure it with."""
+    heads = ["", "loss of GLO and GLANN", "training images", "generator steps", "seeds (of each rival)"]
+    heads += ["classifier's accuracy, %", "FID of GLANN, here"]
+    return markdown(heads, [_budget_row(published, name) for name in datasets])
+
+
+def _budget_row(published: Published, dataset: str) -> list[str]:
+    rows = published.rows(FOLDERS.get(dataset, dataset), "scores")
+    trained = [row for row in rows if row.kind != "floor"]
+    usual = [record for row in trained if row.budget != "protocol" for record in row.records]
+    own = _span(len(row.records) for row in trained if row.budget == "own")
+    rivals = _span(len(row.records) for row in trained if row.budget != "own")
+    glann = [row for row in rows if row.model == "glann"]
+    losses = {record["config"]["glo"]["loss"] for row in glann for record in row.records}
+    fids = [value for row in glann for value in row.values(measures.INCEPTION, "frechet")]
+    # One classifier of a data set: all its records have one reference.
+    classifier = rows[0].records[0]["provenance"]["extractors"].get(CLASSIFIER)
+    return [
+        TITLES[dataset],
+        ", ".join(sorted(losses)) or DASH,
+        _span(record["train_images"] for record in usual),
+        _span(record["generator_steps"] for record in usual),
+        own if rivals == DASH else f"{own} ({rivals})",
+        f"{100 * classifier['test_accuracy']:.2f}" if classifier else DASH,
+        column_text([fids], spread=True)[0] if fids else NEEDS_WEIGHTS,
+    ]
+
+
+def _span(numbers: Iterable[int]) -> str:
+    found = sorted(set(numbers))
+    return " to ".join(f"{number:,}" for number in [*found[:1], *found[1:][-1:]]) or DASH
+
+
+def chairs(published: Published, names: Sequence[str] = SHAPES) -> str:
+    """Scores of shapes: MMD in thousandths of the cube's side, matching IoU, coverage."""
+    runs = {name: published.rows(name, "scores") for name in names}
+    columns = [
+        (f"{title(name)}: {head}", _cells(rows, metric, measures.VOXELS, scale))
+        for name, rows in runs.items()
+        for head, (metric, scale) in SHAPE_SCORES.items()
+    ]
+    return _beside(_names(runs.values(), SHAPE_NAMES), columns)
+
+
+def translation(published: Published, names: Sequence[str] = TRANSLATIONS) -> str:
+    """Scores of translations: accuracy in percent, then the errors of azimuth in degrees."""
+    there = [name for name in names if (published.folder / name).is_dir()]
+    pairs = [(name, pair) for name in there or names for pair in pairs_of(name)]
+    runs = {pair: published.rows(name, "-to-".join(pair), "scores") for name, pair in pairs}
+    columns = [
+        (f"{' → '.join(map(title, pair))}: {head}", _cells(rows, metric, of, scale, rows[0].records[0]["chance"]))
+        for head, (metric, scale) in TRANSLATION_SCORES.items()
+        for pair, rows in runs.items()
+        for of in extractors(rows, metric)
+    ]
+    return _beside(_names(runs.values(), SEARCH_NAMES) | {CHANCE: "chance"}, columns)
+
+
+def _key(row: Row) -> Key:
+    return row.model, row.budget == "protocol"
+
+
+def _names(runs: Iterable[Sequence[Row]], words: Mapping[str, str] | None = None) -> dict[Key, str]:
+    """Every model of any data set once, in the paper's order, and what it is called: by `words`, or by its labels.
+
+    A label may tell a loss, which may differ between data sets. What the paper calls a model is its last name.
+    """
+    labels: dict[Key, dict[str, None]] = {}
+    for row in sorted((row for rows in runs for row in rows), key=place):
+        if row.records or _key(row) not in labels:
+            labels.setdefault(_key(row), {})[row.name] = None
+    names = {key: (words or {}).get(key[0], " or ".join(own)) for key, own in labels.items()}
+    return {key: bold(name, key[0] in OURS) for key, name in names.items()}
+
+
+def _cells(
+    rows: Sequence[Row], metric: str, extractor: str, scale: float = 1, chance: float | None = None, spread: bool = True
+) -> Cells:
+    """A column: a score of each row, the best trained model's in bold, then that of chance where it is given."""
+    values = {_key(row): [scale * value for value in row.values(extractor, metric)] for row in rows}
+    values |= {} if chance is None else {CHANCE: [scale * chance]}
+    values = {key: own for key, own in values.items() if own}
+    kinds = {_key(row): row.kind for row in rows}
+    trained = {key: np.mean(own) for key, own in values.items() if kinds.get(key, "floor") not in UNTRAINED}
+    best = {"lower": min, "higher": max}[MEASURES[metric].better](trained.values(), default=None)
+    text = zip(values, column_text(list(values.values()), spread=spread), strict=True)
+    return {key: bold(cell, key in trained and trained[key] == best) for key, cell in text}
+
+
+def _quoted(rows: Sequence[Row], dataset: str, spread: bool = True) -> Cells:
+    """The paper's FID of each model, in italics and with a dagger."""
+    found = {_key(row): reported(dataset, row.model, "fid") for row in rows}
+    return {
+        key: f"*{number.value:.1f}{f' ± {number.spread:.1f}' if spread and number.spread else ''}*†"
+        for key, number in found.items()
+        if number
+    }
+
+
+def _beside(names: Mapping[Key, str], columns: Sequence[tuple[str, Cells]]) -> str:
+    """Columns of cells behind their rows' names as a Markdown table; an en dash where there is no cell."""
+    rows = [[name, *(cells.get(key, DASH) for _, cells in columns)] for key, name in names.items()]
+    return markdown(["", *(head for head, _ in columns)], rows)
