@@ -55,7 +55,7 @@ def _card_row(card: dict[str, Any]) -> list[str]:
         f"{title(data)}, {card['image_shape'][-1]} {'px' if images else 'voxels a side'}",
         f"{card['training_images']:,}",
         *(f"{value:.4f}" for value in (scores["float32"], scores["released"], card["real"][metric])),
-        f"[{card['bytes'] / 2**20:.1f} MiB]({card['name']}/{released.PAGE})",
+        f"[{card['bytes'] / 2**20:.1f}{NO_BREAK}MiB]({card['name']}/{released.PAGE})",
     ]
 
 

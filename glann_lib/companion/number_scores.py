@@ -40,7 +40,6 @@ TRANSLATION_SCORES = {
     "median error of azimuth, °": ("azimuth_median", 1),
     "mean error, °": ("azimuth_mean", 1),
 }
-SHAPES = ("chairs", "made-chairs")
 TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn")  # the last is published once SVHN is at hand
 # What rows are called where their records' labels leave to a caption what they are of.
 SHAPE_NAMES = {"vae": "3D VAE, same generator", "glo": "GLO with a Gaussian"}
@@ -109,15 +108,12 @@ def _span(numbers: Iterable[int]) -> str:
     return " to ".join(f"{number:,}" for number in [*found[:1], *found[1:][-1:]]) or DASH
 
 
-def chairs(published: Published, names: Sequence[str] = SHAPES) -> str:
-    """Scores of shapes: MMD in thousandths of the cube's side, matching IoU, coverage."""
-    runs = {name: published.rows(name, "scores") for name in names}
-    columns = [
-        (f"{title(name)}: {head}", _cells(rows, metric, measures.VOXELS, scale))
-        for name, rows in runs.items()
-        for head, (metric, scale) in SHAPE_SCORES.items()
-    ]
-    return _beside(_names(runs.values(), SHAPE_NAMES), columns)
+def chairs(published: Published, name: str) -> str:
+    """Scores of one data set of shapes: MMD in thousandths of the cube's side, matching IoU, coverage."""
+    rows = published.rows(name, "scores")
+    found = SHAPE_SCORES.items()
+    columns = [(head, _cells(rows, metric, measures.VOXELS, scale)) for head, (metric, scale) in found]
+    return _beside(_names([rows], SHAPE_NAMES), columns)
 
 
 def translation(published: Published, names: Sequence[str] = TRANSLATIONS) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from glann_lib.companion.number_runs import FOLDERS
+from glann_lib.companion.number_runs import FOLDERS, NO_BREAK
 from glann_lib.config import kind_of
 from glann_lib.files import released
 from glann_lib.scores import tables as score_tables
@@ -76,5 +76,5 @@ def test_the_page_of_numbers_tells_of_a_released_model_what_its_card_tells(name)
     for value in (values["float32"], values["released"], card["real"][metric]):
         assert f" {value:.4f} " in row
     assert f" {card['training_images']:,} " in row
-    assert f"[{card['bytes'] / 2**20:.1f} MiB]({name}/model.md)" in row
+    assert f"[{card['bytes'] / 2**20:.1f}{NO_BREAK}MiB]({name}/model.md)" in row
     assert not card["uncommitted_changes"] and card["commit"] and card["made_by"].startswith("./run_all.sh")
