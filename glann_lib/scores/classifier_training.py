@@ -52,9 +52,7 @@ def fit_classifier(
 
 def load_classifier(path: Path, device: torch.device | str = "cpu") -> TrainedClassifier:
     """The finished classifier that `fit_classifier` left at `path`; a file that holds no such thing is a ValueError."""
-    state, record = storage.load_tensors(path)
-    if record.get("stage") != ClassifierTraining.name:
-        raise ValueError(f"{path} does not hold a classifier: name the file that fit_classifier wrote")
+    state, record = training.finished(path, ClassifierTraining.name, "a classifier")
     network = Classifier(record["image_shape"][0], record["classes"])
     load_weights(network, state, "network.")
     return _trained(network.to(device), record, [ClassifierEpoch(**row) for row in record["history"]])
@@ -141,8 +139,8 @@ class ClassifierTraining:
 
     def state(self) -> dict[str, Tensor]:
         """Weights and the optimiser's state."""
-        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        return state | training.optimiser_state(self.optimiser)
+        weights = training.with_prefix("network.", self.network.state_dict())
+        return weights | training.optimiser_state(self.optimiser)
 
     def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Take back `state`, and the accuracy where the training was finished."""

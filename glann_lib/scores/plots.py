@@ -1,11 +1,14 @@
 """Figures of scores that compare models: curves, points and rows with one look a model, GLANN in front.
 
-As in `plots`, nothing is computed here. A model's look (colour, line, marker) follows from its place among the given
-names: give the same models in the same order, and every figure shows them alike. Grey is kept for quoted values.
+As in `records.plots`, nothing is computed here. A model's look (colour, line, marker) follows from its place among the
+given names: give the same models in the same order, and every figure shows them alike. Grey is kept for quoted values.
+Everywhere `highlight` is the name that is set apart, drawn thick, in front or as a star, and the title stands above.
+With `zoom` a second panel shows the corner from there to 1.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,7 +17,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike
 
@@ -38,21 +40,14 @@ def plot_prd_curves(
     title: str = "",
     zoom: float | None = None,
 ) -> Figure:
-    """Precision against recall, a curve a model (Sec. 4.2, Eq. 8 and 9).
-
-    Args:
-        curves: name -> (recall [N], precision [N]), both from 0 to 1.
-        highlight: the name that is drawn thick and in front.
-        title: above the panels.
-        zoom: draw a second panel that shows the corner from here to 1; None: none.
-    """
+    """Precision against recall, a curve a model (Sec. 4.2, Eq. 8 and 9): name -> (recall [N], precision [N])."""
     figure, axes = _square_panels(zoom, curves)
     looks = _looks(curves, highlight)
     for ax in axes:
         for name, (recall, precision) in curves.items():
             ax.plot(recall, precision, label=name, **_line(looks[name], name == highlight))
         ax.set(xlabel="recall", ylabel="precision")
-    _finish(axes, [_key(name, _line(look, name == highlight)) for name, look in looks.items()], title)
+    _finish(axes, title)
     return figure
 
 
@@ -64,14 +59,9 @@ def plot_recall_precision(
     title: str = "",
     zoom: float | None = None,
 ) -> Figure:
-    """Fig. 2: every trained model as a point, recall against precision.
+    """Fig. 2: recall against precision, name -> (F8, F1/8) of each model that was trained under this name.
 
-    Args:
-        points: name -> (F8, F1/8) of each model trained under this name, from 0 to 1.
-        highlight: the name that is drawn as a star.
-        quoted: name -> (F8, F1/8) that the paper reports: hollow and grey, in the shape of the name's own points.
-        title: above the panels.
-        zoom: draw a second panel that shows the corner from here to 1; None: none.
+    The (F8, F1/8) that the paper reports are hollow and grey, in the shape of the name's own points.
     """
     quoted = quoted or {}
     names_quoted = {name: f"{name}, quoted from the paper" for name in quoted}
@@ -86,19 +76,12 @@ def plot_recall_precision(
         for name, pair in quoted.items():
             ax.plot(*pair, label=names_quoted[name], **hollow[name])
         ax.set(xlabel="recall $F_8$", ylabel="precision $F_{1/8}$")
-    keys = [_key(name, marks[name]) for name in points]
-    _finish(axes, [*keys, *(_key(names_quoted[name], hollow[name]) for name in quoted)], title)
+    _finish(axes, title)
     return figure
 
 
 def plot_sample_rows(samples: Mapping[str, ArrayLike], columns: int = 12, title: str = "") -> Figure:
-    """Fig. 3: samples of every model, a row a model.
-
-    Args:
-        samples: name -> uint8 [N, C, H, W], all of one size.
-        columns: images a row, the first ones; a model with fewer leaves the rest of its row white.
-        title: above the rows.
-    """
+    """Fig. 3: a row a model of its first samples, uint8 [N, C, H, W]; where they are fewer the rest stays white."""
     return plot_strips({name: np.asarray(images)[:columns] for name, images in samples.items()}, title=title)
 
 
@@ -106,23 +89,13 @@ def plot_sample_rows(samples: Mapping[str, ArrayLike], columns: int = 12, title:
 def plot_distance_by_count(
     curves: Mapping[str, tuple[ArrayLike, ArrayLike]], ylabel: str, highlight: str = "GLANN", title: str = ""
 ) -> Figure:
-    """A distance against the number of samples it is computed from; both axes are logarithmic.
-
-    Args:
-        curves: name -> (counts [N], distances [N]), above 0.
-        ylabel: what the distance is.
-        highlight: the name that is drawn thick and in front.
-        title: above the axes.
-    """
+    """A distance, called `ylabel`, against the number of samples it is computed from; both axes are logarithmic."""
     figure, ax = plt.subplots(figsize=(6.6, 3.4), layout="constrained")
-    looks = _looks(curves, highlight)
-    lines = {name: _line(look, name == highlight) for name, look in looks.items()}
-    for name, look in looks.items():
-        lines[name] |= {"marker": look["marker"], "markersize": 4}
-        ax.plot(*curves[name], label=name, **lines[name])
+    for name, look in _looks(curves, highlight).items():
+        ax.plot(*curves[name], label=name, marker=look["marker"], markersize=4, **_line(look, name == highlight))
     ax.set(xscale="log", yscale="log", xlabel="number of samples", ylabel=ylabel)
     plain_log_numbers(ax, "x", "y")
-    _finish([ax], [_key(name, line) for name, line in lines.items()], title)
+    _finish([ax], title)
     return figure
 
 
@@ -135,15 +108,9 @@ def plot_scores(
     log: bool = False,
     title: str = "",
 ) -> Figure:
-    """A row a model and a dot a seed; the mean stands at the right, floors are vertical lines.
+    """A row a model and a dot a seed; the mean stands at the right.
 
-    Args:
-        values: name -> its score for each seed; drawn from top to bottom.
-        xlabel: what the scores are, with unit and orientation.
-        floors: name -> a score to compare with, such as that of real images.
-        highlight: the name that is set apart.
-        log: a logarithmic axis.
-        title: above the axes.
+    `xlabel` tells unit and orientation; floors, scores to compare with such as that of real images, are vertical lines.
     """
     floors = floors or {}
     size = (6.2, ROW * len(values) + 0.9 + 0.2 * len(floors))
@@ -158,28 +125,24 @@ def plot_scores(
     for place, (name, score) in enumerate(floors.items()):
         key = f"{name}: {_three_digits(score)}"
         ax.axvline(score, color=GREY, linestyle=LINES[place % len(LINES)], linewidth=1.2, label=key, zorder=1)
-    _name_rows(ax, values, highlight)
+    ax.set_yticklabels(values)
+    ax.tick_params(axis="y", length=0)
+    if highlight in values:
+        ax.get_yticklabels()[list(values).index(highlight)].set(fontweight="bold", color=HIGHLIGHT)
     if log:
         plain_log_numbers(ax, "x")
     if floors:
-        below = offset_copy(ax.transAxes, figure, y=-0.42)  # inches that the axis and its name take
-        keys = {"handles": ax.lines[-len(floors) :], "loc": "upper left", "fontsize": 8}
-        ax.legend(**keys, bbox_to_anchor=(0, 0), bbox_transform=below)
+        below = {"bbox_transform": offset_copy(ax.transAxes, figure, y=-0.42)}  # inches of the axis and its name
+        ax.legend(handles=ax.lines[-len(floors) :], loc="upper left", fontsize=8, bbox_to_anchor=(0, 0), **below)
     ax.set_title(title)
     return figure
 
 
 def _looks(names: Iterable[str], highlight: str) -> dict[str, dict[str, Any]]:
     """Colour, line and marker of each name, by its place among the others."""
-    looks, place = {}, 0
-    for name in names:
-        if name == highlight:
-            looks[name] = {"color": HIGHLIGHT, "linestyle": "-", "marker": "*"}
-            continue
-        styles = {"color": RIVAL_COLOURS, "linestyle": LINES, "marker": MARKERS}
-        looks[name] = {key: choices[place % len(choices)] for key, choices in styles.items()}
-        place += 1
-    return looks
+    own = {"color": HIGHLIGHT, "linestyle": "-", "marker": "*"}
+    rivals = zip(*map(itertools.cycle, (RIVAL_COLOURS, LINES, MARKERS)), strict=True)
+    return {name: own if name == highlight else dict(zip(own, next(rivals), strict=True)) for name in names}
 
 
 def _line(look: dict[str, Any], in_front: bool) -> dict[str, Any]:
@@ -193,11 +156,6 @@ def _mark(look: dict[str, Any], in_front: bool) -> dict[str, Any]:
     return {"linestyle": "none", "marker": look["marker"], **style}
 
 
-def _key(name: str, style: dict[str, Any]) -> Line2D:
-    """A legend's entry; large markers are drawn smaller there."""
-    return Line2D([], [], label=name, **(style | {"markersize": min(style.get("markersize", 0), 9)}))
-
-
 def _three_digits(number: float) -> str:
     decimals = 2 - math.floor(math.log10(abs(number))) if number and math.isfinite(number) else 0
     return f"{number:.{max(decimals, 0)}f}"
@@ -206,14 +164,8 @@ def _three_digits(number: float) -> str:
 def _square_panels(zoom: float | None, names: Iterable[str]) -> tuple[Figure, list[Axes]]:
     """One panel from 0 to 1, and where wanted a second of its upper right corner, which is framed in the first."""
     count, room = (1 if zoom is None else 2), 0.5 + 0.07 * max(map(len, names), default=0)
-    figure, axes = plt.subplots(
-        1,
-        count,
-        figsize=(count * PANEL + room, PANEL),
-        squeeze=False,
-        layout="constrained",
-        subplot_kw={"box_aspect": 1},
-    )
+    size, square = (count * PANEL + room, PANEL), {"box_aspect": 1}
+    figure, axes = plt.subplots(1, count, figsize=size, squeeze=False, layout="constrained", subplot_kw=square)
     limits = (-MARGIN, 1 + MARGIN)
     axes[0, 0].set(xlim=limits, ylim=limits)
     if zoom is not None:
@@ -223,15 +175,9 @@ def _square_panels(zoom: float | None, names: Iterable[str]) -> tuple[Figure, li
     return figure, list(axes[0])
 
 
-def _finish(axes: Sequence[Axes], keys: list[Line2D], title: str) -> None:
-    """The title above the first panel, the legend to the right of the last."""
+def _finish(axes: Sequence[Axes], title: str) -> None:
+    """The title above the first panel, the legend to the right of the last; large markers are smaller there."""
     axes[0].set_title(title)
-    axes[-1].legend(handles=keys, loc="upper left", bbox_to_anchor=(1.02, 1.03), fontsize=8, handlelength=2.8)
-
-
-def _name_rows(ax: Axes, names: Iterable[str], highlight: str) -> None:
-    ax.set_yticklabels(names)
-    ax.tick_params(axis="y", length=0)
-    for label in ax.get_yticklabels():
-        if label.get_text() == highlight:
-            label.set(fontweight="bold", color=HIGHLIGHT)
+    legend = axes[-1].legend(loc="upper left", bbox_to_anchor=(1.02, 1.03), fontsize=8, handlelength=2.8)
+    for key in legend.legend_handles:
+        key.set_markersize(min(key.get_markersize(), 9))

@@ -12,23 +12,10 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from glann_lib.rivals.config import PROTOCOL_EPOCHS
+from glann_lib.rivals.config import GAMES, PROTOCOL_EPOCHS
+from glann_lib.rivals.contenders import CONTENDERS
 
 DATASETS = ("mnist", "fashion", "cifar10", "celeba")
-LABELS = {  # in the order of Table 1
-    "mm-gan": "MM-GAN",
-    "ns-gan": "NS-GAN",
-    "lsgan": "LSGAN",
-    "wgan": "WGAN",
-    "began": "BEGAN",
-    "vae": "VAE, Bernoulli",
-    "vae-perceptual": "VAE, perceptual",
-    "glo": "GLO, perceptual",
-    "glann": "GLANN",
-    "glann-places365": "GLANN, Places365",
-}
-ADVERSARIAL = ("mm-gan", "ns-gan", "lsgan", "wgan", "began")
-
 GLO_EPOCHS = 500  # stage 1 of GLANN, every data set (Sec. 4.1)
 IMLE_EPOCHS = 50  # stage 2 of GLANN, every data set (Sec. 4.1)
 
@@ -44,6 +31,11 @@ class Reported:
     spread: float | None  # what the paper writes behind the ±; None: nothing
     place: str  # table or sentence
 
+    def text(self, decimals: int = 1) -> str:
+        """The number as the paper writes it, "8.6 ± 0.1"."""
+        spread = f" ± {self.spread:.{decimals}f}" if self.spread else ""
+        return f"{self.value:.{decimals}f}{spread}"
+
 
 def _numbers() -> tuple[Reported, ...]:
     _head, *lines = Path(__file__).with_suffix(".csv").read_text(encoding="utf-8").splitlines()
@@ -54,6 +46,9 @@ def _numbers() -> tuple[Reported, ...]:
 
 
 NUMBERS = _numbers()
+LABELS = {key: shown.label for key, shown in CONTENDERS.items() if key in {number.model for number in NUMBERS}}
+LABELS |= {"glann-places365": "GLANN, Places365"}
+ADVERSARIAL = tuple(model for model in LABELS if model in GAMES)
 _BY_KEY = {(number.dataset, number.model, number.metric): number for number in NUMBERS}
 
 

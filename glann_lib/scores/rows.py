@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from glann_lib.records.tables import DASH
+from glann_lib.rivals.contenders import RIVALS
 from glann_lib.scores.reported import ADVERSARIAL, LABELS, reported
 
 Record = dict[str, Any]
-DASH = "\N{EN DASH}"  # there is no such number
 KINDS = ("adversarial", "non-adversarial", "baseline", "floor")
 BUDGETS = ("short", "equal", "long", "protocol", "own")
-ORDER = ("mm-gan", "ns-gan", "lsgan", "wgan", "wgan-gp", "dragan", "began", "vae", "vae-l1", "vae-perceptual")
-ORDER += ("imle-pixel", "glo-laplacian", "glo", "", "glann", "glann-places365")  # "": any other model
+ORDER = (*RIVALS, "glo", "", "glann", "glann-places365")  # "": any other model
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,12 @@ class Row:
 
     def scores(self, extractor: str, metric: str) -> list[dict[str, Any]]:
         """All that is stored about one score, a dict a seed."""
-        wanted = (extractor, metric)
-        stored = (score for record in self.records for score in record["scores"])
-        return [score for score in stored if (score["extractor"], score["metric"]) == wanted]
+        stored = [score for record in self.records for score in record["scores"]]
+        return [score for score in stored if score["extractor"] == extractor and score["metric"] == metric]
 
 
 def group(records: Iterable[Record]) -> list[Row]:
-    """Records by model and budget, in the paper's order, floors last.
-
-    Raises:
-        ValueError: two records of one model, budget and seed.
-    """
+    """Records by model and budget, in the paper's order, floors last; two of one seed in a row are a ValueError."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         budget = DASH if record["budget"] in (None, "none") else record["budget"]

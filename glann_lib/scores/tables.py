@@ -1,9 +1,10 @@
 """Tables of stored scores: Table 1 of the paper, precision and recall (Sec. 4.2), all metrics, what each model got.
 
 A record is what one trained model left: a dict with model, label, kind, seed, budget and its scores. Records of one
-model under one budget are its seeds: a cell is their mean, from 2 seeds on "mean ± standard deviation" (ddof=1). Only
-distances of Inception features are called FID and stand beside the paper's; the paper's own numbers stand in columns
-whose heads end with "(quoted)". An en dash: there is no such number.
+model under one budget are its seeds: a cell is their mean, from 2 seeds on "mean ± standard deviation" (ddof=1); two
+records of one seed are a ValueError. A row is a model and budget, in the paper's order. Only distances of Inception
+features are called FID and stand beside the paper's; the paper's own numbers stand in columns whose heads end with
+"(quoted)". An en dash: there is no such number.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from glann_lib.scores import measures
 from glann_lib.scores.reported import DATASETS, GLO_EPOCHS, Reported, reported, reported_epochs
 from glann_lib.scores.rows import DASH, Record, Row, extractors, group, with_reported
 
-MINUS = report_tables.MINUS
+QUOTED, MINUS = report_tables.QUOTED, report_tables.MINUS
+MEASURES = measures.METRICS | measures.SHAPE_METRICS
+PAIR = {"f8": "F8", "f1_8": "F1/8"}
 SIDES = {"f8": " (recall)", "f1_8": " (precision)"}  # what their names do not say
 ARROWS = {"lower": "↓", "higher": "↑", "0.5": "→ 0.5"}
 DIGITS = 3  # of a column's largest number; the smallest shows at least 2
@@ -30,22 +33,15 @@ PAPER_COUNT = 10_000  # images, generated and real, in the paper's FID
 
 
 def quality_table(records: Sequence[Record], dataset: str) -> pd.DataFrame:
-    """Table 1 of the paper beside what was measured here: a row a model and budget, in the paper's order.
+    """Table 1 of the paper beside what was measured here, as text.
 
-    Args:
-        records: as read from the stored scores.
-        dataset: "mnist", "fashion", "cifar10", "celeba"; for any other the quoted column is empty.
-
-    Returns:
-        Text; FID and difference (ours minus the paper's) only where Inception scores are stored. Where the paper has
-        no numbers for the data set and there are none, these columns are left out.
-
-    Raises:
-        ValueError: two records of one model, budget and seed.
+    FID and difference (ours minus the paper's) have values only where Inception scores are stored. Where the paper has
+    no numbers for the data set and there are none, these columns are left out.
     """
     rows = with_reported(group(records), dataset)
-    columns = _fid_columns(rows, dataset) if dataset in DATASETS or "inception" in extractors(rows, "frechet") else {}
-    for extractor in extractors(rows, "frechet"):
+    found = extractors(rows, "frechet")
+    columns = _fid_columns(rows, dataset) if dataset in DATASETS or "inception" in found else {}
+    for extractor in found:
         if extractor != "inception":
             columns[f"Fréchet distance ({_extractor_name(extractor)})"] = _score_column(rows, extractor, "frechet")
     columns |= {
@@ -61,7 +57,7 @@ def _fid_columns(rows: Sequence[Row], dataset: str) -> dict[str, list[str]]:
     quoted = [reported(dataset, row.model, "fid") for row in rows]
     fids = [row.values("inception", "frechet") for row in rows]
     return {
-        f"reported FID {report_tables.QUOTED}": [_quoted_text(number) for number in quoted],
+        f"reported FID {QUOTED}": [number.text() if number else DASH for number in quoted],
         "FID": column_text(fids, spread=True),
         "difference": [_difference(*pair) for pair in zip(fids, quoted, strict=True)],
     }
@@ -80,9 +76,8 @@ def quality_note(records: Sequence[Record], dataset: str) -> str:
     counts = {(record["generated"], record["real"]) for row in scored for record in row.records}
     if not counts:
         if dataset in DATASETS:
-            parts.append(
-                f"FID and difference are empty ({DASH}): the weights of the Inception network were not at hand."
-            )
+            no_weights = "the weights of the Inception network were not at hand"
+            parts.append(f"FID and difference are empty ({DASH}): {no_weights}.")
         parts.append("Distances of other features are no FID: compare them with one another, not with the paper.")
     for generated, real in sorted(counts - {(PAPER_COUNT, PAPER_COUNT)}):
         parts.append(f"FID from {generated:,} generated and {real:,} real images (the paper: 10,000 each).")
@@ -94,22 +89,18 @@ def quality_note(records: Sequence[Record], dataset: str) -> str:
 
 
 def all_scores_table(records: Sequence[Record], extractor: str) -> pd.DataFrame:
-    """Every metric of one extractor's features: a row a model, an arrow in each head towards the better.
+    """Every metric of one extractor's features, or of "voxels": an arrow in each head points towards the better.
 
-    Args:
-        records: as read from the stored scores.
-        extractor: "inception", "classifier", "random-vgg16" or "voxels"; models without its scores are left out.
-
-    Raises:
-        ValueError: two records of one model, budget and seed.
+    Models without its scores are left out.
     """
-    rows = [row for row in group(records) if any(_metrics_of(record, extractor) for record in row.records)]
-    found = set().union(*(_metrics_of(record, extractor) for row in rows for record in row.records))
-    columns = {
-        _metric_head(key, extractor): (_support_column if key == "support" else _score_column)(rows, extractor, key)
-        for key in measures.METRICS | measures.SHAPE_METRICS
-        if key in found
-    }
+    rows = group(records)
+    known = {key: metric for key, metric in MEASURES.items() if extractor in extractors(rows, key)}
+    rows = [row for row in rows if any(s["extractor"] == extractor for r in row.records for s in r["scores"])]
+    columns = {}
+    for key, metric in known.items():
+        name = measures.title(key, extractor).removesuffix(f" ({extractor})")
+        column = (_support_column if key == "support" else _score_column)(rows, extractor, key)
+        columns[f"{name}{SIDES.get(key, '')} {ARROWS[metric.better]}"] = column
     return _with_names(rows, columns)
 
 
@@ -117,46 +108,36 @@ def prd_table(records: Sequence[Record], dataset: str) -> pd.DataFrame:
     """F8 (recall) and F1/8 (precision) by extractor, beside those that Sec. 4.2 gives for GLANN and GLO.
 
     The paper's pairs are of Inception features; pairs of other features are comparable among one another only.
-
-    Raises:
-        ValueError: two records of one model, budget and seed.
     """
     rows = with_reported(group(records), dataset, "f8")
     columns = {}
-    for key, name in (("f8", "F8"), ("f1_8", "F1/8")):
+    for key, name in PAIR.items():
         numbers = [reported(dataset, row.model, key) for row in rows]
         if any(numbers):
-            columns[f"reported {name} {report_tables.QUOTED}"] = [_quoted_text(n, decimals=3) for n in numbers]
+            columns[f"reported {name} {QUOTED}"] = [number.text(3) if number else DASH for number in numbers]
     for extractor in extractors(rows, "f8"):
-        for key, name in (("f8", "F8"), ("f1_8", "F1/8")):
+        for key, name in PAIR.items():
             columns[f"{name} ({_extractor_name(extractor)})"] = _score_column(rows, extractor, key)
     return _with_names(rows, columns)
 
 
 def budgets_table(records: Sequence[Record], dataset: str = "", trained_on: str = "images") -> pd.DataFrame:
-    """What each model got: images, epochs, batch, steps of the generator, seconds; floors are left out.
+    """What each model got: images or shapes, epochs, batch, steps of the generator, seconds; floors are left out.
 
-    Args:
-        records: as read from the stored scores; "batch_size" may be missing.
-        dataset: one of the paper's adds the epochs behind the paper's numbers.
-        trained_on: "images" or "shapes".
-
-    Raises:
-        ValueError: two records of one model, budget and seed.
+    A data set of the paper adds the epochs behind the paper's numbers.
     """
     rows = [row for row in group(records) if row.kind != "floor"]
     paper = [reported_epochs(dataset, row.model) for row in rows]
     columns = {
         f"training {trained_on}": _field_column(rows, "train_images"),
         "epochs": _field_column(rows, "epochs"),
-        f"epochs in the paper {report_tables.QUOTED}": [DASH if n is None else str(n) for n in paper],
+        f"epochs in the paper {QUOTED}": [DASH if n is None else str(n) for n in paper],
         "batch": _field_column(rows, "batch_size"),
         "generator steps": _field_column(rows, "generator_steps"),
         "seconds": _field_column(rows, "seconds"),
     }
-    if not any(paper):
-        del columns[f"epochs in the paper {report_tables.QUOTED}"]
-    return _with_names(rows, columns)
+    table = _with_names(rows, columns)
+    return table if any(paper) else table.drop(columns=f"epochs in the paper {QUOTED}")
 
 
 def styled(table: pd.DataFrame) -> Styler:
@@ -172,11 +153,9 @@ def styled(table: pd.DataFrame) -> Styler:
 
 
 def column_text(column: Sequence[Sequence[float]], spread: bool = False) -> list[str]:
-    """The numbers of a column as text with the same decimals.
+    """The numbers of a column, each cell's values one a seed, as text with the same decimals.
 
-    Args:
-        column: a cell's values, one a seed; none: the cell is an en dash.
-        spread: write "mean ± standard deviation" (ddof=1) where a cell has 2 values or more, else the mean alone.
+    With `spread` a cell of 2 values or more is "mean ± standard deviation" (ddof=1), else the mean alone.
     """
     means = [float(np.mean(values)) for values in column if len(values)]
     spreads = [float(np.std(values, ddof=1)) for values in column if spread and len(values) > 1]
@@ -218,40 +197,23 @@ def _difference(values: list[float], number: Reported | None) -> str:
     return f"{np.mean(values) - number.value:+.1f}".replace("-", MINUS)
 
 
-def _quoted_text(number: Reported | None, decimals: int = 1) -> str:
-    if number is None:
-        return DASH
-    return f"{number.value:.{decimals}f}" + (f" ± {number.spread:.{decimals}f}" if number.spread else "")
-
-
 def _score_column(rows: list[Row], extractor: str, metric: str) -> list[str]:
     return column_text([row.values(extractor, metric) for row in rows], spread=True)
 
 
 def _support_column(rows: list[Row], extractor: str, metric: str) -> list[str]:
     """Whole numbers of images; "> " where a seed had no two samples alike, so that only a bound is known."""
-    scores = [[score for score in row.scores(extractor, metric) if score["value"] is not None] for row in rows]
-    return [
-        ("> " * any(score.get("lower_bound") for score in own)) + f"{np.mean([score['value'] for score in own]):,.0f}"
-        if own
-        else DASH
-        for own in scores
-    ]
+    cells = []
+    for row in rows:
+        values = row.values(extractor, metric)
+        bound = "> " if any(score.get("lower_bound") for score in row.scores(extractor, metric)) else ""
+        cells.append(f"{bound}{np.mean(values):,.0f}" if values else DASH)
+    return cells
 
 
 def _field_column(rows: list[Row], name: str) -> list[str]:
     """The mean of a record's field over its seeds."""
     return column_text([[r[name] for r in row.records if r.get(name) is not None] for row in rows])
-
-
-def _metrics_of(record: Record, extractor: str) -> set[str]:
-    return {score["metric"] for score in record["scores"] if score["extractor"] == extractor}
-
-
-def _metric_head(key: str, extractor: str) -> str:
-    known = (measures.METRICS | measures.SHAPE_METRICS)[key]
-    name = measures.title(key, extractor) if extractor == measures.INCEPTION else known.name
-    return f"{name.removesuffix(f' ({extractor})')}{SIDES.get(key, '')} {ARROWS[known.better]}"
 
 
 def _extractor_name(extractor: str) -> str:
