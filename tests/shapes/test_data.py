@@ -2,14 +2,13 @@
 
 import json
 import os
-import warnings
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+from made_files import cached_files, empty_place, write_files, write_zip
 
 from glann_lib.config import ShapeConfig
 from glann_lib.data import places
@@ -30,11 +29,7 @@ real = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    """An empty data place, and a stand-in for the repository's data/ that the tests may fill."""
-    monkeypatch.setattr(places, "DATA", tmp_path / "repository_data")
-    monkeypatch.setenv("GLANN_DATA", str(tmp_path / "place"))
-    (tmp_path / "place").mkdir()
-    return tmp_path / "place"
+    return empty_place(tmp_path, monkeypatch)
 
 
 def mesh(number):
@@ -53,20 +48,6 @@ def mesh_files(count, kinds=("off", "obj", "stl")):
     """Contents by name, in mixed formats and folders."""
     names = [f"{'sub/' * (i % 2)}{i:03}.{kinds[i % len(kinds)]}" for i in range(count)]
     return {name: exported(mesh(i), kinds[i % len(kinds)]) for i, name in enumerate(names)}
-
-
-def write_files(folder, contents):
-    for name, content in contents.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
-
-
-def write_zip(path, contents):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in contents.items():
-            archive.writestr(name, content)
-    return path
 
 
 def own(path, **fields):
@@ -343,25 +324,21 @@ def test_meshes_that_are_not_watertight_are_counted(tmp_path):
 def test_unreadable_files_are_named_and_counted(tmp_path):
     bad = {"a.off": b"x", "b.obj": b"", "c.stl": b"words", "d.off": mesh_files(1)["000.off"][:-40]}
     write_files(tmp_path / "some", mesh_files(7) | bad)
-    for split in SPLITS:
-        with pytest.warns(UserWarning) as caught:
-            record = load_shapes(own(tmp_path / "some"), split)
-        (text,) = {str(warning.message) for warning in caught}
-        assert "4 unreadable of 11 mesh files skipped" in text and "\n" not in text and ", ..." in text
-        assert sum(name in text for name in bad) == 3 and text.removeprefix("some") in record.source
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with pytest.warns(UserWarning) as caught:
         train, test = both(own(tmp_path / "some"))
+    for record, warning in zip((train, test), caught, strict=True):
+        text = str(warning.message)
+        assert "4 unreadable of 11 mesh files skipped" in text and text.removeprefix("some") in record.source
+        assert sum(name in text for name in bad) == 3 and ", ..." in text
     assert len(train) + len(test) == 7 and len(contents_of(train, test)) == 7
 
 
 def test_two_readable_meshes_leave_no_part_empty(tmp_path):
-    for good in ((0, 1), (4, 9), (8, 3)):
-        contents = {f"{i}.off": exported(mesh(i), "off") if i in good else b"" for i in range(10)}
-        write_files(tmp_path / "bad", contents)
-        with pytest.warns(UserWarning, match="8 unreadable"):
-            train, test = both(own(tmp_path / "bad", poses=2))
-        assert len(train) == len(test) == 2 and len(contents_of(train, test)) == 4
+    contents = {f"{i}.off": exported(mesh(i), "off") if i in (4, 9) else b"" for i in range(10)}
+    write_files(tmp_path / "bad", contents)
+    with pytest.warns(UserWarning, match="8 unreadable"):
+        train, test = both(own(tmp_path / "bad", poses=2))
+    assert len(train) == len(test) == 2 and len(contents_of(train, test)) == 4
 
 
 @pytest.mark.parametrize(
@@ -384,11 +361,9 @@ def test_too_few_meshes(tmp_path, contents, words, kind):
 def test_missing_path_and_damaged_zip(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere does not exist: name a directory or \.zip of meshes, or an"):
         load_shapes(own(tmp_path / "nowhere"), "train")
-    whole = write_zip(tmp_path / "whole.zip", mesh_files(4)).read_bytes()
-    write_files(tmp_path, {"cut.zip": whole[: len(whole) // 2], "words.txt": b"words"})
-    for name in ("cut.zip", "words.txt"):
-        with pytest.raises(ValueError, match=rf"{name} is no \.zip, or a damaged one .*: name a directory or"):
-            load_shapes(own(tmp_path / name), "train")
+    write_files(tmp_path, {"cut.zip": b"PK"})
+    with pytest.raises(ValueError, match=r"cut\.zip is no \.zip, or a damaged one .*: name a directory or"):
+        load_shapes(own(tmp_path / "cut.zip"), "train")
 
 
 def test_a_damaged_file_in_a_zip_is_skipped(tmp_path):
@@ -402,10 +377,6 @@ def test_a_damaged_file_in_a_zip_is_skipped(tmp_path):
 # The cache
 
 
-def cached_files():
-    return list((places.DATA / "cache").glob("*.safetensors"))
-
-
 def test_second_load_reads_no_mesh(tmp_path, monkeypatch):
     write_files(tmp_path / "m", mesh_files(6))
     first = load_shapes(own(tmp_path / "m", poses=2), "train")
@@ -415,33 +386,11 @@ def test_second_load_reads_no_mesh(tmp_path, monkeypatch):
     assert len(load_shapes(own(tmp_path / "m", poses=2), "test")) == 2 and len(cached_files()) == 1
 
 
-def test_other_settings_or_files_are_read_anew(tmp_path):
+def test_other_sizes_and_poses_are_read_anew(tmp_path):
     write_files(tmp_path / "m", mesh_files(6))
-    first = load_shapes(own(tmp_path / "m"), "train")
-    load_shapes(own(tmp_path / "m", size=64), "train")
-    load_shapes(own(tmp_path / "m", poses=3), "train")
-    load_shapes(own(tmp_path / "m", train_models=2), "train")
-    assert len(cached_files()) == 4
-    write_files(tmp_path / "m", {name: exported(mesh(9), name[-3:]) for name in mesh_files(6)})
-    assert load_shapes(own(tmp_path / "m"), "train").sha256 != first.sha256
-
-
-@pytest.mark.parametrize("damage", ["cut", "bit", "empty"])
-def test_damaged_cache_is_built_again(tmp_path, damage):
-    write_files(tmp_path / "m", mesh_files(6))
-    first = load_shapes(own(tmp_path / "m"), "train")
-    (path,) = cached_files()
-    content = bytearray(path.read_bytes())
-    content[-100] ^= 1
-    path.write_bytes({"cut": content[:-50], "bit": content, "empty": b""}[damage])
-    assert load_shapes(own(tmp_path / "m"), "train").sha256 == first.sha256
-    assert path.read_bytes() != content
-
-
-def test_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
-    write_files(tmp_path, {"a_file": b""} | {f"m/{name}": content for name, content in mesh_files(6).items()})
-    monkeypatch.setattr(places, "DATA", tmp_path / "a_file")
-    assert len(load_shapes(own(tmp_path / "m"), "train")) == 5
+    for size, poses in ((32, 1), (64, 1), (32, 3)):
+        record = load_shapes(own(tmp_path / "m", size=size, poses=poses), "train")
+        assert record.voxels.shape == (5 * poses, size, size, size)
 
 
 # Real data

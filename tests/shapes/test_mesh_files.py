@@ -2,11 +2,11 @@
 
 import math
 import warnings
-import zipfile
 
 import numpy as np
 import pytest
 import trimesh
+from made_files import write_files, write_zip
 
 from glann_lib.shapes.mesh_files import list_meshes, read_mesh
 from glann_lib.shapes.meshes import voxelise
@@ -120,24 +120,10 @@ def test_vertices_that_no_face_names_do_not_count():
     assert np.array_equal(voxelise(mesh, 16), voxelise(tetrahedron, 16))
 
 
-def test_lists_are_sorted_and_leave_out_what_is_hidden(tmp_path):
-    names = ["b/2.OFF", "a.stl", "b/1.obj", "notes.txt", ".x.off", "b/.y/3.off", "__MACOSX/b/1.obj"]
-    with zipfile.ZipFile(tmp_path / "m.zip", "w") as archive:
-        for name in names:
-            (tmp_path / "m" / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "m" / name).write_bytes(name.encode())
-            archive.writestr(name, name)
-    for path in (tmp_path / "m", tmp_path / "m.zip"):
-        files = list_meshes(path)
-        assert files.names == ("a.stl", "b/1.obj", "b/2.OFF")
-        with files.opened() as read:
-            assert [read(name).decode() for name in files.names] == list(files.names)
+def test_a_place_without_meshes_is_refused(tmp_path):
+    contents = {"b/2.OFF": b"", "a.stl": b"", "b/1.obj": b"", "notes.txt": b"", ".x.off": b""}
+    for path in (write_files(tmp_path / "m", contents), write_zip(tmp_path / "m.zip", contents)):
+        assert list_meshes(path).names == ("a.stl", "b/1.obj", "b/2.OFF")
         assert list_meshes(path, "b/").names == ("b/1.obj", "b/2.OFF")
         with pytest.raises(ValueError, match=r"c holds no meshes: put \.off, \.obj, \.stl or \.ply files there"):
             list_meshes(path, "c/")
-
-
-def test_no_zip(tmp_path):
-    (tmp_path / "m.zip").write_bytes(b"words")
-    with pytest.raises(ValueError, match=r"m\.zip is no \.zip, or a damaged one"):
-        list_meshes(tmp_path / "m.zip")
