@@ -1,8 +1,9 @@
 """Where a run's results lie and what is recorded beside them.
 
-A run is one data set under one profile. Everything it writes lies under results/<dataset>-<profile>/: figures/ (PNG,
-PDF, GIF, provenance), tables/ (CSV, Markdown, LaTeX, provenance), notebooks/ (executed copies), *.safetensors (trained
-stages), report.html. Every path that is recorded is relative to the repository.
+A run is one data set under one profile. Its folder, results/<dataset>-<profile>/, has on top what a person looks for:
+report.html, model.safetensors, figures/, tables/, notebooks/ (executed copies), and meshes/ and saved/ where some were
+made. All else lies in work/: checkpoints, rivals, features, stored samples and scores, locks. Every path that is
+recorded is relative to the repository.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from glann_lib import config
 from glann_lib.engine import storage
-from glann_lib.records import tables as report_tables
+from glann_lib.records import tables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
+# In work/ now; earlier versions of this library left them beside the report.
+ONCE_ON_TOP = ("glo.*safetensors", "imle.*safetensors", "classifier*.safetensors", "random-vgg16-*.safetensors")
+ONCE_ON_TOP += ("inception-*.safetensors", "scores", "rivals", "seeds", "losses", "*-to-*")
 RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "pandas")
 
 
 def results_root(results_dir: str | Path = "results") -> Path:
-    """The folder of all runs: a relative path counts from the repository, whatever the working folder is.
-
-    The environment variable GLANN_RESULTS moves the default, "results", elsewhere (the tests use it).
-    """
+    """The folder of all runs; relative paths count from the repository. GLANN_RESULTS moves the default elsewhere."""
     if str(results_dir) == "results":
         results_dir = os.environ.get("GLANN_RESULTS", results_dir)
     return ROOT / Path(results_dir).expanduser()
@@ -58,33 +59,31 @@ def run_directory(dataset: str, profile: str, results_dir: str | Path = "results
     return results_root(results_dir) / run_name(dataset, profile)
 
 
-def require(path: Path, notebook: str) -> Path:
-    """`path` itself, if an earlier notebook has left it.
+def work_directory(run: Path) -> Path:
+    """The place in a run's folder for what nobody need look at; moves what earlier versions left outside of it there.
 
-    Raises:
-        FileNotFoundError: it has not; names the notebook to run.
+    So a run goes on from old checkpoints. What is in work/ already is never replaced.
     """
+    work = Path(run) / "work"
+    for old in [path for pattern in ONCE_ON_TOP for path in Path(run).glob(pattern)]:
+        if not (work / old.name).exists():
+            work.mkdir(exist_ok=True)
+            old.rename(work / old.name)
+    return work
+
+
+def require(path: Path, notebook: str) -> Path:
+    """`path` itself; FileNotFoundError, with the notebook to run, where no earlier one has left it."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"{shown(path)} is missing: run notebook {notebook} with the same settings first")
     return Path(path)
 
 
 def require_same(found: dict[str, Any], wanted: dict[str, Any], notebook: str) -> None:
-    """Refuse what an earlier notebook left if it was made with other settings.
-
-    Args:
-        found, wanted: what decides the result, by name; equal keys.
-        notebook: the one that makes it again.
-
-    Raises:
-        ValueError: names what differs, and the notebook to run.
-    """
-    different = [name for name in wanted if found[name] != wanted[name]]
-    if different:
-        raise ValueError(
-            f"the results in this folder were made with other {' and '.join(different)}: "
-            f"run notebook {notebook} with the same settings first"
-        )
+    """ValueError, with the notebook to run, where what an earlier one left was made with other settings, by name."""
+    if different := [name for name in wanted if found[name] != wanted[name]]:
+        made = f"the results in this folder were made with other {' and '.join(different)}"
+        raise ValueError(f"{made}: run notebook {notebook} with the same settings first")
 
 
 def shown(path: Path) -> str:
@@ -119,76 +118,45 @@ def device_name(device: torch.device | str) -> str:
     """The device in words: the GPU's name, or the processor's architecture and the number of cores."""
     import torch
 
-    device = torch.device(device)
-    if device.type == "cuda":
+    kind = torch.device(device).type
+    if kind == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type} ({platform.machine()}, {os.cpu_count()} cores)"
+    return f"{kind} ({platform.machine()}, {os.cpu_count()} cores)"
 
 
 def save_figure(figure: Figure, path: Path, record: dict[str, Any]) -> Path:
-    """Write `figure` as `path`.png and `path`.pdf, with `record` (see `provenance`) as `path`.json beside them.
-
-    The record's caption becomes the figure's alternative text in a notebook.
-
-    Returns:
-        The PNG's path.
-    """
-    path = Path(path)
-    for suffix, options in ((".png", {"dpi": 150}), (".pdf", {"metadata": {"CreationDate": None}})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix[1:], bbox_inches="tight", **options)
-        storage.write_bytes(_beside(path, suffix), buffer.getvalue())
-    storage.write_json(_beside(path, ".json"), record)
+    """Write `figure` as `path`.png and .pdf, with `record` (see `provenance`) as .json beside them; the PNG's path."""
+    png, pdf = io.BytesIO(), io.BytesIO()
+    figure.savefig(png, format="png", bbox_inches="tight", dpi=150)
+    figure.savefig(pdf, format="pdf", bbox_inches="tight", metadata={"CreationDate": None})
     if "caption" in record:
-        # Where a notebook shows the figure, pages made of it have these words for those who do not see it.
+        # The alternative text where a notebook shows the figure: for those who do not see it.
         words = {"image/png": {"alt": record["caption"]}}
         figure._repr_mimebundle_ = lambda **_: ({}, words)
-    return _beside(path, ".png")
+    return _write(path, {".png": png.getvalue(), ".pdf": pdf.getvalue()}, record)
 
 
 def save_animation(frames: Any, path: Path, record: dict[str, Any], seconds_per_frame: float = 0.06) -> Path:
-    """Write `frames` as `path`.gif, which plays without end, with `record` (see `provenance`) as `path`.json beside it.
+    """Write `frames` as `path`.gif, which plays without end, with `record` as .json beside it; the GIF's path.
 
-    Args:
-        frames: array or tensor, uint8 [N, C, H, W] with C = 1 (grey) or 3; equal ones in a row become one longer frame.
-        path: without a suffix.
-        record: what is known of the frames.
-        seconds_per_frame: s; a GIF counts in hundredths.
-
-    Returns:
-        The GIF's path.
-
-    Raises:
-        ValueError: the frames have another shape or type.
+    Frames are an array or tensor, uint8 [N, C, H, W] with C 1 (grey) or 3, else ValueError; equal ones in a row become
+    one longer frame. A GIF counts in hundredths of a second.
     """
     import torch
 
-    path, frames = Path(path), torch.as_tensor(frames).cpu()
+    frames = torch.as_tensor(frames).cpu()
     if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] not in (1, 3) or not len(frames):
         raise ValueError(f"frames are {frames.dtype} {list(frames.shape)}: give uint8 [N, 1, H, W] or [N, 3, H, W]")
     first, *others = _with_one_palette(frames.permute(0, 2, 3, 1).numpy())
-    buffer = io.BytesIO()
-    milliseconds = 10 * round(100 * seconds_per_frame)
-    first.save(buffer, "GIF", save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=True)
-    storage.write_bytes(_beside(path, ".gif"), buffer.getvalue())
-    storage.write_json(_beside(path, ".json"), record)
-    return _beside(path, ".gif")
+    buffer, duration = io.BytesIO(), 10 * round(100 * seconds_per_frame)  # ms
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=duration, loop=0, optimize=True)
+    return _write(path, {".gif": buffer.getvalue()}, record)
 
 
 def save_table(table: pd.DataFrame, path: Path, record: dict[str, Any]) -> Path:
-    """Write `table` as `path`.csv, .md and .tex, with `record` (see `provenance`) as `path`.json beside them.
-
-    Markdown and LaTeX set columns apart whose head ends with "(quoted)": see `report_tables`.
-
-    Returns:
-        The CSV's path.
-    """
-    path = Path(path)
-    storage.write_text(_beside(path, ".csv"), table.to_csv(index=False))
-    storage.write_text(_beside(path, ".md"), report_tables.markdown(table))
-    storage.write_text(_beside(path, ".tex"), report_tables.latex(table))
-    storage.write_json(_beside(path, ".json"), record)
-    return _beside(path, ".csv")
+    """Write `table` as `path`.csv, .md and .tex (see `tables`), with `record` as .json beside them; the CSV's path."""
+    texts = {".csv": table.to_csv(index=False), ".md": tables.markdown(table), ".tex": tables.latex(table)}
+    return _write(path, {suffix: text.encode() for suffix, text in texts.items()}, record)
 
 
 def _folder_name(dataset: str) -> str:
@@ -216,22 +184,23 @@ def _with_one_palette(frames: np.ndarray) -> list[Image.Image]:
 
     height = frames.shape[1]
     whole = frames.reshape(-1, *frames.shape[2:])  # below each other
-    if whole.shape[2] == 1:
-        strip = Image.fromarray(whole[..., 0])
-    else:
-        strip = Image.fromarray(whole).quantize(dither=Image.Dither.NONE)
+    grey = whole.shape[2] == 1
+    strip = Image.fromarray(whole[..., 0] if grey else whole)
+    strip = strip if grey else strip.quantize(dither=Image.Dither.NONE)
     return [strip.crop((0, top, strip.width, top + height)) for top in range(0, strip.height, height)]
 
 
-def _beside(path: Path, suffix: str) -> Path:
-    """`path` with a suffix added; a point in its name is part of the name."""
-    return path.with_name(path.name + suffix)
+def _write(path: Path, contents: dict[str, bytes], record: dict[str, Any]) -> Path:
+    """Write contents by suffix, and the record as .json; a point in `path` is part of its name. The first one's path."""
+    written = [storage.write_bytes(Path(f"{path}{suffix}"), content) for suffix, content in contents.items()]
+    storage.write_json(Path(f"{path}.json"), record)
+    return written[0]
 
 
 def _git(*arguments: str) -> str | None:
     """What git prints, or None where the code is not in a git checkout."""
+    command = ["git", "-C", str(ROOT), *arguments]
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None

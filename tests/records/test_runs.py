@@ -308,3 +308,29 @@ def test_results_of_other_settings_are_refused_by_name():
     runs.require_same({"images": "a", "seed": 0}, {"images": "a", "seed": 0}, "01_glo_embedding")
     with pytest.raises(ValueError, match="other images and seed: run notebook 01_glo_embedding"):
         runs.require_same({"images": "a", "seed": 0}, {"images": "b", "seed": 1}, "01_glo_embedding")
+
+
+def test_what_nobody_need_look_at_has_a_place_of_its_own(tmp_path):
+    assert runs.work_directory(tmp_path / "new") == tmp_path / "new" / "work"
+    assert not (tmp_path / "new").exists()  # asking makes nothing
+
+
+def test_a_run_goes_on_from_what_an_earlier_version_left_beside_the_report(tmp_path):
+    old = [
+        "glo.safetensors",
+        "glo.partial-0123abcd.safetensors",
+        "scores/glann-own-seed0.json",
+        "rivals/vae.safetensors",
+    ]
+    old += ["random-vgg16-0a1b.safetensors", "mnist-to-svhn/scores/real.json", "classifier.safetensors"]
+    stays = ["model.safetensors", "report.html", "figures/01_loss.png", "my.safetensors", "imle.safetensors"]
+    for name in [*old, *stays]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("old")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/imle.safetensors").write_text("new")  # is not replaced
+    for _ in range(2):
+        work = runs.work_directory(tmp_path)
+        assert all((work / name).read_text() == "old" and not (tmp_path / name).exists() for name in old)
+        assert all((tmp_path / name).read_text() == "old" for name in stays)
+        assert (work / "imle.safetensors").read_text() == "new"
