@@ -1,4 +1,4 @@
-"""The method alone: with torch, torchvision, numpy, safetensors, tqdm and pillow it trains, samples, saves and loads."""
+"""The method alone: torch, torchvision, numpy, safetensors, tqdm and pillow are enough to train, sample, save, load."""
 
 import subprocess
 import sys
