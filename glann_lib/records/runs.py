@@ -191,7 +191,7 @@ def _with_one_palette(frames: np.ndarray) -> list[Image.Image]:
 
 
 def _write(path: Path, contents: dict[str, bytes], record: dict[str, Any]) -> Path:
-    """Write contents by suffix, and the record as .json; a point in `path` is part of its name. The first one's path."""
+    """Write contents by suffix, and the record as .json; a point in `path` is part of its name."""
     written = [storage.write_bytes(Path(f"{path}{suffix}"), content) for suffix, content in contents.items()]
     storage.write_json(Path(f"{path}.json"), record)
     return written[0]
