@@ -15,13 +15,12 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from glann_lib import config
-from glann_lib.companion import catalogue, costs, lab, plans
-from glann_lib.companion.plans import Plan
+from glann_lib.companion import catalogue, lab, plans
+from glann_lib.companion.plans import Plan, Times
 from glann_lib.records import runs
 
 ROOT = runs.ROOT
@@ -66,15 +65,15 @@ class UsageError(ValueError):
 
 
 def make_plan(
-    argv: Sequence[str], notebooks: Path = NOTEBOOKS, speed_of: Callable[[str], costs.Speed] | None = None
+    argv: Sequence[str], notebooks: Path = NOTEBOOKS, times_of: Callable[[Plan], Times | str] = lambda plan: ""
 ) -> Plan:
     """Check the arguments of one command line (without the program's name), and find out what they ask for.
 
     Args:
         argv: the arguments.
         notebooks: the folder of the numbered notebooks.
-        speed_of: device -> how fast this machine is there; asked only once a dry run has nothing left to refuse. None:
-            the reference machine's speed.
+        times_of: what a plan's steps take, or a line that says why that is not known; asked only once a dry run has
+            nothing left to refuse.
 
     Raises:
         UsageError: an argument is wrong.
@@ -104,14 +103,14 @@ def make_plan(
     except ValueError as error:
         raise UsageError(str(error)) from None
     if options.dry_run:
-        return Plan(text=plans.dry_run_text(plan, speed_of(plan.device) if speed_of else costs.REFERENCE))
+        return Plan(text=plans.dry_run_text(plan, times_of(plan)))
     return plan
 
 
 def main() -> int:
     """Answer what can be answered without installing anything; returns the exit code (see the module's text)."""
     try:
-        text = make_plan(sys.argv[1:], speed_of=measured_speed).text
+        text = make_plan(sys.argv[1:], times_of=timed).text
     except UsageError as error:
         return refuse(error)
     except KeyboardInterrupt:
@@ -123,18 +122,18 @@ def main() -> int:
     return 0
 
 
-def measured_speed(device: str) -> costs.Speed:
-    """How fast this machine is, by timing it where this Python has torch; the reference machine's speed elsewhere."""
+def timed(plan: Plan) -> Times | str:
+    """What a plan's steps take on this machine, by some real steps; where that is not known, a line that says why."""
     if importlib.util.find_spec("torch") is None:
-        return costs.REFERENCE
-    print("timing this machine for the estimate, 5 s", file=sys.stderr, flush=True)
+        return "how long it takes is not known before the installation: a dry run after the first start says it"
+    print("timing this machine for the estimate, about 20 s", file=sys.stderr, flush=True)
     try:
-        from glann_lib.companion import speed
+        from glann_lib.companion import estimate
 
-        return speed.measure(device)
+        return estimate.times(plan)
     except Exception as error:  # an estimate is no reason to refuse a dry run
-        reason = f"{costs.REFERENCE.measured}: timing it failed, {type(error).__name__}"
-        return replace(costs.REFERENCE, measured=reason)
+        said = " ".join(str(error).split()) or "no reason given"
+        return f"how long it takes is not known: timing this machine failed, {type(error).__name__}: {said}"
 
 
 def refuse(error: Exception | str, code: int = WRONG) -> int:

@@ -6,6 +6,7 @@ The options are checked already, by `arguments`; here they meet what the noteboo
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from glann_lib import config
-from glann_lib.companion import catalogue, costs, estimates
+from glann_lib.companion import catalogue
 from glann_lib.records import runs
 
 # Every kind of data that a notebook may work on; the first name is taken where the person names none.
@@ -47,6 +48,13 @@ class Plan:
     steps: tuple[Step, ...] = ()
     left_out: tuple[str, ...] = ()  # a line on the notebooks of each kind that the data set does not suit
 
+    def settings(self, step: Step) -> dict[str, Any]:
+        """All that decides how long a step takes: its own parameters, and those that earlier notebooks train by."""
+        defaults = {parameter.name: parameter.value for parameter in step.notebook.parameters or ()}
+        given = [other.parameters for other in self.steps if other.dataset == step.dataset]
+        trained = {name: values[name] for values in given for name in values if name.startswith(("glo_", "imle_"))}
+        return defaults | {"profile": self.profile, "seed": self.seed} | trained | step.parameters
+
     def folders(self) -> dict[str, Path]:
         """The run folder of every data set among the steps, in their order."""
         datasets = dict.fromkeys(step.dataset for step in self.steps)
@@ -54,26 +62,28 @@ class Plan:
         return {name: Path(os.path.normpath(folder)) for name, folder in folders.items()}
 
 
+@dataclass(frozen=True)
+class Times:
+    """What the steps of a plan take on this machine."""
+
+    seconds: tuple[float | None, ...]  # of each step, from nothing; None: not known
+    how: str  # they are known
+    cache_mib: float = 0.0  # what stage 1 keeps in memory
+
+
 def select(
     notebooks: list[catalogue.Notebook], only: Sequence[str] | None, start: str | None
 ) -> list[catalogue.Notebook]:
-    """The notebooks that `only` names, or `start` and those after it, or all; each by its number or name.
-
-    Raises:
-        ValueError: there is no such notebook.
-    """
-    if only:
-        return catalogue.choose(notebooks, only)
+    """The notebooks that `only` names, or `start` and those after it, or all; ValueError where there is none such."""
     if start:
         return notebooks[notebooks.index(catalogue.choose(notebooks, [start])[0]) :]
-    return notebooks
+    return catalogue.choose(notebooks, only) if only else notebooks
 
 
 def with_steps(plan: Plan, notebooks: list[catalogue.Notebook], dataset: str | None) -> Plan:
     """The plan with a step, yet without parameters, for every notebook that the data set suits; None suits all.
 
-    Raises:
-        ValueError: it suits none of them.
+    ValueError where it suits none of them.
     """
     kind = config.kind_of(dataset) if dataset else None
     suited = [notebook for notebook in notebooks if kind in (None, notebook.kind)]
@@ -92,8 +102,7 @@ def with_steps(plan: Plan, notebooks: list[catalogue.Notebook], dataset: str | N
 def with_parameters(plan: Plan, settings: dict[str, Any]) -> Plan:
     """The plan with the parameters that each notebook declares, `settings` among them.
 
-    Raises:
-        ValueError: no notebook declares one of the settings, or one has no cell for parameters.
+    ValueError where no notebook declares one of the settings, or one has no cell for parameters.
     """
     common = {name: getattr(plan, name) for name in ("profile", "seed", "device", "results_dir")}
     declared = [_declared(step.notebook) for step in plan.steps]
@@ -114,23 +123,18 @@ def list_text(plan: Plan) -> str:
     return "\n\n".join([*notebooks, _ending(plan)])
 
 
-def dry_run_text(plan: Plan, speed: costs.Speed = costs.REFERENCE) -> str:
+def dry_run_text(plan: Plan, times: Times | str = "") -> str:
     """What --dry-run prints: the notebooks with the parameters that they would be given, and about how long each takes.
 
-    Args:
-        plan: with its parameters.
-        speed: of the machine that the times are for.
+    In place of times their absence, in a line, or nothing.
     """
-    lines, seconds = ["would run, in this order:"], times(plan, speed)
-    for step, time in zip(plan.steps, seconds, strict=True):
-        lines += [f"  {step.notebook.name}: {'time unknown' if time is None else about(time)}"]
+    known = times if isinstance(times, Times) else Times((), times)
+    shown = [f": {'time unknown' if time is None else about(time)}" for time in known.seconds]
+    lines = ["would run, in this order:"]
+    for step, time in itertools.zip_longest(plan.steps, shown, fillvalue=""):
+        lines += [f"  {step.notebook.name}{time}"]
         lines += [f"      {name} = {value!r}" for name, value in step.parameters.items()]
-    return "\n".join([*lines, *_total(plan, seconds, speed), _ending(plan)])
-
-
-def times(plan: Plan, speed: costs.Speed = costs.REFERENCE) -> list[float | None]:
-    """Seconds that each step takes from nothing; None where that is not known."""
-    return [estimates.estimate(s.notebook.number, s.dataset, _settings(plan, s), speed) for s in plan.steps]
+    return "\n".join([*lines, *_total(known), _ending(plan)])
 
 
 def about(seconds: float) -> str:
@@ -173,22 +177,13 @@ def _declared(notebook: catalogue.Notebook) -> set[str]:
     return {parameter.name for parameter in notebook.parameters}
 
 
-def _settings(plan: Plan, step: Step) -> dict[str, Any]:
-    """All that decides how long a step takes: what it trains itself, and what notebooks before it trained for it."""
-    given = [other.parameters for other in plan.steps if other.dataset == step.dataset]
-    trained = {name: values[name] for values in given for name in values if name.startswith(("glo_", "imle_"))}
-    return {"profile": plan.profile, "seed": plan.seed} | trained | step.parameters
-
-
-def _total(plan: Plan, times: list[float | None], speed: costs.Speed) -> list[str]:
-    known = [time for time in times if time is not None]
-    if not known:
-        return []
-    more = "" if len(known) == len(times) else ", and what is unknown"
-    lines = [f"in all {about(sum(known))}{more} ({speed.measured}); what is already there is not made again"]
-    embeddings = [step for step in plan.steps if step.notebook.number == "01"]
-    caches = [estimates.cache_mib(step.dataset, _settings(plan, step)) for step in embeddings]
-    kept = max(caches, default=0.0) / 1024
+def _total(times: Times) -> list[str]:
+    seconds = [time for time in times.seconds if time is not None]
+    if not seconds:
+        return [times.how] if times.how and not times.seconds else []
+    more = "" if len(seconds) == len(times.seconds) else ", and what is unknown"
+    lines = [f"in all {about(sum(seconds))}{more} ({times.how}); what is already there is not made again"]
+    kept = times.cache_mib / 1024
     return [*lines, f"stage 1 keeps about {kept:.1f} GiB of features in memory"] if kept >= 0.1 else lines
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from glann_lib.companion import arguments, costs, estimates, plans
+from glann_lib.companion import arguments, plans
+from glann_lib.companion.plans import Times
 
 ROOT = Path(__file__).resolve().parents[2]
 CHOOSE_SHAPES = "--dataset made-chairs, chairs or meshes:PATH"
@@ -207,48 +208,37 @@ def test_dry_run_shows_both_data_sets_and_what_is_left_out(both, monkeypatch):
     )
 
 
-def test_a_dry_run_says_how_long_each_notebook_takes_and_all_together(both, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    lines = printed(["--dry-run", "--dataset", "digits"], both).splitlines()
-    times = [estimates.estimate(number, "digits", {"samples": 5} if number == "03" else {}) for number in ("00", "03")]
-    assert f"  00_overview: {plans.about(times[0])}" in lines
-    total = f"in all {plans.about(times[0] + estimates.estimate('03', 'digits', {}))} ({costs.REFERENCE.measured}); "
-    (line,) = (line for line in lines if line.startswith("in all "))
-    assert line == total + "what is already there is not made again"
+def dry_run(argv, notebooks, *times):
+    """The lines of a dry run whose steps take so long."""
+    return arguments.make_plan(["--dry-run", *argv], notebooks, lambda plan: Times(*times)).text.splitlines()
 
 
-def test_a_speed_changes_the_times(both):
-    plan = arguments.make_plan(["--dataset", "digits"], both)
-    slow = costs.Speed(600, 600, "by hand")
-    total = sum(estimates.estimate(number, "digits", {}, slow) for number in ("00", "03"))
-    assert total > 500 * sum(estimates.estimate(number, "digits", {}) for number in ("00", "03"))
-    assert f"in all {plans.about(total)} (by hand)" in plans.dry_run_text(plan, slow)
+def test_a_dry_run_says_how_long_each_notebook_takes_and_all_together(both):
+    lines = dry_run(["--dataset", "digits"], both, (20.0, 200.0), "by hand", 1109.0)
+    assert "  00_overview: about 20 s" in lines and "  03_sampling: about 3 min" in lines
+    assert "in all about 4 min (by hand); what is already there is not made again" in lines
+    assert "stage 1 keeps about 1.1 GiB of features in memory" in lines
 
 
-def test_what_is_not_known_is_said_to_be_unknown(four, tmp_path):
-    lines = printed(["--dry-run"], four).splitlines()
-    assert "  11_late: time unknown" in lines and any(", and what is unknown (" in line for line in lines)
-    (tmp_path / "empty").mkdir()
-    text = printed(["--dry-run", "--dataset", f"folder:{tmp_path / 'empty'}"], four)
-    assert "01_glo_embedding: time unknown" in text and "in all" not in text
+def test_what_is_not_known_is_said_to_be_unknown(both):
+    lines = dry_run(["--dataset", "digits"], both, (20.0, None), "by hand")
+    assert "  03_sampling: time unknown" in lines
+    assert "in all about 20 s, and what is unknown (by hand); what is already there is not made again" in lines
+    lines = dry_run(["--dataset", "digits"], both, (None, None), "by hand")
+    assert "  00_overview: time unknown" in lines and not any("in all" in line or "GiB" in line for line in lines)
 
 
-def test_a_setting_of_one_notebook_counts_in_those_that_use_what_it_trained(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    usual, more = (
-        arguments.make_plan(["--only", "01", "04", "--dry-run", *argv]).text
-        for argv in ([], ["--set", "glo_loss=laplacian"])
-    )
-    (before, after) = (text.partition("04_interpolation: ")[2].splitlines()[0] for text in (usual, more))
-    assert before != after
+def test_a_dry_run_without_times_says_why_in_a_line(both):
+    lines = arguments.make_plan(["--dry-run", "--dataset", "digits"], both, lambda plan: "not known").text.splitlines()
+    assert "  00_overview" in lines and "      samples = 5" not in lines
+    assert lines.index("not known") > lines.index("  03_sampling")
 
 
-def test_the_cache_of_stage_1_is_named_where_there_is_one():
-    assert (
-        "stage 1 keeps about 1.1 GiB of features in memory"
-        in arguments.make_plan(["--dry-run", "--dataset", "mnist"]).text
-    )
-    assert "GiB" not in arguments.make_plan(["--dry-run", "--dataset", "mnist", "--profile", "paper"]).text
+def test_a_setting_of_one_notebook_counts_in_those_that_use_what_it_trained():
+    plan = arguments.make_plan(["--only", "01", "04", "06", "--set", "glo_epochs=7"])
+    first, second, shapes = map(plan.settings, plan.steps)
+    assert first["glo_epochs"] == second["glo_epochs"] == shapes["glo_epochs"] == 7
+    assert second["inversion_steps"] == 150 and second["profile"] == "quick" and "poses" not in second
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from glann_lib.config import kind_of
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN_PYTHON = getattr(sys, "_base_executable", sys.executable)  # the one that .venv was made from
 TOOLS = ("bash", "cat", "cut", "dirname", "env", "flock", "grep", "mkdir", "rm", "tail")
-TIMING = "timing this machine for the estimate, 5 s\n"  # said where the plain Python happens to have torch
+TIMING = "timing this machine for the estimate, about 20 s\n"  # said where the plain Python happens to have torch
 ACTOR = """\
 #!/usr/bin/env bash
 echo "$*" | head -n 1 >>"$CALLS"

@@ -1,0 +1,169 @@
+"""What the steps of every stage take on this machine, in seconds: real steps on random data, timed once a process."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glann_lib import features, inversion, losses
+from glann_lib.config import GLOConfig, IMLEConfig
+from glann_lib.glo import GLO
+from glann_lib.imle import IMLE
+from glann_lib.moments import make_mapper
+from glann_lib.neighbours import nearest_neighbours
+from glann_lib.networks import make_generator
+from glann_lib.rivals.pixel_imle import PixelIMLE
+from glann_lib.scores.classifier_training import ClassifierConfig, ClassifierTraining
+from glann_lib.scores.evaluate import Reference
+from glann_lib.scores.features import ScoreExtractor
+from glann_lib.translation.config import NAMConfig
+from glann_lib.translation.nam import NAM
+from glann_lib.translation.search import BLOCK, Target, nearest_in_memory
+
+PATIENCE = 0.15  # s; for so long a step is timed again
+EPOCH = 3  # the one that is timed: at powers of two, and in its last, a stage does more
+NUMBERS = 2**18  # pixels or voxels at most in a batch that a processor is timed with: a larger one takes as much longer
+Shape = tuple[int, ...]  # of an image (C, S, S), of voxels (S, S, S), of a latent (D,)
+
+
+def plain(settings: Any) -> Any:
+    """A stage's settings without seed and schedule, by which a step takes no longer; nor does it by a VGG's weights.
+
+    VGG19 without its file is taken for VGG16, which at 64 px has a few layers more.
+    """
+    changes = {"seed": 0, "steps" if hasattr(settings, "steps") else "epochs": 9}
+    loss, vgg19 = getattr(settings, "loss", ""), features.weights_folder() / features.VGG19_FILE
+    if loss == "vgg16" or (loss == "vgg19" and not vgg19.is_file()):
+        changes["loss"] = "random-vgg16"
+    return replace(settings, **changes)
+
+
+def glo_seconds(settings: GLOConfig, shape: Shape, images: int, device: torch.device) -> float:
+    """Stage 1 on so many images, or shapes."""
+    # Two batches are timed, with as large a part of the cache: they fit where all images would.
+    part = replace(settings, cache_mib=settings.cache_mib * 2 * settings.batch_size / images)
+    return settings.epochs * (images // settings.batch_size) * step_seconds(GLO, part, shape, device)
+
+
+def imle_seconds(
+    settings: IMLEConfig, images: int, device: torch.device, kind: Any = IMLE, shape: Shape = (64,), *more: Any
+) -> float:
+    """Stage 2 on so many latents, or pixel IMLE: an epoch grows with their number, its pairs with the square of it."""
+    few = min(images, (20 if kind is IMLE else 1) * settings.batch_size)
+    epoch = epoch_seconds(kind, plain(settings), few, shape, device, *more)
+    more_pairs = settings.noise_per_latent * images * (images - few)
+    return settings.epochs * (epoch * images / few + more_pairs * pair(torch.Size(shape).numel(), device))
+
+
+def classifier_seconds(shape: Shape, images: int, device: torch.device) -> float:
+    """A classifier's training on so many images."""
+    settings = ClassifierConfig()
+    steps = max(settings.epochs * (images // settings.batch_size), settings.steps)
+    return steps * epoch_seconds(ClassifierTraining, settings, settings.batch_size, shape, device)
+
+
+def step_seconds(kind: Any, settings: Any, shape: Shape, device: torch.device) -> float:
+    """A generator step of a stage that takes one a batch."""
+    largest = NUMBERS // torch.Size(shape).numel() if device.type == "cpu" else settings.batch_size
+    few, steps = max(2, min(settings.batch_size, largest)), 2 if kind is GLO else 1
+    part = replace(plain(settings), batch_size=few)
+    return epoch_seconds(kind, part, steps * few, shape, device) / steps * settings.batch_size / few
+
+
+@functools.cache
+def epoch_seconds(kind: Any, settings: Any, images: int, shape: Shape, device: torch.device, *more: Any) -> float:
+    """An epoch of a stage on so many random images."""
+    some = random_data(images, shape)
+    labels = torch.arange(images) % 10
+    given = (some, labels, some, labels) if kind is ClassifierTraining else (some,)
+    order = (settings, *more) if kind is PixelIMLE else (*more, settings)  # its normalisation comes last
+    stage = kind(*given, *order, device)
+    return least(lambda: stage.run_epoch(EPOCH).seconds)
+
+
+@functools.cache
+def pair(width: int, device: torch.device) -> float:
+    """To compare two rows of so many numbers."""
+    some = torch.randn(2048, width, device=device)
+    return clocked(lambda: nearest_neighbours(some, some).distance.sum().item()) / len(some) ** 2
+
+
+@functools.cache
+def feature(shape: Shape, device: torch.device) -> float:
+    """The random VGG16's features of an image."""
+    images, extractor = random_data(64, shape), features.make_extractor("random-vgg16", shape[-1]).to(device)
+    return clocked(lambda: features.pooled_features(extractor, images)) / len(images)
+
+
+@functools.cache
+def score(images: int) -> float:
+    """All measures of so many images against as many, by their features; nearly all of it grows by their number."""
+    few = min(500, images)
+    values = torch.randn(few, 448)  # as many numbers as the random VGG16 gives
+    extractor = ScoreExtractor("timed", "", {}, lambda _: values)
+    reference, some = Reference((extractor,), (values.numpy(),), ""), random_data(few, (1, 8, 8))
+    return clocked(lambda: reference.score(some)) * images / few
+
+
+@functools.cache
+def inversion_step(glo: GLOConfig, imle: IMLEConfig, shape: Shape, images: int, device: torch.device) -> float:
+    """A step of Adam on the noises of so many images, each from four starts."""
+    known, loss = _target(glo, imle, shape, device), losses.make_loss(glo.loss, shape[-1]).to(device)
+    start, wanted = torch.randn(4 * images, imle.noise_dim).to(device), torch.rand(4 * images, *shape).to(device)
+    steps = inversion.descend(lambda noise: known.draw(noise, "noise"), start, wanted, loss, steps=100)
+    next(steps)
+    return clocked(lambda: next(steps).loss.sum().item())
+
+
+@functools.cache
+def nam_step(
+    nam: NAMConfig, glo: GLOConfig, imle: IMLEConfig, source: Shape, target: Shape, device: torch.device
+) -> tuple[float, float]:
+    """A step of T, and to compare a source image with one in memory, where that is searched."""
+    stage = NAM(random_data(nam.batch_size, source), _target(glo, imle, target, device), nam, device)
+    step = least(lambda: stage.run_epoch(EPOCH).seconds)
+    if nam.search != "memory":
+        return step, 0.0
+    images, memory = random_data(1000, source), random_data(BLOCK, target)
+    compare = functools.partial(nearest_in_memory, stage.network, stage.loss, memory, images, 1)
+    return step, clocked(lambda: compare().sum().item()) / len(images) / len(memory)
+
+
+def _target(glo: GLOConfig, imle: IMLEConfig, shape: Shape, device: torch.device) -> Target:
+    generator = make_generator(shape, glo.latent_dim, glo.normalisation).to(device).eval()
+    latents = torch.randn(2, glo.latent_dim, device=device)
+    return Target(generator, latents, make_mapper(imle, glo.latent_dim).to(device).eval())
+
+
+def random_data(count: int, shape: Shape) -> Tensor:
+    """Images uint8, voxels bool or latents float."""
+    if len(shape) == 1:
+        return torch.randn(count, *shape)
+    voxels = len(set(shape)) == 1
+    return torch.randint(0, 2 if voxels else 256, (count, *shape)).to(torch.bool if voxels else torch.uint8)
+
+
+def clocked(work: Callable[[], Any]) -> float:
+    """Seconds that a call takes which hands its result to the processor."""
+
+    def run() -> float:
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+
+    return least(run)
+
+
+def least(run: Callable[[], float]) -> float:
+    """The fewest seconds of some runs after a first one, which sets things up: other work on the machine only adds."""
+    run()
+    found = [run()]
+    while sum(found) < PATIENCE and len(found) < 8:
+        found.append(run())
+    return min(found)

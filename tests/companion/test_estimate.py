@@ -1,0 +1,306 @@
+"""The estimate of a run's time: steps are counted, timed for real, and unknown where data or settings are."""
+
+import importlib.util
+import math
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from glann_lib.companion import arguments, catalogue, estimate, timing
+from glann_lib.companion.estimate import START, Estimate
+from glann_lib.companion.plans import Times
+from glann_lib.config import DATASETS, DataConfig, GLOConfig, IMLEConfig, ShapeConfig
+from glann_lib.losses import TargetCache, make_loss
+from glann_lib.rivals.config import make_gan_config, make_vae_config
+from glann_lib.rivals.gan import GAN
+from glann_lib.rivals.pixel_imle import PixelIMLE
+from glann_lib.rivals.vae import VAE
+from glann_lib.translation.config import NAMConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+BOOKS = {book.number: book for book in catalogue.find_notebooks(ROOT / "notebooks")}
+
+
+def make(number, dataset, **given):
+    """The estimate for one of the notebooks."""
+    defaults = {parameter.name: parameter.value for parameter in BOOKS[number].parameters}
+    return Estimate(dataset, defaults | {"profile": "quick", "seed": 0} | given, CPU)
+
+
+def seconds(number, dataset, **given):
+    return make(number, dataset, **given).seconds(number)
+
+
+@pytest.fixture
+def unit(monkeypatch):
+    """Steps and epochs of a second each, in place of a timing; a feature takes 1 ms, a set's scores half a second."""
+    monkeypatch.setattr(timing, "step_seconds", lambda *_: 1.0)
+    monkeypatch.setattr(timing, "epoch_seconds", lambda *_: 1.0)
+    monkeypatch.setattr(timing, "inversion_step", lambda *_: 1.0)
+    monkeypatch.setattr(timing, "nam_step", lambda *_: (1.0, 1e-6))
+    for name, value in {"pair": 0.0, "feature": 1e-3, "score": 0.5}.items():
+        monkeypatch.setattr(timing, name, lambda *_, value=value: value)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of 40 files that only look like images, and others that do not count."""
+    folder = tmp_path / "photos"
+    (folder / "deeper").mkdir(parents=True)
+    for number in range(20):
+        (folder / f"{number}.JPG").touch()
+        (folder / "deeper" / f"{number}.png").touch()
+    for name in ("notes.txt", ".hidden.png", "deeper/.hidden.png"):
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("number", "dataset", "given", "steps"),
+    [
+        ("00", "digits", {}, 30 * 3 + 1000),
+        ("01", "digits", {}, 32 * 11),
+        ("01", "mnist", {"train_images": 1300, "glo_epochs": 7}, 7 * 10),
+        ("02", "digits", {}, 600),
+        ("03", "digits", {}, 1e-3 * (4 * 1000 + 297)),
+        ("04", "digits", {}, 2 * 150),
+        ("04", "digits", {"inverted": 17, "inversion_steps": 10}, 2 * 2 * 10),
+        # 44 steps of ten rivals and of GLO, four epochs of pixel IMLE in batches, the classifier, 16 models' scores
+        ("05", "digits", {}, 11 * 44 + 4 * 1500 / 128 + 200 + 16 * (1 + 2 * 0.5)),
+        ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "rival_seeds": 2}, 2 * 9 + 200 + 6 * 2),
+        ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "seeds": 3}, 2 * (352 + 600) + 9 + 200 + 9 * 2),
+        ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "other_losses": "l1"}, 352 + 600 + 9 + 200 + 7 * 2),
+        ("06", "made-chairs", {}, 45 * 15 + 2000 + 280),
+        ("06", "made-chairs", {"poses": 2, "seeds": 3, "rival_steps": 5}, 3 * (45 * 31 + 2000 + 5)),
+        # G, the judge, T, and the comparison of every source image with every one in memory
+        ("07", "mnist-to-svhn", {}, 40 * 78 + 624 + 15 * 31 + 1e-6 * (15 * 2000 + 1000) * 5000),
+        ("07", "mnist-to-svhn", {"searches": "sphere", "seeds": 2}, 40 * 78 + 624 + 2 * (465 + 1000 * 2 * 25 / 64)),
+        ("10", "digits", {}, 150),
+    ],
+)
+def test_steps_are_counted(unit, number, dataset, given, steps):
+    assert seconds(number, dataset, **given) == pytest.approx(START + steps)
+
+
+def test_the_paper_profile_has_both_budgets_and_three_seeds(unit):
+    given = {"profile": "paper", "rival_names": "vae", "train_images": 1280, "test_images": 100}
+    scores = (2 + 6 + 2) * 2
+    assert seconds("05", "mnist", **given) == pytest.approx(START + 2 * (5000 + 50) + 5000 + 20 * 20 + 200 + scores)
+
+
+def test_all_time_of_an_epoch_grows_with_its_latents_but_the_pairs(unit, monkeypatch):
+    monkeypatch.setattr(timing, "pair", lambda *_: 1e-6)
+    settings = IMLEConfig(epochs=2)
+    assert timing.imle_seconds(settings, 2560, CPU) == 2
+    assert timing.imle_seconds(settings, 25_600, CPU) == pytest.approx(2 * (10 + 2 * 25_600 * 23_040 * 1e-6))
+
+
+@pytest.mark.parametrize(
+    ("number", "dataset", "more"),
+    [
+        ("00", "digits", {"tiny_epochs": 4000}),
+        ("01", "mnist", {"train_images": 6000}),
+        ("02", "digits", {"imle_epochs": 1200}),
+        ("03", "digits", {"samples": 1500}),
+        ("07", "embedded", {"seeds": 2}),
+        ("07", "embedded", {"nam_epochs": 30}),
+        ("07", "embedded", {"searches": "memory,sphere,noise"}),
+        *((number, "digits", {"profile": "paper"}) for number in ("01", "05")),
+        ("06", "made-chairs", {"profile": "paper"}),
+        ("07", "embedded", {"profile": "paper"}),
+    ],
+)
+def test_what_is_more_takes_longer(unit, number, dataset, more):
+    assert seconds(number, dataset, **more) > seconds(number, dataset)
+
+
+@pytest.mark.parametrize(
+    ("number", "dataset", "given"),
+    [
+        ("01", "folder:nowhere", {}),
+        ("06", "meshes:nowhere.zip", {}),
+        ("06", "meshes:nowhere.npz", {}),
+        ("07", "cars:nowhere", {}),
+        ("07", "digits-to-folder:nowhere", {}),
+        ("01", "celeba", {"profile": "paper"}),
+        ("01", "digits", {"glo_epochs": 1e-3}),
+        ("01", "digits", {"glo_epochs": "many"}),
+        ("05", "digits", {"rival_names": "vae,nobody"}),
+        ("05", "digits", {"seeds": [1, 2]}),
+        ("01", "digits", {"profile": "slow"}),
+    ],
+)
+def test_what_cannot_be_known_is_none(unit, number, dataset, given):
+    assert seconds(number, dataset, **given) is None
+
+
+def test_another_number_is_unknown_and_so_is_a_notebook_without_its_parameters(unit):
+    assert make("01", "digits").seconds("11") is None
+    assert Estimate("digits", {"profile": "quick", "seed": 0}, CPU).seconds("00") is None
+
+
+def test_every_notebook_is_known_on_its_own_data(unit):
+    assert list(BOOKS) == list(estimate.NOTEBOOKS)
+    for number, book in BOOKS.items():
+        (dataset,) = (parameter.value for parameter in book.parameters if parameter.name == "dataset")
+        assert seconds(number, dataset) > START
+
+
+def test_files_are_counted_in_a_folder_and_in_a_zip_and_a_tenth_is_for_testing(photos, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", photos)
+    for path in (photos, archive):
+        settings = DataConfig(f"folder:{path}", train_images=30)
+        assert [estimate.count(settings, split) for split in ("train", "test")] == [30, 4]
+    assert estimate.count(DataConfig(f"folder:{photos}"), "train") == 36
+
+
+def test_domains_give_what_they_are_made_from(photos):
+    count = estimate.domain_count
+    for name in ("a", "b"):
+        (photos / name).mkdir()
+    assert count(f"folder:{photos}", "train", None) == 36 and count(f"cars:{photos}/a", "train", None) == 18
+    assert count("negative-vans", "train", 10_000) == count("vans", "train", None) == 5000
+    assert count("digits", "train", None, shared=True) == 750 and count("street-digits", "test", 200) == 200
+
+
+def test_shapes_are_models_times_poses(photos, monkeypatch, tmp_path):
+    assert estimate.count(ShapeConfig("made-chairs", poses=3, train_models=10), "train") == 30
+    assert estimate.count(ShapeConfig("made-chairs", poses=12), "test") == 2400
+    for number in range(10):
+        (photos / f"{number}.off").touch()
+    assert estimate.count(ShapeConfig(f"meshes:{photos}", poses=2), "train") == 18
+    for split, models in (("train", 5), ("test", 2)):
+        (tmp_path / "ModelNet10" / "chair" / split).mkdir(parents=True)
+        for number in range(models):
+            (tmp_path / "ModelNet10" / "chair" / split / f"{number}.off").touch()
+    monkeypatch.setenv("GLANN_DATA", str(tmp_path))
+    assert [estimate.count(ShapeConfig("chairs"), split) for split in ("train", "test")] == [5, 2]
+
+
+def test_grey_images_have_one_channel():
+    grey = {name for name in DATASETS if estimate.image_shape(name, 28)[0] == 1}
+    assert grey == {"digits", "mnist", "fashion"} and estimate.image_shape("folder:x", 64) == (3, 64, 64)
+
+
+def test_the_cache_is_known_before_it_is_filled():
+    loss = make_loss("random-vgg16", 28, estimate.devices.resolve_precision("auto", CPU))
+    levels = TargetCache(loss, torch.zeros(3, 1, 28, 28, dtype=torch.uint8), CPU).levels
+    wanted = 5000 * sum(level.nbytes for level in levels) / 3 / 2**20
+    assert make("01", "mnist").cache_mib() == pytest.approx(wanted)
+    for dataset, given in (("mnist", {"glo_loss": "l1"}), ("mnist", {"glo_cache_mib": 9}), ("folder:nowhere", {})):
+        assert make("01", dataset, **given).cache_mib() == 0
+    assert make("06", "made-chairs").cache_mib() == 0
+
+
+SMALL = GLOConfig(loss="l1", epochs=4, batch_size=8, precision="float32")
+GREY = (1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        lambda: timing.glo_seconds(SMALL, GREY, 40, CPU),
+        lambda: timing.glo_seconds(timing.replace(SMALL, loss="vgg16"), GREY, 40, CPU),
+        lambda: timing.glo_seconds(timing.replace(SMALL, voxel_channels=16), (32, 32, 32), 40, CPU),
+        lambda: timing.imle_seconds(IMLEConfig(epochs=2, batch_size=8), 400, CPU),
+        lambda: timing.imle_seconds(IMLEConfig(epochs=2, batch_size=8), 40, CPU, PixelIMLE, GREY, "batch"),
+        lambda: timing.step_seconds(GAN, make_gan_config("began", 5, batch_size=4), GREY, CPU),
+        lambda: timing.step_seconds(VAE, make_vae_config("bernoulli", 5, batch_size=4), GREY, CPU),
+        lambda: timing.classifier_seconds(GREY, 100, CPU),
+        lambda: timing.feature(GREY, CPU),
+        lambda: timing.score(30),
+        lambda: timing.inversion_step(SMALL, IMLEConfig(), GREY, 1, CPU),
+        lambda: sum(timing.nam_step(NAMConfig("memory", width=4), SMALL, IMLEConfig(), (3, 28, 28), GREY, CPU)),
+        lambda: timing.nam_step(NAMConfig("noise", width=4), SMALL, IMLEConfig(), GREY, GREY, CPU)[0],
+    ],
+)
+def test_real_steps_take_some_time_and_say_nothing(time, capsys):
+    assert 0 < time() < math.inf
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_large_batch_is_timed_by_a_part_of_it(monkeypatch):
+    asked = []
+    monkeypatch.setattr(timing, "epoch_seconds", lambda kind, settings, *_: asked.append(settings.batch_size) or 1.0)
+    assert timing.step_seconds(VAE, make_vae_config("l1", 5, batch_size=64), (64, 64, 64), CPU) == 32
+    assert timing.step_seconds(VAE, make_vae_config("l1", 5), GREY, CPU) == 1 and asked == [2, 64]
+
+
+def test_the_fewest_seconds_count_after_a_first_run():
+    runs = iter([0.01, 5.0, 2.0])
+    assert timing.least(lambda: next(runs)) == 5.0
+    runs = iter([5.0] + [0.01] * 5 + [0.001] * 10)
+    assert timing.least(lambda: next(runs)) == 0.001
+
+
+def test_the_steps_of_a_plan_are_timed_on_its_device(unit, monkeypatch):
+    plan = arguments.make_plan(["--only", "01", "02", "--device", "cpu", "--set", "glo_epochs=2"])
+    found = estimate.times(plan)
+    assert found.seconds == (START + 22, START + 600) and found.cache_mib > 0
+    assert found.how == "by steps timed just now on this machine, cpu"
+    asked = []
+    monkeypatch.setattr(estimate.devices, "select_device", lambda name: asked.append(name) or CPU)
+    estimate.times(arguments.make_plan(["--only", "02", "--device", "mps"]))
+    assert asked == ["mps"]
+
+
+def dry_run(monkeypatch, *argv):
+    monkeypatch.setattr(sys, "argv", ["run_all.sh", "--dry-run", *argv])
+    return arguments.main()
+
+
+def test_a_dry_run_times_the_machine_and_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(estimate, "times", lambda plan: Times((100.0,), "timed here"))
+    assert dry_run(monkeypatch, "--only", "01", "--device", "cpu") == 0
+    out, err = capsys.readouterr()
+    assert err == "timing this machine for the estimate, about 20 s\n"
+    assert "  01_glo_embedding: about 2 min\n" in out and "in all about 2 min (timed here); " in out
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no\nkernel"), ImportError("half installed"), FloatingPointError()])
+def test_a_timing_that_fails_refuses_nothing(monkeypatch, capsys, error):
+    def fail(plan):
+        raise error
+
+    monkeypatch.setattr(estimate, "times", fail)
+    assert dry_run(monkeypatch, "--only", "01") == 0
+    said = f"how long it takes is not known: timing this machine failed, {type(error).__name__}: "
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("how long"))
+    assert line.startswith(said)
+
+
+def test_an_interrupted_timing_is_one_line(monkeypatch, capsys):
+    def interrupt(plan):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(estimate, "times", interrupt)
+    assert dry_run(monkeypatch, "--only", "01") == 130
+    out, err = capsys.readouterr()
+    assert out == "" and err.splitlines()[1:] == ["run_all.sh: interrupted"]
+
+
+def test_before_the_installation_the_time_is_not_known_yet(monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert dry_run(monkeypatch, "--only", "01") == 0
+    out, err = capsys.readouterr()
+    assert "  01_glo_embedding\n" in out and "    dataset = 'digits'\n" in out and err == ""
+    assert "not known before the installation: a dry run after the first start says it\n" in out
+
+
+@pytest.mark.parametrize("argv", [["--nonsense"], ["--dataset", "nothing"], ["--set", "nobody=1"]])
+def test_a_wrong_argument_is_refused_before_anything_is_timed(monkeypatch, capsys, argv):
+    monkeypatch.setattr(estimate, "times", lambda plan: pytest.fail("timed"))
+    assert dry_run(monkeypatch, *argv) == 2
+    assert "timing" not in capsys.readouterr().err
+
+
+def test_other_questions_are_not_timed(monkeypatch, capsys):
+    monkeypatch.setattr(estimate, "times", lambda plan: pytest.fail("timed"))
+    for argv in (["--help"], ["--list"]):
+        monkeypatch.setattr(sys, "argv", ["run_all.sh", *argv])
+        assert arguments.main() == 0
+    assert capsys.readouterr().err == ""
