@@ -27,6 +27,10 @@ ROOT = runs.ROOT
 NOTEBOOKS = ROOT / "notebooks"
 DEVICES = ("auto", "cuda", "mps", "cpu")  # as in devices.py, which needs torch
 GO_ON, WRONG, INTERRUPTED = 10, 2, 130  # exit codes
+ALONE = {  # options that take no other, and why
+    "test": "it always tests everything, on digits, made-chairs and embedded",
+    "lab": "data set and seed are chosen in the playground itself",
+}
 # A person's own files: the suffixes beside a folder, and what to name.
 OWN_FILES = {
     config.FOLDER: ((".zip",), "a folder of images or a .zip of them"),
@@ -67,16 +71,10 @@ class UsageError(ValueError):
 def make_plan(
     argv: Sequence[str], notebooks: Path = NOTEBOOKS, times_of: Callable[[Plan], Times | str] = lambda plan: ""
 ) -> Plan:
-    """Check the arguments of one command line (without the program's name), and find out what they ask for.
+    """Check the arguments of one command line, without the program's name, and find out what they ask for.
 
-    Args:
-        argv: the arguments.
-        notebooks: the folder of the numbered notebooks.
-        times_of: what a plan's steps take, or a line that says why that is not known; asked only once a dry run has
-            nothing left to refuse.
-
-    Raises:
-        UsageError: an argument is wrong.
+    `times_of` a plan gives what its steps take, or a line that says why that is not known; it is asked only once a dry
+    run has nothing left to refuse. UsageError where an argument is wrong.
     """
     parser = _parser()
     options, unknown = parser.parse_known_args(argv)
@@ -84,14 +82,13 @@ def make_plan(
         return Plan(text=parser.format_help().rstrip())
     if unknown:
         raise UsageError(_unknown_argument(parser, unknown))
-    if options.test:
-        if len(argv) > 1:
-            raise UsageError(
-                "--test takes no other option: it always tests everything, on digits, made-chairs and embedded"
-            )
-        return Plan(test=True)
-    if options.lab:
-        return _lab_plan(argv, notebooks)
+    for option, reason in ALONE.items():
+        if getattr(options, option) and len(argv) > 1:
+            raise UsageError(f"--{option} takes no other option: {reason}")
+    if options.lab and not (notebooks / lab.PLAYGROUND).is_file():
+        raise UsageError(f"--lab opens notebooks/{lab.PLAYGROUND}, which is not there: get it from the repository")
+    if options.test or options.lab:
+        return Plan(test=options.test, lab=options.lab)
     try:
         chosen = plans.select(catalogue.find_notebooks(notebooks), options.only, options.start)
         results_dir = options.results or "results"
@@ -165,28 +162,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--set", action="append", type=_setting, default=[], metavar="NAME=VALUE", dest="settings", help=other)
     add("--dry-run", action="store_true", help="print what would run, and about how long it takes; run nothing")
     add("--list", action="store_true", help="print the notebooks with their parameters and defaults")
-    add(
-        "--lab",
-        action="store_true",
-        help="open JupyterLab on the playground: sliders on models that are trained already",
-    )
+    playground = "open JupyterLab on the playground: sliders on models that are trained already"
+    add("--lab", action="store_true", help=playground)
     add("--test", action="store_true", help="run ruff, the unit tests and all notebooks as tests")
     add("-h", "--help", action="store_true", help="print this text")
     return parser
 
 
-def _lab_plan(argv: Sequence[str], notebooks: Path) -> Plan:
-    if len(argv) > 1:
-        raise UsageError("--lab takes no other option: data set and seed are chosen in the playground itself")
-    if not (notebooks / lab.PLAYGROUND).is_file():
-        raise UsageError(f"--lab opens notebooks/{lab.PLAYGROUND}, which is not there: get it from the repository")
-    return Plan(lab=True)
-
-
 def _dataset(text: str) -> str:
     pair = config.split_pair(text)
     if pair:
-        return "-to-".join(map(_dataset_or_domain, pair))
+        return "-to-".join(domain if domain in config.DOMAINS else _dataset(domain) for domain in pair)
     for prefix, (suffixes, wanted) in OWN_FILES.items():
         if text.startswith(prefix):
             path = Path(text.removeprefix(prefix)).expanduser()
@@ -201,11 +187,7 @@ def _dataset(text: str) -> str:
     raise argparse.ArgumentTypeError(f"unknown data set {text!r}: {hint}")
 
 
-def _dataset_or_domain(text: str) -> str:
-    return text if text in config.DOMAINS else _dataset(text)
-
-
-def _one_of(choices: tuple[str, ...]) -> Any:
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
     def check(text: str) -> str:
         if text not in choices:
             raise argparse.ArgumentTypeError(f"unknown value {text!r}: {catalogue.suggestion(text, choices)}")

@@ -64,11 +64,7 @@ class Notebook:
 
 
 def find_notebooks(folder: Path) -> list[Notebook]:
-    """The numbered notebooks of `folder`, in the order in which they run.
-
-    Raises:
-        ValueError: there is none, or one cannot be read.
-    """
+    """The numbered notebooks of `folder`, in running order; ValueError where one is bad, or none there."""
     paths = sorted(Path(folder).glob("[0-9][0-9]_*.ipynb"))
     if not paths:
         raise ValueError(f"there is no numbered notebook in {folder}")
@@ -76,27 +72,18 @@ def find_notebooks(folder: Path) -> list[Notebook]:
 
 
 def read_notebook(path: Path) -> Notebook:
-    """Title and parameters of one notebook.
-
-    Raises:
-        ValueError: the file is no notebook, or its `parameters` cell is not Python.
-    """
+    """One notebook; ValueError where the file is none, or its `parameters` cell is not Python."""
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
-        return Notebook(
-            path, title_of(cells, path.stem[:2]) or path.stem, _parameters(_source(tagged[0])) if tagged else None
-        )
+        parameters = _parameters("".join(tagged[0]["source"])) if tagged else None
+        return Notebook(path, title_of(cells, path.stem[:2]) or path.stem, parameters)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError, tokenize.TokenError) as error:
         raise ValueError(f"{path.name} is not a readable notebook ({type(error).__name__}: {error})") from None
 
 
 def choose(notebooks: list[Notebook], words: Iterable[str]) -> list[Notebook]:
-    """The notebooks that `words` name, each by its number or name, in running order.
-
-    Raises:
-        ValueError: a word names none of them.
-    """
+    """The notebooks that `words` name by number or name, in running order; ValueError where one names none of them."""
     chosen = {_find(notebooks, word).path for word in words}
     return [notebook for notebook in notebooks if notebook.path in chosen]
 
@@ -119,12 +106,10 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def title_of(cells: list[dict[str, Any]], number: str) -> str | None:
     """The first Markdown heading of a notebook's cells, without its marks and the notebook's number ("03 · ")."""
-    for cell in cells:
-        if cell["cell_type"] == "markdown":
-            for line in _source(cell).splitlines():
-                if line.startswith("#"):
-                    return re.sub(rf"^0?{int(number)}\s*[.:·-]?\s+", "", line.lstrip("#").strip())
-    return None
+    texts = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    headings = (line for text in texts for line in text.splitlines() if line.startswith("#"))
+    title = next(headings, None)
+    return None if title is None else re.sub(rf"^0?{int(number)}\s*[.:·-]?\s+", "", title.lstrip("#").strip())
 
 
 def _find(notebooks: list[Notebook], word: str) -> Notebook:
@@ -133,12 +118,7 @@ def _find(notebooks: list[Notebook], word: str) -> Notebook:
         name = notebook.name.lower()
         if wanted in (name, name[3:]) or wanted.zfill(2) == notebook.number:
             return notebook
-    known = [notebook.name for notebook in notebooks]
-    raise ValueError(f"unknown notebook {word!r}: {suggestion(wanted, known)}")
-
-
-def _source(cell: dict[str, Any]) -> str:
-    return "".join(cell["source"])
+    raise ValueError(f"unknown notebook {word!r}: {suggestion(wanted, [book.name for book in notebooks])}")
 
 
 def _parameters(source: str) -> tuple[Parameter, ...]:

@@ -13,12 +13,9 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from glann_lib.engine import storage
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 120  # s, for a kernel to answer
@@ -30,19 +27,11 @@ class NotebookError(RuntimeError):
 
 
 def run_notebook(notebook: Path, parameters: dict[str, Any], copies: Path, cell_timeout: int | None = None) -> float:
-    """Run a notebook with the repository as its working folder; its printed lines go to stdout as they come.
+    """Run a notebook in the repository's folder; its printed lines go to stdout as they come. Returns the seconds.
 
-    Args:
-        notebook: the file; it is left as it is.
-        parameters: all of them must be declared in its cell tagged `parameters`.
-        copies: the folder for the executed copy, which has the notebook's name.
-        cell_timeout: s, for one cell; None: as long as it takes.
-
-    Returns:
-        The seconds it took.
-
-    Raises:
-        NotebookError: a cell failed, the kernel died, or the copy cannot be written.
+    Its cell tagged `parameters` must declare all of them. The executed copy goes to the folder `copies`. A cell may
+    take `cell_timeout` seconds; None: as long as it takes. NotebookError where a cell failed, the kernel died, or the
+    copy cannot be written.
     """
     temporary, failed = copies / f".{notebook.stem}.running.ipynb", copies / f"{notebook.stem}.failed.ipynb"
     started = time.monotonic()
@@ -84,9 +73,8 @@ def _execute(notebook: Path, parameters: dict[str, Any], output: Path, cell_time
         start_timeout=START_TIMEOUT,
         execution_timeout=cell_timeout,
         cwd=ROOT,
-        extra_arguments=[
-            "--IPKernelApp.log_level=50"
-        ],  # no warning of TCP without encryption, no last words when killed
+        # No warning of TCP without encryption, no last words when killed.
+        extra_arguments=["--IPKernelApp.log_level=50"],
     )
 
 
@@ -112,12 +100,7 @@ def _keep(temporary: Path, final: Path, notebook: Path) -> None:
     copy.metadata.pop("widgets", None)
     source = notebook.relative_to(ROOT).as_posix() if notebook.is_relative_to(ROOT) else notebook.name
     copy.metadata.setdefault("papermill", {}).update(input_path=source, output_path=final.name)
-    _strip_root(copy)
-    storage.write_text(final, nbformat.writes(copy) + "\n")
-
-
-def _strip_root(copy: NotebookNode) -> None:
-    """Cut the repository's place on this machine out of printed text, such as warnings; images are left alone."""
+    # The repository's place on this machine goes out of printed text, such as warnings.
     prefix = f"{ROOT}{os.sep}"
     for output in (output for cell in copy.cells for output in cell.get("outputs", [])):
         if "text" in output:
@@ -125,6 +108,7 @@ def _strip_root(copy: NotebookNode) -> None:
         for kind, text in output.get("data", {}).items():
             if kind.startswith("text/") and isinstance(text, str):
                 output.data[kind] = text.replace(prefix, "")
+    storage.write_text(final, nbformat.writes(copy) + "\n")
 
 
 def _reason(error: Exception) -> str:
@@ -132,7 +116,10 @@ def _reason(error: Exception) -> str:
     from papermill import PapermillExecutionError
 
     if isinstance(error, PapermillExecutionError):
-        return f" in cell [{error.exec_count}]: {error.ename}: {_first_line(error.evalue)}{_first_lines(error.source)}"
+        lines = [line for line in error.source.splitlines() if line.strip()]
+        lines[SHOWN_LINES:] = ["..."] if len(lines) > SHOWN_LINES else []
+        source = "".join(f"\n      {line}" for line in lines)
+        return f" in cell [{error.exec_count}]: {error.ename}: {_first_line(error.evalue)}{source}"
     if isinstance(error, DeadKernelError):
         return ": its kernel died, most often for want of memory: close other programs, or use fewer images"
     if isinstance(error, CellTimeoutError):
@@ -142,9 +129,3 @@ def _reason(error: Exception) -> str:
 
 def _first_line(text: str) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
-
-
-def _first_lines(source: str) -> str:
-    lines = [line for line in source.splitlines() if line.strip()]
-    more = ["..."] if len(lines) > SHOWN_LINES else []
-    return "".join(f"\n      {line}" for line in [*lines[:SHOWN_LINES], *more])

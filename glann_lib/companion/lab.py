@@ -7,7 +7,6 @@ as in `arguments`, which is asked before anything is installed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,41 +30,24 @@ except KeyboardInterrupt:
 def command(
     python: str | Path, notebook: str | Path, root: str | Path, *, browser: bool = True, port: int | None = None
 ) -> list[str]:
-    """The command that starts JupyterLab with a notebook open; to be run with ENVIRONMENT.
+    """The command, for some Python, that starts JupyterLab on a folder with a notebook in it open; needs ENVIRONMENT.
 
-    The token is left to Jupyter: a random one, which stands in the address that it prints, unless JUPYTER_TOKEN in
-    the environment names one. It is no argument, since every user of a machine can read those. Ctrl-C ends the server
-    and its kernels at once, without a question.
-
-    Args:
-        python: the Python that JupyterLab is installed for.
-        notebook: opened at the start; lies in `root`.
-        root: the folder that JupyterLab shows.
-        browser: open the person's browser where there is one.
-        port: this one and no other; None: 8888 or, where that is taken, one after it.
-
-    Raises:
-        ValueError: the notebook lies outside of the root.
+    It opens the person's browser where there is one, and takes `port` alone or, for None, 8888 or one after it. The
+    token is left to Jupyter: a random one, which stands in the address that it prints, unless JUPYTER_TOKEN in the
+    environment names one. It is no argument, since every user of a machine can read those. Ctrl-C ends the server and
+    its kernels at once, without a question. ValueError where the notebook lies outside of the folder.
     """
-    return [str(python), "-P", "-c", START, *_options(Path(notebook), Path(root), browser, port)]
-
-
-def _options(notebook: Path, root: Path, browser: bool, port: int | None) -> Iterator[str]:
-    yield f"--ServerApp.root_dir={root.resolve()}"
-    yield f"--LabApp.default_url=/lab/tree/{quote(_inside(notebook, root).as_posix())}"
-    yield "--ServerApp.ip=127.0.0.1"
-    yield "--ServerApp.answer_yes=True"
-    yield f"--ServerApp.tornado_settings={{'websocket_max_message_size': {LARGEST_MESSAGE}}}"
-    if not browser:
-        yield "--no-browser"
-    if port is not None:
-        yield from (f"--ServerApp.port={port}", "--ServerApp.port_retries=0")
-    if os.geteuid() == 0:  # Jupyter refuses to start as root otherwise
-        yield "--allow-root"
-
-
-def _inside(notebook: Path, root: Path) -> Path:
-    """The notebook's place below the root, from which its address is made."""
-    if not notebook.resolve().is_relative_to(root.resolve()):
+    file, folder = Path(notebook).resolve(), Path(root).resolve()
+    if not file.is_relative_to(folder):
         raise ValueError(f"{notebook} lies outside of {root}: name a notebook in it, or another root")
-    return notebook.resolve().relative_to(root.resolve())
+    options = [
+        f"--ServerApp.root_dir={folder}",
+        f"--LabApp.default_url=/lab/tree/{quote(file.relative_to(folder).as_posix())}",
+        "--ServerApp.ip=127.0.0.1",
+        "--ServerApp.answer_yes=True",
+        f"--ServerApp.tornado_settings={{'websocket_max_message_size': {LARGEST_MESSAGE}}}",
+    ]
+    options += [] if browser else ["--no-browser"]
+    options += [] if port is None else [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    options += ["--allow-root"] if os.geteuid() == 0 else []  # Jupyter refuses to start as root otherwise
+    return [str(python), "-P", "-c", START, *options]

@@ -14,9 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from glann_lib.companion import arguments, lab, plans
 from glann_lib.companion.arguments import ROOT
@@ -33,8 +33,7 @@ try:
 except ValueError as error:
     sys.exit(print(error) or 2)
 """
-FAILED = 1
-INTERRUPTED = 130
+FAILED, INTERRUPTED = 1, arguments.INTERRUPTED
 ENVIRONMENT = lab.ENVIRONMENT | {
     "GLANN_PROGRESS": "lines",  # log lines in place of progress bars
     "PYTHONUNBUFFERED": "1",
@@ -46,15 +45,10 @@ class PipelineError(RuntimeError):
 
 
 def main(argv: Sequence[str] | None = None, notebooks: Path = arguments.NOTEBOOKS) -> int:
-    """Do what one command line of run_all.sh asks for.
+    """Do what one command line of run_all.sh asks for; None: that of this process.
 
-    Args:
-        argv: the arguments, without the program's name; None: those of this process.
-        notebooks: the folder of the numbered notebooks.
-
-    Returns:
-        The exit code: 0 done, 1 a notebook or the folder for results failed, 2 a wrong argument, 130 interrupted.
-        With --lab the process becomes JupyterLab, whose exit code it is.
+    Returns the exit code: 0 done, 1 a notebook or the folder for results failed, 2 a wrong argument, 130 interrupted.
+    With --lab the process becomes JupyterLab, whose exit code it is.
     """
     try:
         plan = arguments.make_plan(sys.argv[1:] if argv is None else argv, notebooks)
@@ -80,18 +74,18 @@ def main(argv: Sequence[str] | None = None, notebooks: Path = arguments.NOTEBOOK
 def run(plan: Plan) -> int:
     """Run the plan's notebooks and write the reports; holds their folders, so that no second run can write into them.
 
-    Raises:
-        UsageError: this machine lacks the device that was asked for.
-        PipelineError: a folder is in use, or a notebook failed.
-        OSError: a folder cannot be written.
+    UsageError where this machine lacks the device, PipelineError where a folder is in use or a notebook failed.
     """
     from glann_lib.companion import execution, report
 
     device, started, folders = _device(plan.device), time.monotonic(), plan.folders()
     shown = {dataset: plans.shown(folder, Path.cwd()) for dataset, folder in folders.items()}
-    with contextlib.chdir(ROOT), _sigterm_as_interrupt(), contextlib.ExitStack() as stack:
+    with contextlib.chdir(ROOT), contextlib.ExitStack() as stack:
+        # A polite kill ends the run as Ctrl-C does: the kernel is shut down, half-written files go.
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        stack.callback(signal.signal, signal.SIGTERM, before)
         for folder in folders.values():
-            stack.enter_context(_held(folder))
+            _hold(folder, stack)
         print(f"GLANN on {' and '.join(folders)}, profile {plan.profile}, seed {plan.seed}, on {device}")
         print("\n".join([f"results go to {' and '.join(shown.values())}", *plan.left_out]), flush=True)
         try:
@@ -107,25 +101,14 @@ def run(plan: Plan) -> int:
 
 
 def open_lab(notebooks: Path) -> NoReturn:
-    """Become JupyterLab on the playground, so that Ctrl-C and a polite kill reach it and no one else.
-
-    Args:
-        notebooks: the folder of the playground; JupyterLab shows the one that it lies in.
-
-    Raises:
-        OSError: Python cannot be started.
-    """
+    """Become JupyterLab on the playground in this folder, so that Ctrl-C and a polite kill reach it and no one else."""
     command = lab.command(sys.executable, notebooks / lab.PLAYGROUND, notebooks.parent)
     print("JupyterLab opens on the playground; stop it with Ctrl-C", flush=True)
     os.execv(command[0], command)
 
 
 def run_tests() -> int:
-    """Ruff, then the unit tests and all notebooks in one pytest process; the notebooks start from nothing.
-
-    Returns:
-        The worst of the three exit codes.
-    """
+    """Ruff, then the unit tests and all notebooks in one pytest process, from nothing; returns the worst exit code."""
     python = [sys.executable, "-m"]
     sources = [name for name in ("glann_lib", "benchmarks", "tests", "notebooks") if (ROOT / name).is_dir()]
     pytest = ["pytest", "tests", "notebooks", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=1200"]
@@ -165,12 +148,7 @@ def _prepare_environment(values: dict[str, str]) -> None:
 
 
 def _device(name: str) -> str:
-    """The device's name in words; asked before anything runs, so that a GPU that is not there is refused at once.
-
-    Raises:
-        UsageError: this machine has no such device.
-        PipelineError: torch cannot be imported.
-    """
+    """The device's name in words; asked before anything runs, so that a GPU that is not there is refused at once."""
     done = subprocess.run([sys.executable, "-c", NAME_DEVICE, name], cwd=ROOT, capture_output=True, text=True)
     if done.returncode == arguments.WRONG:
         raise arguments.UsageError(f"--device: {done.stdout.strip()}")
@@ -179,32 +157,15 @@ def _device(name: str) -> str:
     return done.stdout.strip()
 
 
-@contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """A polite kill ends the run as Ctrl-C does: the kernel is shut down, half-written files go."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """The run's folder, locked while the block runs, and proven to be writable with some space left."""
+def _hold(folder: Path, stack: contextlib.ExitStack) -> None:
+    """Lock a run's folder until the stack unwinds, and prove that it can be written and has some space left."""
     from glann_lib.engine import storage
 
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(storage.locked(folder / "run.lock"))
-        except RuntimeError as error:
-            raise PipelineError(error) from None
-        storage.write_bytes(folder / ".space", bytes(2**20)).unlink()
-        yield
+    try:
+        stack.enter_context(storage.locked(folder / "run.lock"))
+    except RuntimeError as error:
+        raise PipelineError(error) from None
+    storage.write_bytes(folder / ".space", bytes(2**20)).unlink()
 
 
 if __name__ == "__main__":

@@ -124,10 +124,7 @@ def list_text(plan: Plan) -> str:
 
 
 def dry_run_text(plan: Plan, times: Times | str = "") -> str:
-    """What --dry-run prints: the notebooks with the parameters that they would be given, and about how long each takes.
-
-    In place of times their absence, in a line, or nothing.
-    """
+    """What --dry-run prints: the notebooks with their parameters and times, or at the end a line that says why none."""
     known = times if isinstance(times, Times) else Times((), times)
     shown = [f": {'time unknown' if time is None else about(time)}" for time in known.seconds]
     lines = ["would run, in this order:"]
