@@ -223,27 +223,38 @@ def test_a_damaged_notebook_or_none_is_one_line(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def finished(write_notebook, tmp_path_factory):
-    """Two notebooks that succeed: exit code, stdout, stderr, the run's folder."""
+def finished(write_notebook, on_shapes, tmp_path_factory):
+    """Two notebooks on images and one on shapes that succeed: exit code, stdout, stderr, the images' run folder."""
     folder = tmp_path_factory.mktemp("finished")
     write_notebook(folder / "n" / "00_first.ipynb", COUNTING, "import os\nprint(os.getcwd() + os.sep + 'x')")
     table = "import os, pathlib\nfolder = pathlib.Path(results_dir) / f'{dataset}-{profile}' / 'tables'\n"
     table += "folder.mkdir(parents=True)\n_ = (folder / '01_t.csv').write_text(f'seed,half\\n{seed},0.5')"
     write_notebook(folder / "n" / "01_second.ipynb", table, "import os\nprint(os.environ['GLANN_PROGRESS'])")
-    code, out, err = run(["--results", folder / "out", "--seed", "41", "--set", "count=3"], folder / "n")
-    return code, out, err, folder / "out" / "digits-quick"
+    write_notebook(folder / "n" / "06_shapes.ipynb", "print(dataset, seed, poses)", parameters=on_shapes)
+    argv = ["--results", folder / "out", "--seed", "41", "--set", "count=3", "--set", "poses=4"]
+    return *run(argv, folder / "n"), folder / "out" / "digits-quick"
 
 
 def test_a_run_says_where_it_is_and_where_results_lie(finished):
     code, out, err, folder = finished
     assert code == 0, err
-    lines = out.getvalue().splitlines()
-    assert lines[0].startswith("GLANN on digits, profile quick, seed 41, on ")
-    assert lines[1] == f"results go to {folder}"
-    assert "[1/2] 00_first  A title" in lines and "[2/2] 01_second  A title" in lines
-    assert sum(line.startswith("      done in ") for line in lines) == 2
-    assert "      lines" in lines  # GLANN_PROGRESS
-    assert f"{folder}/report.html" in lines[-1]
+    lines, shapes = out.getvalue().splitlines(), folder.with_name("made-chairs-quick")
+    assert lines[0] == "GLANN on digits and made-chairs, profile quick, seed 41, on a device"
+    assert lines[1] == f"results go to {folder} and {shapes}"
+    assert "[1/3] 00_first  A title" in lines and "[2/3] 01_second  A title" in lines
+    assert sum(line.startswith("      done in ") for line in lines) == 3
+    assert "      lines" in lines and "      made-chairs 41 4" in lines  # GLANN_PROGRESS; the parameters
+    assert lines[-2].startswith(f"look at {folder}/report.html")
+    assert lines[-1].startswith(f"look at {shapes}/report.html")
+
+
+def test_notebooks_on_images_and_on_shapes_have_a_folder_each(finished):
+    copies = {"digits-quick": ["00_first.ipynb", "01_second.ipynb"], "made-chairs-quick": ["06_shapes.ipynb"]}
+    for name, wanted in copies.items():
+        folder = finished[3].with_name(name)
+        assert sorted(path.name for path in (folder / "notebooks").iterdir()) == wanted
+        page = (folder / "report.html").read_text()
+        assert all(copy in page for copy in wanted) and page.count("</section>") == len(wanted)
 
 
 def test_lines_of_a_notebook_appear_while_it_runs(finished):
@@ -277,14 +288,14 @@ def test_widgets_state_is_left_out(write_notebook, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def failed(write_notebook, tmp_path_factory):
-    """Three notebooks, of which the second fails: exit code, stdout, stderr, the folder of all."""
+def failed(write_notebook, on_shapes, tmp_path_factory):
+    """Three notebooks, of which the second, on shapes, fails: exit code, stdout, stderr, the folder of all."""
     folder = tmp_path_factory.mktemp("failed")
     write_notebook(folder / "n" / "00_good.ipynb")
     bad = "cats = 3\n\nif cats > 2:\n    raise ValueError('too many cats\\nfar too many')\nx = 1\ny = 2"
-    write_notebook(folder / "n" / "01_bad.ipynb", bad)
-    write_notebook(folder / "n" / "02_never.ipynb")
-    earlier = folder / "out" / "digits-quick" / "figures" / "00_old.png"
+    write_notebook(folder / "n" / "06_bad.ipynb", bad, parameters=on_shapes)
+    write_notebook(folder / "n" / "11_never.ipynb")
+    earlier = folder / "out" / "made-chairs-quick" / "figures" / "06_old.png"
     earlier.parent.mkdir(parents=True)
     earlier.write_bytes(b"an earlier figure")
     return *run(["--results", folder / "out"], folder / "n"), folder
@@ -294,74 +305,37 @@ def test_a_failing_notebook_stops_the_run_with_a_short_message(failed):
     code, out, err, folder = failed
     lines = err.splitlines()
     assert code == 1 and len(lines) == 7 and "Traceback" not in err + out.getvalue()
-    assert lines[0].startswith("run_all.sh: 01_bad failed after ")
+    assert lines[0].startswith("run_all.sh: 06_bad failed after ")
     assert lines[0].endswith("in cell [3]: ValueError: too many cats")
     assert lines[1].strip() == "cats = 3" and lines[5].strip() == "..."
-    assert lines[6].endswith(f"{folder}/out/digits-quick/notebooks/01_bad.failed.ipynb")
-    assert "02_never" not in out.getvalue()
+    assert lines[6].endswith(f"{folder}/out/made-chairs-quick/notebooks/06_bad.failed.ipynb")
+    assert "11_never" not in out.getvalue()
 
 
 def test_a_failing_notebook_is_kept_and_so_are_earlier_results(failed):
-    folder = failed[3] / "out" / "digits-quick"
-    assert sorted(path.name for path in (folder / "notebooks").iterdir()) == ["00_good.ipynb", "01_bad.failed.ipynb"]
-    assert "far too many" in (folder / "notebooks" / "01_bad.failed.ipynb").read_text()
-    assert (folder / "figures" / "00_old.png").read_bytes() == b"an earlier figure"
+    folder = failed[3] / "out" / "made-chairs-quick"
+    assert [path.name for path in (folder / "notebooks").iterdir()] == ["06_bad.failed.ipynb"]
+    assert "far too many" in (folder / "notebooks" / "06_bad.failed.ipynb").read_text()
+    assert (folder / "figures" / "06_old.png").read_bytes() == b"an earlier figure"
 
 
-def test_a_mended_notebook_takes_the_failed_copy_away(failed, write_notebook):
-    folder = failed[3]
-    write_notebook(folder / "n" / "01_bad.ipynb", "'mended'")
-    code, _, err = run(["--results", folder / "out", "--only", "1"], folder / "n")
-    assert code == 0, err
-    copies = sorted(path.name for path in (folder / "out" / "digits-quick" / "notebooks").iterdir())
-    assert copies == ["00_good.ipynb", "01_bad.ipynb"]
-
-
-@pytest.fixture(scope="module")
-def two_kinds(write_notebook, on_shapes, tmp_path_factory):
-    """A notebook on images, then one on shapes that fails: exit code, stdout, stderr, the folder of results."""
-    folder = tmp_path_factory.mktemp("two")
-    write_notebook(folder / "n" / "00_images.ipynb", "print(dataset, seed)")
-    write_notebook(folder / "n" / "06_shapes.ipynb", "print(dataset, seed)\nassert poses < 5", parameters=on_shapes)
-    code, out, err = run(["--results", folder / "out", "--seed", "41", "--set", "poses=4"], folder / "n")
-    failing = run(["--results", folder / "out2", "--set", "poses=5"], folder / "n")
-    return code, out.getvalue(), err, failing, folder
-
-
-def test_notebooks_on_images_and_on_shapes_have_a_folder_each(two_kinds):
-    code, text, err, _, folder = two_kinds
-    assert code == 0, err
-    for run_name, copy in (("digits-quick", "00_images.ipynb"), ("made-chairs-quick", "06_shapes.ipynb")):
-        assert [path.name for path in (folder / "out" / run_name / "notebooks").iterdir()] == [copy]
-        page = (folder / "out" / run_name / "report.html").read_text()
-        assert copy in page and page.count("</section>") == 1
-    assert "      digits 41\n" in text and "      made-chairs 41\n" in text
-
-
-def test_a_run_on_two_data_sets_names_both(two_kinds):
-    lines, out = two_kinds[1].splitlines(), two_kinds[4] / "out"
-    assert lines[0] == "GLANN on digits and made-chairs, profile quick, seed 41, on a device"
-    assert lines[1] == f"results go to {out}/digits-quick and {out}/made-chairs-quick"
-    assert lines[-2].startswith(f"look at {out}/digits-quick/report.html")
-    assert lines[-1].startswith(f"look at {out}/made-chairs-quick/report.html")
-
-
-def test_all_reports_are_written_after_a_failure(two_kinds):
-    code, _, err = two_kinds[3]
-    out = two_kinds[4] / "out2"
-    assert code == 1 and "06_shapes failed after" in err
-    assert err.splitlines()[-1].endswith(f"{out}/made-chairs-quick/notebooks/06_shapes.failed.ipynb")
-    assert "00_images.ipynb" in (out / "digits-quick" / "report.html").read_text()
+def test_all_reports_are_written_after_a_failure(failed):
+    out = failed[3] / "out"
+    assert [path.name for path in (out / "digits-quick" / "notebooks").iterdir()] == ["00_good.ipynb"]
+    assert "00_good.ipynb" in (out / "digits-quick" / "report.html").read_text()
     assert "failed in its last run" in (out / "made-chairs-quick" / "report.html").read_text()
 
 
-def test_a_run_says_what_is_left_out(write_notebook, on_shapes, tmp_path):
-    write_notebook(tmp_path / "n" / "00_images.ipynb")
-    write_notebook(tmp_path / "n" / "06_shapes.ipynb", parameters=on_shapes)
-    code, out, err = run(["--results", tmp_path / "out", "--dataset", "mnist"], tmp_path / "n")
+def test_a_mended_notebook_takes_the_failed_copy_away_and_a_run_says_what_is_left_out(
+    failed, write_notebook, on_shapes
+):
+    folder = failed[3]
+    write_notebook(folder / "n" / "06_bad.ipynb", "'mended'", parameters=on_shapes)
+    code, out, err = run(["--results", folder / "out", "--dataset", "made-chairs"], folder / "n")
     assert code == 0, err
-    assert out.getvalue().splitlines()[2] == f"left out: 06_shapes works on shapes ({CHOOSE_SHAPES})"
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mnist-quick"]
+    assert out.getvalue().splitlines()[2] == f"left out: notebooks 00 and 11 work on images ({CHOOSE_IMAGES})"
+    copies = {path.parent.parent.name: path.name for path in (folder / "out").glob("*/notebooks/*")}
+    assert copies == {"digits-quick": "00_good.ipynb", "made-chairs-quick": "06_bad.ipynb"}
 
 
 @pytest.mark.parametrize("used", ["digits-quick", "made-chairs-quick"])
