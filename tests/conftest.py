@@ -124,7 +124,7 @@ def finished(tmp_path, execute):
     write_figure(folder, "05_turn", ".gif")
     storage.write_bytes(folder / "figures" / "03_a.pdf", b"%PDF")
     write_table(folder, "05_quality")
-    write_score(folder, "glann-own-seed0")
+    write_score(folder / "work", "glann-own-seed0")
     storage.write_bytes(folder / "model.safetensors", b"weights")
     storage.write_text(folder / "report.html", "<html>")
     return folder

@@ -21,6 +21,7 @@ from typing import NoReturn
 from glann_lib.companion import arguments, lab, plans
 from glann_lib.companion.arguments import ROOT
 from glann_lib.companion.plans import Plan
+from glann_lib.records import runs
 
 CELL_TIMEOUT = {"quick": 7200, "paper": None}  # s, for one cell; training as in the paper takes as long as it takes
 # In a process of its own: torch would take half a GiB here, where nothing is computed.
@@ -162,7 +163,7 @@ def _hold(folder: Path, stack: contextlib.ExitStack) -> None:
     from glann_lib.engine import storage
 
     try:
-        stack.enter_context(storage.locked(folder / "run.lock"))
+        stack.enter_context(storage.locked(folder / runs.WORK / "run.lock", folder))
     except RuntimeError as error:
         raise PipelineError(error) from None
     storage.write_bytes(folder / ".space", bytes(2**20)).unlink()

@@ -97,8 +97,14 @@ def publish(run: Path, name: str, folder: Path | None = None, dirty: bool = Fals
 
 def files_of(folder: Path) -> dict[str, Path]:
     """What a folder of results holds to be published, by its place there ("figures/01_loss.png")."""
-    paths = [path for kind in KINDS for path in sorted(folder.glob(kind)) if not path.name.startswith(".")]
-    return {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
+    places = [folder, folder / runs.WORK]  # where a run keeps its scores; what is published stands without that
+    return {
+        path.relative_to(place).as_posix(): path
+        for place in places
+        for kind in KINDS
+        for path in sorted(place.glob(kind))
+        if path.is_file() and not path.name.startswith(".")
+    }
 
 
 def require_finished(run: Path, name: str) -> list[Executed]:

@@ -120,17 +120,19 @@ def tensors_digest(tensors: dict[str, torch.Tensor]) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, folder: Path | None = None) -> Iterator[None]:
     """Hold `path` as a lock file while the block runs; the system frees it even after kill -9.
 
-    Raises RuntimeError where another process holds it, OSError where the folder cannot be written.
+    Raises RuntimeError where another process holds it, OSError where the folder cannot be written. Both name `folder`,
+    which the lock is for; None: the one that it lies in.
     """
     path = Path(path)
+    folder = folder or path.parent
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "a+")  # noqa: SIM115 (closed by the block below)
     except OSError as error:
-        raise OSError(error.errno, f"cannot write to {path.parent}: {error.strerror}; choose another folder") from None
+        raise OSError(error.errno, f"cannot write to {folder}: {error.strerror}; choose another folder") from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -138,7 +140,7 @@ def locked(path: Path) -> Iterator[None]:
             file.seek(0)
             owner = file.read().strip() or "unknown"
             raise RuntimeError(
-                f"{path.parent} is in use by another run (process {owner}): wait for it, or choose another --results"
+                f"{folder} is in use by another run (process {owner}): wait for it, or choose another --results"
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))

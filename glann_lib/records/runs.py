@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-# In work/ now; earlier versions of this library left them beside the report.
+WORK = "work"  # in a run's folder, for what nobody need look at
+# There now; earlier versions of this library left them beside the report.
 ONCE_ON_TOP = ("glo.*safetensors", "imle.*safetensors", "classifier*.safetensors", "random-vgg16-*.safetensors")
 ONCE_ON_TOP += ("inception-*.safetensors", "scores", "rivals", "seeds", "losses", "*-to-*")
 RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "pandas")
@@ -64,7 +65,7 @@ def work_directory(run: Path) -> Path:
 
     So a run goes on from old checkpoints. What is in work/ already is never replaced.
     """
-    work = Path(run) / "work"
+    work = Path(run) / WORK
     for old in [path for pattern in ONCE_ON_TOP for path in Path(run).glob(pattern)]:
         if not (work / old.name).exists():
             work.mkdir(exist_ok=True)

@@ -33,7 +33,7 @@ class Contest:
     book: ScoreBook  # where the scores go
     samples: int  # images drawn from each model
     device: torch.device
-    folder: Path  # the run's folder, with the first seed's stages; other models go below it
+    folder: Path  # work/ of the run, with the first seed's stages; other models go below it
 
     def score_images(self, model: str, label: str, images: Tensor) -> dict[str, Any]:
         """Score real images or reconstructions, as `images` or as G draws them: a floor for every model."""

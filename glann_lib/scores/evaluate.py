@@ -1,6 +1,6 @@
 """From samples to scores: features, every metric, and a record a model that tables and figures are drawn from.
 
-A record is plain JSON in the run's folder scores/, with the model's first samples beside it. What is there with one
+A record is plain JSON in the run's work/scores/, with the model's first samples beside it. What is there with one
 fingerprint is not scored, and its model not trained, again.
 """
 
@@ -102,7 +102,7 @@ def _all_metrics(features: np.ndarray, real: np.ndarray, curve: PRDCurve) -> lis
 class ScoreBook:
     """The scores of one run's models: a record each in a folder, made once."""
 
-    folder: Path  # results/<run>/scores
+    folder: Path  # results/<run>/work/scores
     reference: Judge  # what all models are compared with
     provenance: dict[str, Any]  # goes into every record
 

@@ -340,7 +340,7 @@ def test_a_mended_notebook_takes_the_failed_copy_away_and_a_run_says_what_is_lef
 
 @pytest.mark.parametrize("used", ["digits-quick", "made-chairs-quick"])
 def test_either_folder_in_use_stops_the_run_before_anything_runs(used, both, tmp_path):
-    with storage.locked(tmp_path / used / "run.lock"):
+    with storage.locked(tmp_path / used / "work/run.lock"):
         code, out, err = run(["--results", tmp_path], both)
     assert code == 1 and err.count("\n") == 1 and f"{used} is in use by another run" in err and out.getvalue() == ""
 
@@ -384,10 +384,10 @@ def _alive(process_id):
 
 def test_a_second_run_into_the_same_folder_is_refused(four, tmp_path):
     folder = tmp_path / "digits-quick"
-    with storage.locked(folder / "run.lock"):
+    with storage.locked(folder / "work/run.lock"):
         code, out, err = run(["--results", tmp_path], four)
     assert code == 1 and err.count("\n") == 1 and "in use by another run" in err and out.getvalue() == ""
-    assert [path.name for path in folder.iterdir()] == ["run.lock"]
+    assert [path.relative_to(folder).as_posix() for path in folder.rglob("*")] == ["work", "work/run.lock"]
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(four, tmp_path):

@@ -50,7 +50,8 @@ def test_what_a_run_shows_is_copied_and_nothing_else(run, out, capsys):
         *("tables/05_quality.csv", "tables/05_quality.json", "tables/05_quality.md", "tables/05_quality.tex"),
     ]
     for place in places(out / "fashion")[1:]:
-        assert (out / "fashion" / place).read_bytes() == (run / place).read_bytes()
+        source = run / "work" / place if place.startswith("scores/") else run / place
+        assert (out / "fashion" / place).read_bytes() == source.read_bytes()
 
 
 def test_scores_of_translations_and_meshes_are_copied(tmp_path, execute, out):
@@ -58,7 +59,7 @@ def test_scores_of_translations_and_meshes_are_copied(tmp_path, execute, out):
     execute(run, "06_chairs_3d")
     execute(run, "07_nam_translation")
     write_figure(run, "07_domains")
-    write_score(run / "a-to-b", "nam", "07_nam_translation")
+    write_score(run / "work/a-to-b", "nam", "07_nam_translation")
     storage.write_text(run / "meshes" / "06_sample_0.stl", "solid")
     page = page_of(run, out)
     assert (out / "fashion/a-to-b/scores/nam.json").is_file() and (out / "fashion/meshes/06_sample_0.stl").is_file()
@@ -146,12 +147,12 @@ FAULTS = {
     ),
     "changed code, scores": (
         "scores/a.json and 1 more were made by code with",
-        lambda run, book: [write_score(run, name, uncommitted_changes=True) for name in "ab"],
+        lambda run, book: [write_score(run / "work", name, uncommitted_changes=True) for name in "ab"],
     ),
     "no record": ("03_a.png has no .json beside it", lambda run, book: (run / "figures/03_a.json").unlink()),
     "no Markdown": ("05_quality.csv has no .md beside it", lambda run, book: (run / "tables/05_quality.md").unlink()),
     "damaged": ("03_a.json is damaged", lambda run, book: (run / "figures/03_a.json").write_text("{")),
-    "damaged score": ("scores/x.json is damaged", lambda run, book: (run / "scores/x.json").write_text("{")),
+    "damaged score": ("scores/x.json is damaged", lambda run, book: (run / "work/scores/x.json").write_text("{")),
     "large": (
         "figures/03_a.png has 5.1 MiB, more than 5",
         lambda run, book: (run / "figures/03_a.png").write_bytes(PIXEL + bytes(5_350_000)),
