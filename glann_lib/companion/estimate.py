@@ -108,8 +108,8 @@ class Estimate:
         return count(self.settings.data, "test")
 
     def _overview(self) -> float:
-        few = min(384, self.train)
-        glo = GLOConfig(loss="l1", epochs=30, batch_size=min(128, few))
+        few = min(256, self.train)
+        glo = GLOConfig(loss="laplacian", epochs=40, batch_size=min(64, few), latent_dim=12)
         imle = IMLEConfig(epochs=self.given["tiny_epochs"], batch_size=min(128, few))
         return timing.glo_seconds(glo, self.shape, few, self.device) + timing.imle_seconds(imle, few, self.device)
 
