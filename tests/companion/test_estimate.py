@@ -62,7 +62,7 @@ def photos(tmp_path):
 @pytest.mark.parametrize(
     ("number", "dataset", "given", "steps"),
     [
-        ("00", "digits", {}, 30 * 3 + 1000),
+        ("00", "digits", {}, 40 * 4 + 1000),
         ("01", "digits", {}, 32 * 11),
         ("01", "mnist", {"train_images": 1300, "glo_epochs": 7}, 7 * 10),
         ("02", "digits", {}, 600),
@@ -230,11 +230,12 @@ def test_a_large_batch_is_timed_by_a_part_of_it(monkeypatch):
     assert timing.step_seconds(VAE, make_vae_config("l1", 5), GREY, CPU) == 1 and asked == [2, 64]
 
 
-def test_the_fewest_seconds_count_after_a_first_run():
-    runs = iter([0.01, 5.0, 2.0])
-    assert timing.least(lambda: next(runs)) == 5.0
-    runs = iter([5.0] + [0.01] * 5 + [0.001] * 10)
-    assert timing.least(lambda: next(runs)) == 0.001
+@pytest.mark.parametrize(
+    ("runs", "least"), [([0.01, 1.0, 0.1], 1.0), ([1.0] + [0.01] * 5 + [0.001] * 10, 0.001), ([5.0], 5.0)]
+)
+def test_the_fewest_seconds_count_after_a_first_run_that_was_not_long(runs, least):
+    runs = iter(runs)
+    assert timing.least(lambda: next(runs)) == least
 
 
 def test_the_steps_of_a_plan_are_timed_on_its_device(unit, monkeypatch):
