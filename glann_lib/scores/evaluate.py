@@ -102,7 +102,7 @@ def _all_metrics(features: np.ndarray, real: np.ndarray, curve: PRDCurve) -> lis
 class ScoreBook:
     """The scores of one run's models: a record each in a folder, made once."""
 
-    folder: Path  # results/<run>/work/scores
+    folder: Path  # below the work folder of a run
     reference: Judge  # what all models are compared with
     provenance: dict[str, Any]  # goes into every record
 
