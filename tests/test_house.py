@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 COMMON_PARAMETERS = {"dataset", "profile", "seed", "device", "results_dir"}
-LARGEST, LARGEST_MODEL = 5 * 2**20, 16 * 2**20  # bytes; of any kept file, and of a released model
+LARGEST, MOST = 6 * 2**20, 40 * 2**20  # bytes of any kept file, and of all of them
 COMING = {"08", "09"}  # high resolution and the claims: their numbers are kept free
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(work|root|home)/(?!me/)\w")  # /home/me/ is an example's
 OUTSIDE = ".." + "/shared"
@@ -73,9 +73,12 @@ def test_every_fault_of_a_notebook_is_found():
     assert len(notebook_faults({"cells": [bad], "metadata": {"widgets": {}}})) == 7
 
 
-def test_no_kept_file_is_large():
-    limits = {path: LARGEST_MODEL if path.name == "model.safetensors" else LARGEST for path in kept_files()}
-    assert [path.relative_to(ROOT) for path, limit in limits.items() if path.stat().st_size > limit] == []
+def test_the_repository_is_light_enough_for_a_laptops_first_look():
+    sizes = {path.relative_to(ROOT).as_posix(): path.stat().st_size for path in kept_files()}
+    heaviest = sorted(sizes.items(), key=lambda item: -item[1])[:10]
+    said = "the largest files, MiB: " + ", ".join(f"{name} {size / 2**20:.1f}" for name, size in heaviest)
+    assert heaviest[0][1] <= LARGEST, said
+    assert sum(sizes.values()) <= MOST, said
 
 
 def test_no_kept_file_names_a_place_of_one_machine():

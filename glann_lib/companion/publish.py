@@ -3,15 +3,14 @@
     python -m glann_lib.companion.publish results/fashion-quick fashion
 
 Figures, tables, scores, meshes and executed notebooks go to results/published/fashion, beside the model that `release`
-writes there. All of it is checked before anything is written. What was published of a notebook is replaced as a whole
-where the run holds that notebook executed; everything else stays.
+writes there; pictures in fewer bytes (see `pictures`). All of it is checked before anything is written. What was
+published of a notebook is replaced as a whole where the run holds that notebook executed; everything else stays.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import re
 import sys
@@ -19,10 +18,9 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from glann_lib import config
-from glann_lib.companion import report
+from glann_lib.companion import pictures, report
 from glann_lib.companion.commands import Executed, read_executed
 from glann_lib.companion.published_page import BESIDE, owner, page, recorded
 from glann_lib.data import places
@@ -33,44 +31,30 @@ from glann_lib.records import runs
 LARGEST = 5 * 2**20  # bytes of any file but a model, since every clone of the repository fetches it
 KINDS = (
     *("figures/*.png", "figures/*.gif", "figures/*.json", "tables/*.csv", "tables/*.md", "tables/*.tex"),
-    *("tables/*.json", "scores/*.json", "*-to-*/scores/*.json", "meshes/*", "notebooks/*.ipynb"),
+    *("tables/*.json", "scores/*.json", "*-to-*/scores/*.json", "meshes/*.stl", "notebooks/*.ipynb"),
 )
 PLAYGROUND = "10"  # this notebook plays with several models, not with the run's alone
 README = "README.md"
 # Where no place is looked for: a picture in a notebook may hold any letters, and JSON writes a new line as \\n.
 ENCODED = re.compile(r"[A-Za-z0-9+/=]{200,}|\\[nrt]|\\u[0-9a-f]{4}")
-LEFT_OUT = "A live view, left out for its size: run the notebook to see it."
 WRONG = 2  # exit code
 
 
 @dataclass(frozen=True)
 class Published:
-    """What was written and removed, by place in the published folder.
-
-    Attributes:
-        written, removed, left_out: places; left out is what no executed notebook of the run accounts for.
-        lightened: notebooks without their live views, which were too large.
-    """
+    """What was written and removed, by place in the published folder."""
 
     written: tuple[str, ...]
     removed: tuple[str, ...]
-    left_out: tuple[str, ...]
-    lightened: tuple[str, ...]
+    left_out: tuple[str, ...]  # what no executed notebook of the run accounts for
 
 
 def publish(run: Path, name: str, folder: Path | None = None, dirty: bool = False) -> Published:
     """Copy what a finished run shows to folder/name, and write its page.
 
-    Args:
-        run: the run's folder.
-        name: letters, digits and dashes.
-        folder: None: results/published.
-        dirty: also what code with uncommitted changes made.
-
-    Raises:
-        FileNotFoundError: the run has no executed notebook.
-        ValueError: something in it is not fit to be published; says what.
-        OSError: the folder cannot be written. What it held before and was not replaced yet stays.
+    The name is of letters, digits and dashes; no folder: results/published; `dirty`: also what code with uncommitted
+    changes made. Raises FileNotFoundError where the run has no executed notebook, ValueError where something in it is
+    not fit to be published, OSError where the folder cannot be written: what was not replaced yet stays.
     """
     copies = require_finished(run, name)
     target = (folder or released.FOLDER) / name
@@ -90,9 +74,7 @@ def publish(run: Path, name: str, folder: Path | None = None, dirty: bool = Fals
         (target / place).unlink()
         with contextlib.suppress(OSError):  # the folder still holds something
             (target / place).parent.rmdir()
-    lightened = [place for place, path in new.items() if len(contents[place]) != path.stat().st_size]
-    left_out = sorted(found.keys() - new.keys())
-    return Published(tuple(contents), tuple(removed), tuple(left_out), tuple(lightened))
+    return Published(tuple(contents), tuple(removed), tuple(sorted(found.keys() - new.keys())))
 
 
 def files_of(folder: Path) -> dict[str, Path]:
@@ -155,27 +137,19 @@ def require_no_places(contents: dict[str, bytes], datasets: Sequence[str]) -> No
 
 
 def _content(path: Path) -> bytes:
-    """A file as it is published.
-
-    Raises:
-        ValueError: it is too large.
-    """
-    content = path.read_bytes()
-    if len(content) > LARGEST and path.suffix == ".ipynb":
-        content = _without_live_views(json.loads(content))
+    """A file as it is published; ValueError where a picture in it is damaged, or it is too large."""
+    content, name = path.read_bytes(), f"{path.parent.name}/{path.name}"
+    try:
+        if path.suffix in report.PICTURES:
+            content = pictures.light(content)
+        elif path.suffix == ".ipynb":
+            content = pictures.light_notebook(content)
+    except ValueError as error:
+        raise ValueError(f"{name}: a picture in it {error}: run its notebook again") from None
     if len(content) > LARGEST:
         size = f"{len(content) / 2**20:.1f} MiB, more than {LARGEST / 2**20:.0f}"
-        raise ValueError(f"{path.parent.name}/{path.name} has {size}: run again with fewer or smaller pictures in it")
+        raise ValueError(f"{name} has {size}: run again with fewer or smaller pictures in it")
     return content
-
-
-def _without_live_views(copy: dict[str, Any]) -> bytes:
-    """An executed notebook without the widgets' state and embedded pages, neither of which GitHub shows."""
-    copy["metadata"].pop("widgets", None)
-    for output in (output for cell in copy["cells"] for output in cell.get("outputs", ())):
-        if "<iframe" in "".join(output.get("data", {}).get("text/html", "")):
-            output["data"] = {"text/plain": [LEFT_OUT]}
-    return (json.dumps(copy, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _some(names: Sequence[str]) -> str:
@@ -198,8 +172,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"publish: {error}", file=sys.stderr)
         return WRONG
     print(f"{options.name}: {len(done.written)} files written, {len(done.removed)} stale ones removed")
-    for place in done.lightened:
-        print(f"{place} is large: its live views are left out")
     if done.left_out:
         print(f"left out, for their notebooks are not there: {', '.join(done.left_out)}")
     return 0

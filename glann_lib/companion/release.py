@@ -2,8 +2,7 @@
 
     python -m glann_lib.companion.release results/mnist-quick mnist
 
-Half precision comes first; where that is too large for the repository, the generator's largest linear weight becomes
-two int8 factors (see `compact`). A model that has lost quality on the way is refused.
+How is told in `files.compact`. A model that has lost quality on the way is refused.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from glann_lib import sampling
 from glann_lib.companion.commands import command
+from glann_lib.companion.pages import render
 from glann_lib.config import ARRAY, Config, ShapeConfig, make_config
 from glann_lib.data import places
 from glann_lib.data.images import load_images
@@ -37,7 +37,7 @@ from glann_lib.scores.measures import METRICS, SHAPE_METRICS, VOXELS, title
 from glann_lib.shapes.data import load_shapes
 from glann_lib.shapes.scores import ShapeReference
 
-MARGIN = 2**19  # bytes of LIMIT left to the file's names and record
+MARGIN = 2**17  # bytes of LIMIT left to the file's names and record
 SEEN = 4000  # latents of either kind, of training images and T(e), for which a factorised weight is best
 SEEN_SEED = 1  # of their noises: the comparison's samples are others
 COMPARED = {"images": 1000, "shapes": 100}  # samples of the model as trained and as released
@@ -53,21 +53,11 @@ LIMITS = (
 
 
 def release(run: Path, name: str, folder: Path | None = None, dirty: bool = False) -> dict[str, Any]:
-    """Write a run's model, its card and its page to folder/name.
+    """Write the model in a run's folder, its card and its page to folder/name; returns the card.
 
-    Args:
-        run: the run's folder.
-        name: letters, digits and dashes.
-        folder: where released models lie; None: results/published.
-        dirty: also where the code had uncommitted changes when the model was trained.
-
-    Returns:
-        The card.
-
-    Raises:
-        FileNotFoundError: the run has no model.
-        ValueError: the name or the model is not fit for release; says why.
-        ConnectionError: the held-out data are not there; says what to place where.
+    The name is of letters, digits and dashes; no folder: results/published; `dirty`: also a model that code with
+    uncommitted changes trained. Raises FileNotFoundError where the run has no model, ValueError where the name or the
+    model is not fit for release, and ConnectionError where the held-out data are not there.
     """
     source = run / MODEL
     if not source.is_file():
@@ -84,17 +74,24 @@ def release(run: Path, name: str, folder: Path | None = None, dirty: bool = Fals
     card = {**facts, **origin(model), **measured}
     target = (folder or released.FOLDER) / name
     storage.write_bytes(target / MODEL, content)
-    storage.write_text(target / PAGE, released.card_text(card))
+    storage.write_text(target / PAGE, card_text(card))
     storage.write_json(target / CARD, card)
     return card
 
 
-def require_fit(model: Glann, name: str, dirty: bool) -> None:
-    """Refuse, before anything is computed, what must not be released.
+def card_text(card: dict[str, Any]) -> str:
+    """The page for people, Markdown, of a card; nothing else goes into it."""
+    return render("card.md.j2", **card, number=_number, cell=lambda text: str(text).replace("|", r"\|"))
 
-    Raises:
-        ValueError: says why.
-    """
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "\N{EN DASH}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def require_fit(model: Glann, name: str, dirty: bool) -> None:
+    """Refuse, by a ValueError and before anything is computed, what must not be released."""
     if not released.NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name for a model: use letters, digits and dashes")
     if model.config.data.dataset == ARRAY:
@@ -104,20 +101,16 @@ def require_fit(model: Glann, name: str, dirty: bool) -> None:
 
 
 def write_small(source: Path, model: Glann, path: Path) -> tuple[Path, str]:
-    """The model of the file `source` in few bytes.
+    """The model of the file `source` in few bytes: the path, and in words how its numbers are stored.
 
-    Returns:
-        The path, and in words how its numbers are stored.
-
-    Raises:
-        ValueError: it cannot be made small enough.
+    Raises ValueError where it cannot be made small enough.
     """
     tensors, record = storage.load_tensors(source)
-    small, rank = compact.shrink(tensors, LIMIT - MARGIN, _largest_linear(model))
+    small, rank = compact.shrink(compact.expand(tensors), LIMIT - MARGIN, _largest_linear(model))
     # Where a person's own files lie is nobody else's business.
     for settings in (record["config"], record["record"].get("config", {"data": {"dataset": ""}})):
         settings["data"]["dataset"] = _without_folders(settings["data"]["dataset"])
-    form = "float16" + f", one weight as int8 factors of rank {rank}" * (rank is not None)
+    form = "float16, latents int8" + f", one weight as deflated int8 factors of rank {rank}" * (rank is not None)
     return storage.save_sealed(path, small, record), form
 
 
@@ -135,8 +128,8 @@ def _largest_linear(model: Glann) -> compact.Layer | None:
         latents = torch.cat([model.latents[:SEEN], sampling.run_blocks(model.mapper, noise)])
         return sampling.run_blocks(layers[:place], unit_length(latents))
 
-    mean = f"generator.layers.{place + 1}.running_mean" if followed else None
-    return compact.Layer(f"generator.layers.{place}.weight", mean, inputs)
+    norm = f"generator.layers.{place + 1}" if followed else None
+    return compact.Layer(f"generator.layers.{place}.weight", norm, inputs)
 
 
 def measure(model: Glann, small: Glann) -> dict[str, Any]:
@@ -159,11 +152,7 @@ def measure(model: Glann, small: Glann) -> dict[str, Any]:
 
 
 def require_as_good(measured: dict[str, Any]) -> None:
-    """Refuse a model that was better before it was made small.
-
-    Raises:
-        ValueError: says what was lost.
-    """
+    """Refuse, by a ValueError that says what was lost, a model that was better before it was made small."""
     name = measured["scores"][0]["metric"]  # the main one; lower is better, of images and of shapes
     before, after = (row["value"] for row in measured["scores"] if row["metric"] == name)
     if after > WORST_RATIO * before:

@@ -1,38 +1,40 @@
-"""A model's tensors in few bytes: half precision, and one large weight as a product of two thin ones in int8.
+"""A model's tensors in few bytes: float16, latents in int8, and one large weight as a product of two thin ones.
 
-A weight W [out, in] is replaced by L R of rank r, chosen so that the error on what the layer really sees is least:
-with S the covariance of its inputs, L R S^(1/2) is the best approximation of W S^(1/2) of that rank. `expand` turns
-either form back into float32, by the tensors' names and types alone.
+A weight W [out, in] becomes L R. With S the covariance of what the layer sees and D what an error of an output weighs,
+the singular vectors of D W S^(1/2) are the components that matter, and by how much. All of them are rounded by one
+step: those of little power get few levels, those far below the step are left out, and deflate stores each in as few
+bits as it has levels (transform coding). `expand` turns every form back into float32, by names and types alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 PARTS = ("left", "left_scale", "right", "right_scale")  # a factorised weight's tensors, behind its name and a point
-LEAST_VARIANCE = 1e-6  # of the largest: directions in which no input lies would make S^(-1/2) infinite
+DEFLATED = ".deflated"  # behind the name of a factor that is stored as deflate's bytes
+ROWS, STEPS = ".rows", ".steps"  # behind the name of a matrix whose rows are int8, and of the rows' steps
 LEVELS = 127  # of int8, either side of zero
+LONG = 1024  # numbers from which on a vector is halved, too
+LEAST_VARIANCE = 1e-6  # of the largest: directions in which no input lies would make S^(-1/2) infinite
+LEAST_GAIN = 1e-3  # of the mean: of outputs that the layer behind shuts off
+KEPT = 0.1  # of a squared step, the power per output from which on a component is kept
+FINEST, COARSER, COARSEST = 0.014, 2**0.25, 0.1  # steps, as parts of the outputs' standard deviation
+EPSILON = 1e-5  # of BatchNorm
 
 
 def halve(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Floats of two dimensions and more as float16; biases, BatchNorm's statistics and integers as they are.
+    """Matrices and long vectors of floats as float16; what else there is stays, and is not copied.
 
-    Args:
-        tensors: by name.
-
-    Returns:
-        New names to tensors; what is kept is not copied.
-
-    Raises:
-        ValueError: a number is not finite, or too large for float16; names the tensor.
+    Raises ValueError where a number is not finite, or too large for float16: names the tensor.
     """
     small = {}
     for name, tensor in tensors.items():
-        wide = tensor.is_floating_point() and tensor.dim() >= 2
+        wide = tensor.is_floating_point() and (tensor.dim() >= 2 or tensor.numel() >= LONG)
         small[name] = tensor.to(torch.float16) if wide else tensor
         if wide and not small[name].isfinite().all():
             largest = tensor.abs().max().item()
@@ -40,31 +42,32 @@ def halve(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return small
 
 
-def factorise(weight: Tensor, inputs: Tensor, rank: int) -> dict[str, Tensor]:
-    """A linear layer's weight as two int8 factors, for inputs like those given.
+def factorise(weight: Tensor, inputs: Tensor, gain: Tensor, step: float) -> dict[str, Tensor]:
+    """A linear layer's weight [out, in] as two int8 factors, for inputs [n, in] like those given.
 
-    The outputs' error about its mean is least; the mean itself, (multiply(...) - weight) mean(inputs), is the
-    caller's to make up for.
+    `gain` [out], not negative, is what an error of each output weighs; `step` is a part of the outputs' standard
+    deviation, so weighed. The outputs' error about its mean is small; the mean itself, (multiply(...) - weight)
+    mean(inputs), is the caller's to make up for. Raises ValueError where the inputs do not fit the weight.
 
-    Args:
-        weight: [out, in].
-        inputs: [n, in], what the layer sees; n at least 2.
-        rank: of the product, 1 to the smaller side of `weight`.
-
-    Returns:
-        "left" int8 [out, rank], "left_scale" float32 [out, 1], "right" int8 [rank, in], "right_scale" [rank, 1].
-
-    Raises:
-        ValueError: the rank or the inputs do not fit the weight.
+    Returns "left" int8 [out, rank], "left_scale" [out, 1], "right" int8 [rank, in], "right_scale" [rank, 1].
     """
-    if not 1 <= rank <= min(weight.shape):
-        raise ValueError(f"rank is {rank}: choose 1 to {min(weight.shape)} for a weight {list(weight.shape)}")
     if len(inputs) < 2 or inputs.shape[1:] != weight.shape[1:]:
         raise ValueError(f"inputs are {list(inputs.shape)}: give [n, {weight.shape[1]}], n 2 or more")
-    root, inverse = _roots(torch.cov(inputs.double().T))
-    seen = weight.double() @ root
-    directions = torch.linalg.eigh(seen.T @ seen).eigenvectors[:, -rank:]  # in rising order of what they carry
-    factors = (*_quantised(seen @ directions), *_quantised(directions.T @ inverse))
+    scale = (1 / (gain / gain.mean()).clamp(min=LEAST_GAIN)).to(torch.float16)[:, None]
+    covariance, root, inverse = _roots(torch.cov(inputs.double().T))
+    weighed = weight.double() / scale.double()
+    seen = weighed @ root
+    powers, axes = torch.linalg.eigh(seen.T @ seen)  # in rising order of power
+    step *= (powers.sum() / len(weight)).sqrt().item()
+    rank = max(1, int((powers > KEPT * step**2 * len(weight)).sum()))
+    powers, axes = powers[-rank:].flip(0), axes[:, -rank:].flip(1)
+    # An error of L counts once, one of R by its component's power and the inputs' variance: both are to cost the same.
+    steps = step / (powers * covariance.trace() / weight.shape[1]).sqrt()
+    right, right_steps = _rounded(axes.T @ inverse, steps[:, None])
+    basis = right * right_steps
+    power = basis @ covariance @ basis.T + LEAST_VARIANCE**2 * torch.eye(rank)  # a row may have become zero
+    left, left_steps = _rounded(torch.linalg.solve(power, basis @ covariance @ weighed.T), steps.new_tensor(step))
+    factors = (left.T.contiguous(), scale, right, (left_steps * right_steps).float())
     return dict(zip(PARTS, factors, strict=True))
 
 
@@ -74,21 +77,35 @@ def multiply(factors: dict[str, Tensor]) -> Tensor:
     return (left * left_scale) @ (right * right_scale)
 
 
+def deflate(factors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Both int8 factors as bytes of deflate, component after component: the numbers of one are alike."""
+    levels = {"left": factors["left"].T.contiguous(), "right": factors["right"]}
+    texts = {part + DEFLATED: zlib.compress(matrix.numpy(), 9) for part, matrix in levels.items()}
+    packed = {name: torch.frombuffer(bytearray(text), dtype=torch.uint8) for name, text in texts.items()}
+    return packed | {part: tensor for part, tensor in factors.items() if part not in levels}
+
+
+def inflate(factors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What `deflate` made small; factors that are not deflated, as in older files, stay as they are."""
+    if "left" + DEFLATED not in factors:
+        return factors
+    texts = (bytearray(zlib.decompress(factors[part + DEFLATED].numpy())) for part in ("left", "right"))
+    left, right = (torch.frombuffer(text, dtype=torch.int8).view(len(factors["right_scale"]), -1) for text in texts)
+    return factors | {"left": left.T, "right": right}
+
+
 def expand(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as networks take them: factors multiplied, float16 as float32, all others as they are.
+    """Tensors as networks take them: factors multiplied, int8 rows and float16 as float32, all others as they are.
 
-    Args:
-        tensors: by name; a weight "a.weight" in factors is "a.weight.left", "a.weight.left_scale" and so on.
-
-    Raises:
-        KeyError: a factor lacks the others.
+    A weight "a.weight" in factors is "a.weight.left_scale" and so on. Raises KeyError where one lacks the others.
     """
-    factorised = [name.removesuffix(".left") for name in tensors if name.endswith(".left")]
-    parts = {f"{name}.{part}" for name in factorised for part in PARTS}
-    full = {name: tensor for name, tensor in tensors.items() if name not in parts}
-    full = {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in full.items()}
-    products = {name: multiply({part: tensors[f"{name}.{part}"] for part in PARTS}) for name in factorised}
-    return full | products
+    full = {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}
+    for name in _before("." + PARTS[1], tensors):
+        names = {part: f"{name}.{part}" for part in (*PARTS, "left" + DEFLATED, "right" + DEFLATED)}
+        full[name] = multiply(inflate({part: full.pop(place) for part, place in names.items() if place in full}))
+    for name in _before(ROWS, tensors):
+        full[name] = full.pop(name + ROWS).float() * full.pop(name + STEPS)
+    return full
 
 
 @dataclass(frozen=True)
@@ -96,41 +113,30 @@ class Layer:
     """A linear layer whose weight may be factorised."""
 
     weight: str  # its name among the tensors
-    mean: str | None  # name of the running mean of the BatchNorm behind it, which takes up the mean error; None: none
+    norm: str | None  # name of the BatchNorm behind it, which takes up the mean error; None: there is none
     inputs: Callable[[], Tensor]  # gives what the layer sees, [n, in]
 
 
 def shrink(tensors: dict[str, Tensor], room: int, layer: Layer | None) -> tuple[dict[str, Tensor], int | None]:
-    """Tensors in half precision, and where they take more than `room` bytes, one weight in factors of the largest rank.
+    """Tensors in few bytes, as `expand` takes them: "latents" in int8, the layer's weight in factors, the rest halved.
 
-    Args:
-        tensors: by name.
-        room: bytes.
-        layer: the one that may be factorised, None: there is none; its inputs are asked for only where it has to be.
-
-    Returns:
-        The tensors, as `expand` takes them, and the rank, None where nothing was factorised.
-
-    Raises:
-        ValueError: they do not fit.
+    The factors are as fine as FINEST, or as `room` bytes for all of the tensors allow. Raises ValueError where nothing
+    fits. Also returns the factors' rank, None where no layer is given.
     """
-    small = halve(tensors)
-    if size(small) <= room:
+    small = halve({name: tensor for name, tensor in tensors.items() if layer is None or name != layer.weight})
+    small["latents" + ROWS], small["latents" + STEPS] = _rounded(tensors["latents"], torch.zeros(1))
+    del small["latents"]
+    left = room - size(small)
+    if layer is None and left >= 0:
         return small, None
-    rest = {name: tensor for name, tensor in small.items() if layer and name != layer.weight}
-    rank = largest_rank(tensors[layer.weight].shape, room - size(rest)) if layer else 0
-    if not layer or not rank:
-        taken, left = size(small) / 2**20, room / 2**20
-        raise ValueError(
-            f"{taken:.1f} MiB in float16 cannot be made to fit {left:.1f} MiB: "
-            "train a smaller generator, or on fewer images"
-        )
-    weight, mean, seen = tensors[layer.weight], layer.mean, layer.inputs()
-    # Without a BatchNorm the mean error counts, too: of inputs and their mirror images, covariance is second moment.
-    factors = factorise(weight, torch.cat([seen, -seen]) if mean is None else seen, rank)
-    if mean is not None:
-        rest[mean] = rest[mean] + (multiply(factors) - weight) @ seen.mean(0)
-    return rest | {f"{layer.weight}.{part}": tensor for part, tensor in factors.items()}, rank
+    for factors, means in _ever_coarser(tensors, layer) if layer and left > 0 else ():
+        packed = {f"{layer.weight}.{part}": tensor for part, tensor in deflate(factors).items()}
+        if size(packed) <= left:
+            return small | packed | halve(means), len(factors["right"])
+    raise ValueError(
+        f"{size(tensors) / 2**20:.1f} MiB cannot be made to fit {room / 2**20:.1f} MiB: "
+        "train a smaller generator, or on fewer images"
+    )
 
 
 def size(tensors: dict[str, Tensor]) -> int:
@@ -138,22 +144,37 @@ def size(tensors: dict[str, Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
-def largest_rank(shape: torch.Size, room: int) -> int:
-    """The largest rank whose factors of a weight [out, in] take no more than `room` bytes; 0 where none does."""
-    outputs, inputs = shape
-    rank = (room - 4 * outputs) // (outputs + inputs + 4)  # a byte a number, four a row's scale
-    return max(0, min(rank, outputs, inputs))
+def _ever_coarser(tensors: dict[str, Tensor], layer: Layer) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+    """A layer's weight in factors, by ever larger steps; and the BatchNorm's mean that takes up their mean error."""
+    weight, seen = tensors[layer.weight], layer.inputs()
+    if layer.norm is None:  # then the mean error counts, too: of inputs and their mirror images, covariance is power
+        inputs, gain = torch.cat([seen, -seen]), torch.ones(len(weight))
+    else:
+        norm = {part: tensors[f"{layer.norm}.{part}"] for part in ("weight", "running_mean", "running_var")}
+        inputs, gain = seen, norm["weight"].abs() * (norm["running_var"] + EPSILON).rsqrt()
+    step = FINEST
+    while step <= COARSEST:
+        factors = factorise(weight, inputs, gain, step)
+        means = {}
+        if layer.norm is not None:
+            means[f"{layer.norm}.running_mean"] = norm["running_mean"] + (multiply(factors) - weight) @ seen.mean(0)
+        yield factors, means
+        step *= COARSER
 
 
-def _roots(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """S^(1/2) and S^(-1/2), float64, of a covariance whose small variances are raised to LEAST_VARIANCE."""
+def _before(ending: str, names: Iterable[str]) -> list[str]:
+    return [name.removesuffix(ending) for name in names if name.endswith(ending)]
+
+
+def _roots(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """S, S^(1/2) and S^(-1/2), float64, of a covariance whose small variances are raised to LEAST_VARIANCE."""
     variances, axes = torch.linalg.eigh(covariance)
     variances = variances.clamp(min=LEAST_VARIANCE * variances.max().item())
-    return (axes * variances.sqrt()) @ axes.T, (axes * variances.rsqrt()) @ axes.T
+    return (axes * variances) @ axes.T, (axes * variances.sqrt()) @ axes.T, (axes * variances.rsqrt()) @ axes.T
 
 
-def _quantised(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows as int8, and each row's step, float32 [rows, 1]; a row of zeros has any step."""
-    scale = (matrix.abs().amax(1, keepdim=True) / LEVELS).float()
-    scale = scale.masked_fill(scale == 0, 1.0)
-    return (matrix / scale).round().clamp(-LEVELS, LEVELS).to(torch.int8), scale
+def _rounded(rows: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows as int8, and each row's step [rows, 1]: the one given, or a larger one by which int8 holds the row."""
+    steps = torch.maximum(rows.abs().amax(1, keepdim=True) / LEVELS, steps)
+    steps = steps.masked_fill(steps == 0, 1.0)  # a row of zeros
+    return (rows / steps).round().to(torch.int8), steps

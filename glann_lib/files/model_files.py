@@ -35,11 +35,7 @@ class Parts:
 
 
 def write(path: Path, parts: Parts) -> Path:
-    """Write a model to one file.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Write a model to one file; OSError where that cannot be."""
     tensors = {f"generator.{name}": value for name, value in parts.generator.state_dict().items()}
     tensors |= {f"mapper.{name}": value for name, value in parts.mapper.state_dict().items()}
     tensors["latents"] = parts.latents
@@ -53,9 +49,8 @@ def write(path: Path, parts: Parts) -> Path:
 def read(name: str | Path, device: str = "auto") -> Parts:
     """A model by the name of a released one, or by its file's path, on a device.
 
-    Raises:
-        FileNotFoundError: there is no such model or file; says which there are.
-        ValueError: the file is damaged, or no model of this library.
+    Raises FileNotFoundError, which says which there are, where there is none; ValueError where the file is damaged, or
+    no model of this library.
     """
     path = released.locate(name)
     tensors, record = storage.load_sealed(path)

@@ -1,15 +1,19 @@
 """A finished run's figures, tables, scores and notebooks are published whole, with a true page; or nothing is."""
 
+import base64
+import io
 import json
 import os
 import tempfile
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
-from made_runs import PIXEL, write_figure, write_score, write_table
+from made_runs import write_figure, write_score, write_table
+from PIL import Image
 
-from glann_lib.companion import publish, published_page
+from glann_lib.companion import pictures, publish, published_page
 from glann_lib.engine import storage
 
 
@@ -21,6 +25,12 @@ def run(finished):
 @pytest.fixture
 def out(tmp_path):
     return tmp_path / "published"
+
+
+def png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 def places(folder):
@@ -154,8 +164,8 @@ FAULTS = {
     "damaged": ("03_a.json is damaged", lambda run, book: (run / "figures/03_a.json").write_text("{")),
     "damaged score": ("scores/x.json is damaged", lambda run, book: (run / "work/scores/x.json").write_text("{")),
     "large": (
-        "figures/03_a.png has 5.1 MiB, more than 5",
-        lambda run, book: (run / "figures/03_a.png").write_bytes(PIXEL + bytes(5_350_000)),
+        "tables/05_quality.tex has 5.1 MiB, more than 5",
+        lambda run, book: (run / "tables/05_quality.tex").write_text("x" * 5_350_000),
     ),
     "large notebook": (
         "notebooks/03_sampling.ipynb has 5.1 MiB, more than 5",
@@ -227,36 +237,44 @@ def test_changed_code_is_published_where_it_is_asked_for(run, out):
 def test_words_like_places_and_letters_of_pictures_are_let_through(run, out, monkeypatch):
     monkeypatch.setenv("HOME", "/me")
     monkeypatch.setattr(tempfile, "tempdir", "/tmp")
-    letters = "+/tmp/" + "A" * 300
+    letters = "+/tmp/" + "A" * 300  # as in a picture
     text = printing("~/me/x my/tmp/x /tmpfile /menu results/tmp")
-    data = {"output_type": "display_data", "data": {"image/png": letters}, "metadata": {}}
+    data = {"output_type": "display_data", "data": {"application/x": letters}, "metadata": {}}
     edited(run / "notebooks" / "03_sampling.ipynb", outputs=[*text, data])
     publish.publish(run, "fashion", out)
     assert letters in (out / "fashion/notebooks/03_sampling.ipynb").read_text()
 
 
-def test_a_large_notebook_loses_its_live_views_and_nothing_else(run, out, capsys):
+def test_notebooks_lose_live_views_and_get_small_pictures(run, out):
     path = run / "notebooks" / "03_sampling.ipynb"
-    view = {"text/html": ["<div><iframe srcdoc='", "x y " * (publish.LARGEST // 4)], "text/plain": ["<HTML>"]}
-    picture = {"output_type": "display_data", "data": {"image/png": "abc"}, "metadata": {}}
-    edited(path, outputs=[picture, {"output_type": "display_data", "data": view, "metadata": {}}])
-    view = {"text/html": ["<iframe srcdoc=''>"]}
-    edited(
-        run / "notebooks" / "05_fid_prd_tables.ipynb",
-        outputs=[{"output_type": "display_data", "data": view, "metadata": {}}],
-    )
+    view = {"text/html": ["<div><iframe srcdoc='", "x y "], "text/plain": ["<HTML>"]}
+    noise = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
+    shown = {"image/png": base64.b64encode(png(noise)).decode(), "text/plain": ["<Figure>"]}
+    outputs = [{"output_type": "display_data", "data": data, "metadata": {}} for data in (shown, view)]
+    edited(path, outputs=outputs)
     copy = json.loads(path.read_text())
     copy["metadata"]["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
     path.write_text(json.dumps(copy))
     assert publish.main([str(run), "fashion", "--folder", str(out)]) == 0
-    assert "notebooks/03_sampling.ipynb is large: its live views are left out\n" in capsys.readouterr().out
-    small = run / "notebooks" / "05_fid_prd_tables.ipynb"  # what fits stays as it is
-    assert (out / "fashion/notebooks" / small.name).read_bytes() == small.read_bytes()
     kept = nbformat.read(out / "fashion/notebooks/03_sampling.ipynb", as_version=4)
     nbformat.validate(kept)
     assert "widgets" not in kept.metadata and kept.metadata.papermill == copy["metadata"]["papermill"]
-    outputs = [output for cell in kept.cells for output in cell.get("outputs", [])]
-    assert [output.data for output in outputs] == [{"image/png": "abc"}, {"text/plain": publish.LEFT_OUT}]
+    picture, words = [output.data for cell in kept.cells for output in cell.get("outputs", [])]
+    assert words == {"text/plain": pictures.LEFT_OUT} and picture["text/plain"] == "<Figure>"
+    assert Image.open(io.BytesIO(base64.b64decode(picture["image/jpeg"]))).size == (640, 480)
+    assert (out / "fashion/notebooks/03_sampling.ipynb").stat().st_size <= pictures.LARGE
+
+
+def test_a_damaged_picture_is_named(run, out, capsys):
+    (run / "figures" / "03_a.png").write_bytes(b"no picture")
+    assert "figures/03_a.png: a picture in it is none" in line_of(capsys, run, "fashion", "--folder", out)
+
+
+def test_one_format_of_meshes_is_published(run, out):
+    for name in ("03_shape.stl", "03_shape.obj"):
+        storage.write_text(run / "meshes" / name, "solid")
+    publish.publish(run, "fashion", out)
+    assert [path.name for path in (out / "fashion" / "meshes").iterdir()] == ["03_shape.stl"]
 
 
 def test_a_failure_in_the_middle_loses_nothing(run, out, monkeypatch, capsys):

@@ -1,11 +1,11 @@
 """Released models: found by name, refused when they are not the files of their cards, and described by a page."""
 
-import copy
 import hashlib
 from pathlib import Path
 
 import pytest
 import torch
+from made_cards import DIGITS
 
 from glann_lib.config import Config
 from glann_lib.engine import storage
@@ -13,28 +13,6 @@ from glann_lib.files import released
 from glann_lib.model import Glann
 
 PUBLISHED = released.available()
-DIGITS = {
-    "name": "tiny", "file": "model.safetensors", "sha256": "ab" * 32, "bytes": 3 * 2**20, "format": "float16",
-    "released_by": "python -m glann_lib.companion.release results/digits-quick tiny", "kind": "images",
-    "image_shape": [1, 28, 28], "training_images": 1500, "licence": "CC BY 4.0", "profile": "quick", "seed": 3,
-    "data": {"name": "digits", "source": "scikit-learn|UCI", "sha256": "cd" * 32}, "precision": "bfloat16",
-    "settings": {"glo": {"epochs": 32, "loss": "random-vgg16"}, "imle": {"epochs": 600}}, "commit": "0123abc",
-    "uncommitted_changes": False, "time": "2026-11-22T09:28:00+00:00", "hardware": "cpu (x86_64, 2 cores)",
-    "versions": {"torch": "2.15.0", "python": "3.11.7"}, "made_by": "./run_all.sh --dataset digits --seed 3",
-    "purpose": "For trying out.", "limits": "Few epochs.", "scored": 297, "real": {"frechet": 0.03, "support": 1e9},
-    "difference": {"mean": 0.0075, "largest": 1, "samples": 1000},
-    "scores": [
-        {"of": of, "metric": metric, "name": name, "unit": unit, "better": better, "value": value}
-        for of, values in (("float32", (0.25, 31219.0)), ("released", (0.26, float("inf"))))
-        for (metric, name, unit, better), value in zip(
-            (
-                ("frechet", "Fréchet distance", "squared feature units", "lower"),
-                ("support", "Support", "images", "higher"),
-            ),
-            values, strict=True,
-        )
-    ],
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -129,34 +107,10 @@ def test_licences_are_those_of_the_data_page():
     assert released.licence("folder:my.zip") == released.licence("unknown") == "the owner's"
 
 
-def test_the_page_shows_what_the_card_holds():
-    text = released.card_text(DIGITS)
-    lines = text.splitlines()
-    assert lines[0] == "# tiny: a released GLANN model" and "For trying out. Few epochs." in lines
-    assert 'model = Glann.load("tiny")' in lines
-    assert "images = model.sample(16)  # uint8 [16, 1, 28, 28]" in lines
-    for fact in ("1,500 images of digits", "3.0 MiB", "ab" * 32, "cd" * 32, "quick, 3", "CC BY 4.0", "0123abc"):
-        assert fact in text
-    assert "| Fréchet distance | squared feature units | lower | 0.25 | 0.26 | 0.03 |" in lines
-    assert "| Support | images | higher | 31,219 | inf | 1,000,000,000 |" in lines
-    assert "    ./run_all.sh --dataset digits --seed 3" in lines
-    assert r"scikit-learn\|UCI" in text and "uncommitted" not in text
-
-
-def test_the_page_says_honestly_what_is_unknown_or_uncommitted():
-    card = copy.deepcopy(DIGITS) | {"commit": "unknown", "versions": "unknown", "made_by": "unknown"}
-    text = released.card_text(card | {"uncommitted_changes": "unknown"})
-    assert "- commit: unknown\n" in text and "- versions: unknown\n" in text and "    unknown\n" in text
-    assert "- commit: 0123abc, with uncommitted changes\n" in released.card_text(DIGITS | {"uncommitted_changes": True})
-    shapes = released.card_text(DIGITS | {"kind": "shapes", "image_shape": [32, 32, 32]})
-    assert "fields = model.sample(16)  # uint8 [16, 32, 32, 32]" in shapes and "1,500 shapes of" in shapes
-
-
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_what_is_published_is_whole_small_and_described(name):
     card, path = released.card(name), released.find(name)
     assert card["name"] == name and card["bytes"] == path.stat().st_size <= released.LIMIT
-    assert path.with_name(released.PAGE).read_text(encoding="utf-8") == released.card_text(card)
     model = Glann.load(name, "cpu")
     assert list(model.sample(2).shape[1:]) == card["image_shape"] and len(model.latents) == card["training_images"]
     assert model.config == Config.from_dict(card["settings"])

@@ -1,0 +1,163 @@
+"""Pictures in few bytes, as they are published: as few colours as look the same, and none of notebooks' live views.
+
+An executed notebook holds its figures at the screen's resolution, since they lie beside it in full.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+LARGE = 700 * 2**10  # bytes of a notebook: one that has more gets smaller pictures
+LARGEST = 300 * 2**10  # bytes of a picture: one that has more is drawn smaller
+BUSY = 200 * 2**10  # bytes up to which a picture that no palette suits keeps its own colours
+PALETTES = (16, 32, 64, 128, 256)
+UNSEEN = 2.5  # grey levels of 255, root mean square, by which a palette may be off
+SHADES = 4  # grey levels of 255 between two shades of what is kept in its own colours
+SMALLER = 0.75  # of its width, until a picture is no longer large
+TURNING = 48  # colours of a moving picture
+SCREEN = (640, 520, 400, 300)  # px, widest picture in a notebook: the first with which it is not large
+QUALITY = 70  # of a JPEG in a notebook, 0 to 100
+MOVING = 4  # times narrower than others: what moves
+PICTURES = {"image/png", "image/gif", "image/jpeg"}
+INLINE = re.compile(r"data:image/(?:png|gif|jpeg);base64,([A-Za-z0-9+/=]+)")
+LEFT_OUT = "A live view, left out for its size: run the notebook to see it."
+
+
+def light(content: bytes) -> bytes:
+    """A PNG or GIF in fewer bytes; as it is where that is no gain. Raises ValueError where it is no picture."""
+    picture = _opened(content)
+    if _moves(picture):
+        return min(content, _moving(picture, picture.width), key=len)
+    picture = _on_white(picture)
+    while len(small := _few_colours(picture) or _shaded(picture) or _busiest(picture)) > LARGEST:
+        picture = _narrowed(picture, int(picture.width * SMALLER))
+    return min(content, small, key=len)
+
+
+def light_notebook(text: bytes) -> bytes:
+    """An executed notebook with light pictures and without live views, which GitHub does not show.
+
+    Raises ValueError where one of its pictures is none.
+    """
+    for widest in SCREEN:
+        copy = json.loads(text)
+        copy["metadata"].pop("widgets", None)
+        for output in (output for cell in copy["cells"] for output in cell.get("outputs", ())):
+            _lighten(output, widest)
+        small = (json.dumps(copy, indent=1, ensure_ascii=False) + "\n").encode()
+        if len(small) <= LARGE:
+            break
+    return small
+
+
+def _lighten(output: dict[str, Any], widest: int) -> None:
+    """Make the pictures of one output of a cell light, in place."""
+    data = output.get("data", {})
+    page = "".join(data.get("text/html", ""))
+    if "<iframe" in page:
+        output["data"] = {"text/plain": [LEFT_OUT]}
+        return
+    for kind in data.keys() & PICTURES:
+        data.update([_for_screen("".join(data.pop(kind)), widest)])
+    if INLINE.search(page):
+        data["text/html"] = INLINE.sub(lambda found: "data:{};base64,{}".format(*_for_screen(found[1], widest)), page)
+
+
+def _for_screen(letters: str, widest: int) -> tuple[str, str]:
+    """The kind and the letters, base64, of a picture in base64 at most so many px wide."""
+    picture = _opened(base64.b64decode(letters))
+    if _moves(picture):
+        return "image/gif", _letters(_moving(picture, widest // MOVING))
+    picture = _narrowed(_on_white(picture), widest)
+    photo, drawing = _saved(picture, "JPEG", quality=QUALITY), _few_colours(picture)
+    small = min(photo, drawing or photo, key=len)
+    return "image/jpeg" if small is photo else "image/png", _letters(small)
+
+
+def _letters(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _opened(content: bytes) -> Image.Image:
+    from PIL import Image
+
+    try:
+        picture = Image.open(io.BytesIO(content))
+        picture.load()
+    except (OSError, SyntaxError) as error:  # a damaged PNG is a SyntaxError to Pillow
+        raise ValueError(f"is none ({error})") from None
+    return picture
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """A picture in RGB, without transparency."""
+    from PIL import Image
+
+    picture = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+
+
+def _narrowed(picture: Image.Image, widest: int) -> Image.Image:
+    from PIL import Image
+
+    height = max(1, round(picture.height * widest / picture.width))
+    return picture.resize((widest, height), Image.Resampling.LANCZOS) if picture.width > widest else picture
+
+
+def _few_colours(picture: Image.Image) -> bytes | None:
+    """The PNG with the smallest palette that looks the same; None: no palette does."""
+    from PIL import ImageChops, ImageStat
+
+    for count in PALETTES:
+        drawn = picture.quantize(count, dither=0)
+        if max(ImageStat.Stat(ImageChops.difference(picture, drawn.convert("RGB"))).rms) <= UNSEEN:
+            return _saved(drawn)
+    return None
+
+
+def _shaded(picture: Image.Image) -> bytes | None:
+    """The PNG in its own colours, rounded; None: it is too large."""
+    shaded = _saved(picture.point([min(255, round(level / SHADES) * SHADES) for level in range(256)] * 3))
+    return shaded if len(shaded) <= BUSY else None
+
+
+def _busiest(picture: Image.Image) -> bytes:
+    """The PNG of a picture that has more colours than a palette: each of it is the mean of those that it stands for.
+
+    They are found on a ninth of the pixels, which is fast. Dither would look no better here, and cost more bytes.
+    """
+    from PIL import Image
+
+    sample = picture.resize((-(-picture.width // 3), -(-picture.height // 3)), Image.Resampling.NEAREST)
+    return _saved(picture.quantize(palette=sample.quantize(PALETTES[-1], kmeans=2, dither=0), dither=0))
+
+
+def _moves(picture: Image.Image) -> bool:
+    return getattr(picture, "n_frames", 1) > 1
+
+
+def _moving(picture: Image.Image, widest: int) -> bytes:
+    """The GIF of a moving picture, with one palette for all frames."""
+    from PIL import Image, ImageSequence
+
+    frames = [_narrowed(frame.convert("RGB"), widest) for frame in ImageSequence.Iterator(picture)]
+    strip = Image.new("RGB", (frames[0].width, frames[0].height * len(frames)))
+    for place, frame in enumerate(frames):
+        strip.paste(frame, (0, place * frame.height))
+    palette = strip.quantize(TURNING, dither=0)
+    first, *others = (frame.quantize(palette=palette, dither=0) for frame in frames)
+    kept = {name: picture.info[name] for name in ("duration", "loop") if name in picture.info}
+    return _saved(first, "GIF", save_all=True, append_images=others, **kept)
+
+
+def _saved(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, optimize=True, **options)
+    return file.getvalue()
