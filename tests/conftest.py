@@ -1,4 +1,4 @@
-"""Shared by all tests: two quiet threads, tiny notebooks, and a word at the end on real data and a browser."""
+"""Shared by all tests: quiet threads, files shared out among processes, tiny notebooks, and a word at the end."""
 
 import collections
 import os
@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 import pytest
 
 REAL_DATA_WORDS = ("GLANN_DATA", "shared")  # stand in the reasons for which tests on real data are skipped
+REAL_DATA = "real data"  # marks reports of these tests, also those that come from another process
 NO_BROWSER = "no chromium here"  # stands in the reason for which tests in a browser are skipped
 PARAMETERS = """\
 dataset = "digits"  # a name, or folder:PATH
@@ -18,48 +19,50 @@ device = "auto"
 results_dir = "results"
 count = 2  # of lines to print
 """
+STORY = ("00", "01", "02", "03", "04", "05", "10")  # notebooks that build on each other's results
 
 
-def pytest_configure(config):
-    config.real_data, config.browser = set(), set()
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Each file goes to the process that is free next; the story's notebooks count as one file, in their order."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return "story" if file.removeprefix("notebooks/")[:2] in STORY else file
+
+    return ByFile(config, log)
 
 
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(items):
     for item in items:
         reasons = [str(mark.kwargs.get("reason", "")) for mark in item.iter_markers("skipif")]
         if any(word in reason for reason in reasons for word in REAL_DATA_WORDS):
-            config.real_data.add(item.nodeid)
-        if item.path.name.startswith("test_browser"):
-            config.browser.add(item.nodeid)
+            item.user_properties.append((REAL_DATA, True))
 
 
-def pytest_terminal_summary(terminalreporter, config):
+def pytest_terminal_summary(terminalreporter):
     stats = terminalreporter.stats
-    ran = [
-        report for kind in ("passed", "failed") for report in stats.get(kind, []) if report.nodeid in config.real_data
-    ]
-    skipped = collections.Counter()
-    for report in stats.get("skipped", []):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        if report.nodeid in config.real_data or any(word in reason for word in REAL_DATA_WORDS):
-            skipped[reason.removeprefix("Skipped: ")] += 1
-    if ran or skipped:
+    ran = {report.nodeid: report for kind in ("passed", "failed", "error") for report in stats.get(kind, [])}
+    real = [report for report in ran.values() if dict(report.user_properties).get(REAL_DATA)]
+    reasons = collections.Counter(_reason(report) for report in stats.get("skipped", []))
+    without = {reason: count for reason, count in reasons.items() if any(word in reason for word in REAL_DATA_WORDS)}
+    if real or without:
         terminalreporter.section("tests on real data")
-        terminalreporter.line(f"{len(ran)} ran, {skipped.total()} were skipped")
-        for reason, count in skipped.items():
+        terminalreporter.line(f"{len(real)} ran, {sum(without.values())} were skipped")
+        for reason, count in without.items():
             terminalreporter.line(f"  {count} skipped: {reason}")
-    _say_whether_a_browser_was_there(terminalreporter, config)
-
-
-def _say_whether_a_browser_was_there(terminalreporter, config):
-    stats = terminalreporter.stats
-    reasons = [str(report.longrepr) for report in stats.get("skipped", []) if report.nodeid in config.browser]
-    ran = [report for kind in ("passed", "failed", "error") for report in stats.get(kind, [])]
-    count = len({report.nodeid for report in ran} & config.browser)
+    browser = [nodeid for nodeid in ran if "/test_browser" in nodeid]
     if any(NO_BROWSER in reason for reason in reasons):
         terminalreporter.line("browser tests: skipped, no chromium here (apt install chromium)")
-    elif count:
-        terminalreporter.line(f"browser tests: {count} ran")
+    elif browser:
+        terminalreporter.line(f"browser tests: {len(browser)} ran")
+
+
+def _reason(report):
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return reason.removeprefix("Skipped: ")
 
 
 @pytest.fixture(scope="session")

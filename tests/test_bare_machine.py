@@ -13,6 +13,7 @@ import importlib.abc, importlib.machinery, sys
 BLOCKED = {"pandas", "matplotlib", "scipy", "sklearn", "skimage", "trimesh", "jinja2", "tabulate", "threadpoolctl"}
 BLOCKED |= {"papermill", "nbformat", "nbclient", "nbconvert", "nbval", "ipywidgets", "anywidget", "k3d", "IPython"}
 BLOCKED |= {"ipykernel", "jupyterlab", "torch_fidelity", "playwright", "pytest", "traitlets"}
+BLOCKED |= {"xdist", "execnet"}
 
 class Missing(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path=None, target=None):
@@ -55,7 +56,7 @@ def test_what_is_blocked_is_all_that_the_method_does_without():
     """A new requirement is either the method's own, or blocked above."""
     lines = (line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
     names = {line.partition("==")[0].replace("-", "_") for line in lines if line}
-    modules = {"scikit_learn": "sklearn", "scikit_image": "skimage"}
+    modules = {"scikit_learn": "sklearn", "scikit_image": "skimage", "pytest_xdist": "xdist"}
     tools = {"ruff", "nbstripout"}  # commands, which no code imports
     others = {modules.get(name, name) for name in names - tools - set(NEEDED)}
     assert [name for name in sorted(others) if f'"{name}"' not in PROGRAM] == []

@@ -109,14 +109,18 @@ def open_lab(notebooks: Path) -> NoReturn:
 
 
 def run_tests() -> int:
-    """Ruff, then the unit tests and all notebooks in one pytest process, from nothing; returns the worst exit code."""
+    """Ruff, then the notebooks as they are and the unit tests, from nothing; returns the worst exit code.
+
+    Files are shared out among processes of one thread each: two at most, since each may take some GiB.
+    """
     python = [sys.executable, "-m"]
     sources = [name for name in ("glann_lib", "benchmarks", "tests", "notebooks") if (ROOT / name).is_dir()]
-    pytest = ["pytest", "tests", "notebooks", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=1200"]
+    pytest = ["pytest", "notebooks", "tests", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=1200"]
+    pytest += [f"--numprocesses={min(2, os.cpu_count() or 1)}", "--no-loadscope-reorder"]  # the longest come first
     pytest += ["-p", "no:cacheprovider", "-rfE", "--durations=10", "--durations-min=5"]
     codes = []
     with tempfile.TemporaryDirectory(prefix="glann_tests_") as results:
-        environment = os.environ | {"GLANN_RESULTS": results}
+        environment = os.environ | {"GLANN_RESULTS": results, "OMP_NUM_THREADS": "1"}
         for tool in (["ruff", "check", *sources], ["ruff", "format", "--check", *sources], pytest):
             print(f"$ {' '.join(tool)}", flush=True)
             codes.append(subprocess.run(python + tool, cwd=ROOT, env=environment).returncode)

@@ -427,7 +427,7 @@ def test_the_test_command_runs_three_tools_and_takes_the_worst_code(monkeypatch)
         assert pipeline.main(["--test"]) == 1
     tools = [command for command, _ in calls]
     assert tools[0][:2] == ["ruff", "check"] and tools[1][:3] == ["ruff", "format", "--check"]
-    assert tools[2][:3] == ["pytest", "tests", "notebooks"] and "--nbval-lax" in tools[2]
+    assert tools[2][:3] == ["pytest", "notebooks", "tests"] and "--nbval-lax" in tools[2]
     assert not Path(calls[0][1]).exists()
 
 
