@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
 # Makes every result again; ./run_all.sh --help says how. This file only finds a Python and fills .venv: what the
 # options mean is in glann_lib/companion/arguments.py, the running itself in glann_lib/companion/pipeline.py.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@"  # started as: sh run_all.sh
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+script=${BASH_SOURCE[0]}
+while [[ -L $script ]]; do  # started through a link
+    link=$(readlink "$script")
+    [[ $link == /* ]] || link=$(dirname "$script")/$link
+    script=$link
+done
+root=$(CDPATH="" cd -- "$(dirname "$script")" 2>/dev/null && pwd -P)
 venv=$root/.venv
 log=$venv/install.log
 stamp=$venv/installed  # what .venv was filled from; there only when that was finished
@@ -81,7 +88,7 @@ explain_pip() {
 
 install() {
     if command -v flock >/dev/null; then
-        exec 9<"${BASH_SOURCE[0]}"
+        exec 9<"$root/run_all.sh"
         flock -n 9 || { echo "waiting for another start, which is installing"; flock 9; }
         if is_installed; then return; fi
     fi
@@ -98,6 +105,7 @@ install() {
     exec 9<&-
 }
 
+pwd -P >/dev/null 2>&1 || fail "the folder you are in was deleted: cd to one that is there"
 python=$(find_python "" "${PYTHON:-$venv/bin/python}" "${pythons[@]}") ||
     fail "Python 3.11 or newer is needed: install one, or name yours: PYTHON=/its/path ./run_all.sh"
 

@@ -307,6 +307,31 @@ def test_a_tree_that_cannot_be_written_is_one_clear_line(ready):
     assert done.returncode == 1 and "cannot write to" in one_line(done)
 
 
+@pytest.mark.parametrize("how", ["CDPATH", "link", "link to a link", "sh"])
+def test_however_it_is_started_it_finds_its_own_folder(ready, how, tmp_path):
+    script, shell = ready.root / "run_all.sh", str(ready.bin / "bash")
+    (ready.bin / "readlink").symlink_to(shutil.which("readlink"))
+    if how.startswith("link"):
+        first, script = tmp_path / "first.sh", tmp_path / "links" / "second.sh"
+        script.parent.mkdir()
+        first.symlink_to(Path("my tree/run_all.sh"))
+        script.symlink_to("../first.sh" if how == "link to a link" else ready.root / "run_all.sh")
+    if how == "sh":
+        script, shell = script.relative_to(ready.root), shutil.which("sh")
+    environment = {"PATH": str(ready.bin), "CALLS": str(ready.calls), "HOME": str(ready.root), "CDPATH": ".:.."}
+    done = subprocess.run([shell, script, "--list"], cwd=ready.root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith("00_overview: The whole story")
+
+
+def test_a_folder_that_was_deleted_is_one_clear_line(ready, tmp_path):
+    (tmp_path / "gone").mkdir()
+    code = f"cd '{tmp_path / 'gone'}' && rmdir ../gone && exec bash '{ready.root / 'run_all.sh'}' --list"
+    environment = {"PATH": f"{ready.bin}:{os.environ['PATH']}", "CALLS": str(ready.calls), "HOME": str(ready.root)}
+    done = subprocess.run(["bash", "-c", code], env=environment, capture_output=True, text=True)
+    own = [line for line in done.stderr.splitlines() if not line.startswith("shell-init: ")]  # which bash itself says
+    assert done.returncode == 1 and own == ["run_all.sh: the folder you are in was deleted: cd to one that is there"]
+
+
 def test_the_exit_code_is_the_pipelines(ready):
     ready.add_python(ACTOR.replace('echo "pipeline: $*"; exit 0', "exit 7"))
     assert ready.run().returncode == 7
