@@ -89,7 +89,7 @@ explain_pip() {
 install() {
     if command -v flock >/dev/null; then
         exec 9<"$root/run_all.sh"
-        flock -n 9 || { echo "waiting for another start, which is installing"; flock 9; }
+        flock -n 9 || { echo "waiting for another start, which is installing"; flock 9 || true; }  # no locks here: alone
         if is_installed; then return; fi
     fi
     trap 'echo "run_all.sh: interrupted; the next start goes on from here" >&2; exit 130' INT TERM

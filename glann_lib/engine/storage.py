@@ -123,8 +123,8 @@ def tensors_digest(tensors: dict[str, torch.Tensor]) -> str:
 def locked(path: Path, folder: Path | None = None) -> Iterator[None]:
     """Hold `path` as a lock file while the block runs; the system frees it even after kill -9.
 
-    Raises RuntimeError where another process holds it, OSError where the folder cannot be written. Both name `folder`,
-    which the lock is for; None: the one that it lies in.
+    Raises RuntimeError where another process holds it, OSError where the folder cannot be written, or its file system
+    has no locks, unless GLANN_LOCK is "none". Both name `folder`, which the lock is for; None: the one that it lies in.
     """
     path = Path(path)
     folder = folder or path.parent
@@ -136,12 +136,19 @@ def locked(path: Path, folder: Path | None = None) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             file.seek(0)
             owner = file.read().strip() or "unknown"
             raise RuntimeError(
                 f"{folder} is in use by another run (process {owner}): wait for it, or choose another --results"
             ) from None
+        except OSError as error:
+            if os.environ.get("GLANN_LOCK") != "none":
+                raise OSError(
+                    error.errno,
+                    f"the file system of {folder} has no locks ({error.strerror}): choose another folder, or set "
+                    "GLANN_LOCK=none and start one run at a time there",
+                ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

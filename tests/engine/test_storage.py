@@ -182,6 +182,19 @@ def test_a_lock_in_a_place_that_cannot_be_written_is_a_one_line_error(tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_a_file_system_without_locks_is_named_and_used_where_the_person_asks_for_it(tmp_path, monkeypatch):
+    def flock(file, flags):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(storage.fcntl, "flock", flock)
+    said = rf"the file system of {tmp_path} has no locks \(No locks available\): choose another"
+    with pytest.raises(OSError, match=said), storage.locked(tmp_path / ".lock"):
+        pytest.fail("held without a lock")
+    monkeypatch.setenv("GLANN_LOCK", "none")
+    with storage.locked(tmp_path / ".lock"):
+        assert (tmp_path / ".lock").read_text() == str(os.getpid())
+
+
 def test_a_lock_keeps_others_out_until_its_owner_is_killed(tmp_path):
     path = tmp_path / ".lock"
     code = "import sys, time\nfrom pathlib import Path\nfrom glann_lib.engine.storage import locked\n"
