@@ -207,18 +207,28 @@ def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, 
     if profile not in PROFILES:
         raise ValueError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
     base = _PROFILES[profile, kind_of(dataset)](dataset, overrides.get("data_image_size"))
-    stages = {"data": base.data, "glo": base.glo, "imle": base.imle}
-    for stage in ("glo", "imle"):
-        stages[stage] = dataclasses.replace(stages[stage], seed=seed)
+    stages = {stage: dataclasses.replace(getattr(base, stage), seed=seed) for stage in ("glo", "imle")}
+    return Config(profile, **override(profile, {"data": base.data, **stages}, overrides))
+
+
+def override(profile: str, parts: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Settings by the names of their parts, with the override "PART_X" in place of field X; None leaves it as it is.
+
+    The quick profile's steps in stage 1 fall five times, however many epochs there are, unless an override says when.
+    ValueError: an override that names no field.
+    """
+    changes: dict[str, dict[str, Any]] = {part: {} for part in parts}
     for name, value in overrides.items():
-        stage, _, field = name.partition("_")
-        if stage not in stages or field not in {f.name for f in dataclasses.fields(stages[stage])}:
-            raise ValueError(f"unknown setting {name!r}: name a field as data_X, glo_X or imle_X")
+        part, _, field = name.partition("_")
+        if part not in parts or field not in {f.name for f in dataclasses.fields(parts[part])}:
+            known = " or ".join(", ".join(f"{part}_X" for part in parts).rsplit(", ", 1))
+            raise ValueError(f"unknown setting {name!r}: name a field as {known}")
         if value is not None:
-            stages[stage] = dataclasses.replace(stages[stage], **{field: value})
-    if profile == "quick" and overrides.get("glo_decay_every") is None:
-        stages["glo"] = dataclasses.replace(stages["glo"], decay_every=max(1, stages["glo"].epochs // 5))
-    return Config(profile, **stages)
+            changes[part][field] = value
+    found = {part: dataclasses.replace(settings, **changes[part]) for part, settings in parts.items()}
+    if profile == "quick" and "decay_every" not in changes["glo"]:
+        found["glo"] = dataclasses.replace(found["glo"], decay_every=max(1, found["glo"].epochs // 5))
+    return found
 
 
 def _paper(dataset: str, image_size: int | None) -> Config:
