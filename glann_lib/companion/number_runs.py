@@ -1,31 +1,32 @@
 """Tables of single runs, released models and times on the pages of numbers: Markdown, a row each.
 
-No number in them is typed by hand. Every function raises ValueError or FileNotFoundError that names the file, as
-`traced.Published` does.
+No number in them is typed by hand; what a row shows stands in templates/runs_*.md.j2. Every function raises ValueError
+or FileNotFoundError that names the file, as `traced.Published` does.
 """
 
 from __future__ import annotations
 
 import statistics
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from glann_lib.companion.pages import render
 from glann_lib.companion.traced import Published
 from glann_lib.files import released
 from glann_lib.scores.reported import DATASETS
 
-TITLES = {"digits": "digits", "mnist": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10", "svhn": "SVHN"}
-TITLES |= {"celeba": "faces of CelebA", "street-mnist": "street MNIST", "chairs": "ModelNet's chairs"}
-FOLDERS = {"celeba": "faces"}  # where a published folder is not called as its data set
+NAMES = tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8"))
+TITLES, FOLDERS = NAMES["titles"], NAMES["folders"]
 RUNS = ("digits", *DATASETS)
 FRECHET_TABLE = ("tables", "03_frechet")
 FRECHET, GLANN = "Fréchet distance (random-VGG16)", "GLANN, G(T(e))"
 FLOOR, COPIES, GAUSSIAN = "real training images", "reconstructions G(z)", "GLO, Gaussian"  # as notebook 03 calls them
 MACHINES = ("amd-epyc-2-threads", "amd-epyc-2-threads-moves")  # folders below benchmarks
-USUAL_REPEATS = 3
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -36,55 +37,48 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1
     return table.replace(" ± ", f"{NO_BREAK}±{NO_BREAK}")
 
 
+def drawn(template: str, **values: Any) -> str:
+    """The Markdown table of a template, its columns made as wide as their cells."""
+    shown = {"title": title, "folder": folder, "bold": bold, "rounded": rounded, "NO_BREAK": NO_BREAK}
+    text = render(f"{template}.md.j2", **shown, **values)
+    heads, align, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines())
+    return markdown(heads, rows, words=align.count(":--"))
+
+
 def released_models(published: Published) -> str:
     """The released models, from their cards."""
     cards = [published.record(name, released.CARD) for name in released.available(published.folder)]
     if not cards:
         raise FileNotFoundError(f"no model is released in {published.folder}")
     cards.sort(key=lambda card: (card["kind"], [*RUNS, card["data"]["name"]].index(card["data"]["name"])))
-    heads = ["`Glann.load(...)`", "of", "trained on", "distance as trained", "as released", "real ones", "file"]
-    return markdown(heads, [_card_row(card) for card in cards], words=2)
-
-
-def _card_row(card: dict[str, Any]) -> list[str]:
-    data, images = card["data"]["name"], card["kind"] == "images"
-    metric = "frechet" if images else "matching_chamfer"
-    scores = {row["of"]: row["value"] for row in card["scores"] if row["metric"] == metric}
-    return [
-        f"`{card['name']}`",
-        f"{title(data)}, {card['image_shape'][-1]} {'px' if images else 'voxels a side'}",
-        f"{card['training_images']:,}",
-        *(f"{value:.4f}" for value in (scores["float32"], scores["released"], card["real"][metric])),
-        f"[{card['bytes'] / 2**20:.1f}{NO_BREAK}MiB]({card['name']}/{released.PAGE})",
-    ]
+    return drawn("runs_released", cards=cards)
 
 
 def made_by(published: Published, names: Sequence[str] = RUNS) -> list[str]:
     """The commands that made the runs' released models."""
-    return [published.record(FOLDERS.get(name, name), released.CARD)["made_by"] for name in names]
+    return [published.record(folder(name), released.CARD)["made_by"] for name in names]
 
 
 def frechet(published: Published, names: Sequence[str] = RUNS) -> str:
-    """Fréchet distances of a run's samples, floor, reconstructions and Gaussian, with what the run was."""
-    heads = ["", "real images", "*G(z)*", "GLANN, *G(T(e))*", "GLO, Gaussian"]
-    heads += ["training images", "epochs, stage 1", "loss", "epochs, stage 2"]
-    return markdown(heads, [_run_row(published, name) for name in names])
+    """Fréchet distances of a run's samples, floor, reconstructions and Gaussian, with what the run was.
+
+    Raises ValueError where the model that is released of a run is another run's.
+    """
+    runs, wanted = [], (FLOOR, COPIES, GLANN, GAUSSIAN)
+    for name in names:
+        values, record = published.column(FRECHET, wanted, folder(name), *FRECHET_TABLE)
+        _require_same_run(published, folder(name), record)
+        runs.append((name, [values[row] for row in wanted], record))
+    return drawn("runs_frechet", runs=runs)
 
 
-def _run_row(published: Published, name: str) -> list[str]:
-    """A run's distances and settings; its released model, where there is one, must be of the same run."""
-    run = FOLDERS.get(name, name)
-    values, record = published.column(FRECHET, (FLOOR, COPIES, GLANN, GAUSSIAN), run, *FRECHET_TABLE)
+def _require_same_run(published: Published, run: str, record: dict[str, Any]) -> None:
     if run in released.available(published.folder):
         card = published.record(run, released.CARD)
         theirs, ours = (_settings(card["settings"]), card["data"]["sha256"]), _settings(record["config"])
         if theirs != (ours, record["data"]["sha256"]):
             table = f"{run}/{'/'.join(FRECHET_TABLE)}.json"
             raise ValueError(f"{run}/{released.CARD} is of another run than {table}: publish one run of both")
-    distances = [bold(f"{values[row]:.4f}", row == GLANN) for row in (FLOOR, COPIES, GLANN, GAUSSIAN)]
-    glo, imle = record["config"]["glo"], record["config"]["imle"]
-    settings = [f"{record['data']['count']:,}", str(glo["epochs"]), glo["loss"], f"{imle['epochs']:,}"]
-    return [f"[{TITLES[name]}]({run})", *distances, *settings]
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
@@ -97,31 +91,28 @@ def moments(published: Published, names: Sequence[str] = RUNS) -> str:
 
     Raises ValueError where both are of one setting, or differ in more than it.
     """
-    heads = ["", "reconstructions *G(z)*", "GLANN, *T* as learned", "GLANN, *T* with the codes' moments"]
-    return markdown([*heads, "GLO with a Gaussian"], [_moments_row(published, name) for name in names])
+    return drawn("runs_moments", runs=[(name, *_moments(published, folder(name))) for name in names])
 
 
-def _moments_row(published: Published, name: str) -> list[str]:
-    run = FOLDERS.get(name, name)
-    places = {f"{run}/{'/'.join(FRECHET_TABLE)}.csv": (run, *FRECHET_TABLE), f"moments/{run}.csv": ("moments", run)}
+def _moments(published: Published, run: str) -> tuple[float, dict[str, float], float]:
+    """Distances of reconstructions, of GLANN by its moments, and of the Gaussian."""
+    places = (run, *FRECHET_TABLE), ("moments", run)
+    own, other = ("/".join(parts) + ".csv" for parts in places)
     found, configs = {}, []
-    for parts in places.values():
+    for parts in places:
         values, record = published.column(FRECHET, (COPIES, GLANN, GAUSSIAN), *parts)
-        config = _settings(record["config"])
-        found[config["imle"]["moments"]] = values[GLANN]
-        configs.append(config | {"imle": config["imle"] | {"moments": None}})
-    own, other = places
+        configs.append(_settings(record["config"]))
+        found[configs[-1]["imle"].pop("moments")] = values[GLANN]
     if found.keys() != {"learned", "matched"}:
         raise ValueError(f"{other} is of the same setting as {own}: publish the other")
     if configs[0] != configs[1]:
         raise ValueError(f"{other} and {own} differ in more than moments: run it again")
-    numbers = values[COPIES], found["learned"], found["matched"], values[GAUSSIAN]
-    return [TITLES[name], *(f"{number:.4f}" for number in numbers)]
+    return values[COPIES], found, values[GAUSSIAN]
 
 
 def stored(published: Published, table: str, head: str, rows: Sequence[str], names: Sequence[str]) -> str:
     """Some rows of one column of a table that several runs stored; here a column each, a row a data set."""
-    found = {name: published.column(head, rows, FOLDERS.get(name, name), "tables", table)[0] for name in names}
+    found = {name: published.column(head, rows, folder(name), "tables", table)[0] for name in names}
     cells = [[TITLES[name], *(f"{values[row]:g}" for row in rows)] for name, values in found.items()]
     return markdown(["", *rows], cells)
 
@@ -129,15 +120,7 @@ def stored(published: Published, table: str, head: str, rows: Sequence[str], nam
 def speed(published: Published, machines: Sequence[str] = MACHINES) -> str:
     """Every hot path beside its textbook form: median times and their ratio, bold where it was always above 1."""
     found = [row for name in machines for row in published.record("benchmarks", name, "benchmarks.json")["results"]]
-    heads = ["", "the textbook's way", "here", "textbook", "times as fast (least to largest)"]
-    return markdown(heads, [_path_row(row) for row in found], words=2)
-
-
-def _path_row(row: dict[str, Any]) -> list[str]:
-    here, (least, largest) = row["here"]["seconds"], row["ratio_range"]
-    repeats = f" ({len(here)} repeats)" if len(here) != USUAL_REPEATS else ""
-    ratio = f"{bold(rounded(row['ratio'], 2), least > 1)} ({rounded(least, 2)} to {rounded(largest, 2)})"
-    return [row["what"] + repeats, row["textbook"], _time(here), _time(row["textbook_time"]["seconds"]), ratio]
+    return drawn("runs_speed", rows=found, time=_time)
 
 
 def _time(seconds: list[float]) -> str:
@@ -154,6 +137,11 @@ def rounded(value: float, digits: int = 3) -> str:
 def title(name: str) -> str:
     """What a data set is called for people."""
     return TITLES.get(name, name.replace("-", " "))
+
+
+def folder(name: str) -> str:
+    """The published folder of a data set."""
+    return FOLDERS.get(name, name)
 
 
 def bold(text: str, chosen: bool) -> str:

@@ -8,10 +8,11 @@ do not count. Every function raises ValueError or FileNotFoundError that names t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from glann_lib.companion.number_runs import FOLDERS, TITLES, bold, markdown, title
+from glann_lib.companion.number_runs import NAMES, TITLES, bold, drawn, folder, markdown, title
 from glann_lib.companion.traced import Published
 from glann_lib.scores import measures
 from glann_lib.scores.reported import DATASETS, LABELS, reported
@@ -22,32 +23,7 @@ from glann_lib.translation.domains import pairs_of
 OURS = ("glann", "nam-memory")  # the names in bold
 UNTRAINED = ("baseline", "floor")
 MEASURES = measures.METRICS | measures.SHAPE_METRICS | measures.TRANSLATION_METRICS
-RANDOM, CLASSIFIER = "random-vgg16", "classifier"
-NEEDS_WEIGHTS = "needs weights²"  # the page explains the ²
-IMAGE_SCORES = {  # head -> extractor, metric
-    "Fréchet distance, random VGG16": (RANDOM, "frechet"),
-    "Fréchet distance, classifier": (CLASSIFIER, "frechet"),
-    "F8 (recall)": (CLASSIFIER, "f8"),
-    "F1/8 (precision)": (CLASSIFIER, "f1_8"),
-}
-SHAPE_SCORES = {  # head -> metric, scale
-    "MMD": ("matching_chamfer", 1000),
-    "matching IoU": ("matching_iou", 1),
-    "coverage": ("coverage_chamfer", 1),
-}
-TRANSLATION_SCORES = {
-    "accuracy, %": ("accuracy", 100),
-    "median error of azimuth, °": ("azimuth_median", 1),
-    "mean error, °": ("azimuth_mean", 1),
-}
 TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn")  # the last is published once SVHN is at hand
-# What rows are called where their records' labels leave to a caption what they are of.
-SHAPE_NAMES = {"vae": "3D VAE, same generator", "glo": "GLO with a Gaussian"}
-SHAPE_NAMES |= {"real-training-shapes": "real training chairs"}
-SEARCH_NAMES = {"reconstructions": "reconstructions *G(z)*, by their own labels"}
-SEARCH_NAMES |= {"real": "real target images, by their own labels"}
-SHORT_NAMES = LABELS | {"wgan-gp": "WGAN-GP", "dragan": "DRAGAN", "glo": "GLO with a Gaussian"}
-SHORT_NAMES |= {"real-training-images": "real training images"}
 
 Key = tuple[str, bool]  # a model, and whether its budget is the protocol's
 Cells = dict[Key, str]  # of a column
@@ -56,51 +32,46 @@ CHANCE: Key = ("chance", False)
 
 def contest(published: Published, dataset: str) -> str:
     """Table 1 of the paper for one data set: scores by two kinds of features, and the FID that the paper reports."""
-    own = published.rows(FOLDERS.get(dataset, dataset), "scores")
-    rows, there = with_reported(own, dataset), extractors(own, "frechet")
-    columns = [(head, _cells(rows, metric, of)) for head, (of, metric) in IMAGE_SCORES.items() if of in there]
+    own = published.rows(folder(dataset), "scores")
+    rows, there, scores = with_reported(own, dataset), extractors(own, "frechet"), NAMES["scores"]["images"].items()
+    columns = [(head, _cells(rows, **score)) for head, score in scores if score["extractor"] in there]
     return _beside(_names([rows]), [*columns, ("*FID in the paper*", _quoted(rows, dataset))])
 
 
 def overview(published: Published, datasets: Sequence[str] = DATASETS) -> str:
     """Table 1 in short: Fréchet distances by the random VGG16, beside them the paper's FID, without spreads."""
-    runs = {name: published.rows(FOLDERS.get(name, name), "scores") for name in datasets}
+    runs = {name: published.rows(folder(name), "scores") for name in datasets}
     columns = []
     for name, own in runs.items():
         rows = with_reported(own, name)
-        columns += [(TITLES[name], _cells(rows, "frechet", RANDOM, spread=False))]
-        columns += [("*paper*", _quoted(rows, name, spread=False))]
-    names = _names(runs.values(), SHORT_NAMES).items()
-    return _beside({key: name for key, name in names if key[0] in SHORT_NAMES and not key[1]}, columns)
+        columns.append((TITLES[name], _cells(rows, "random-vgg16", "frechet", spread=False)))
+        columns.append(("*paper*", _quoted(rows, name, spread=False)))
+    short = LABELS | NAMES["overview"]
+    names = {key: name for key, name in _names(runs.values(), short).items() if key[0] in short and not key[1]}
+    return _beside(names, columns)
 
 
 def budgets(published: Published, datasets: Sequence[str] = DATASETS) -> str:
     """What the models of Table 1 got, and GLANN's FID where there were weights to measure it with."""
-    heads = ["", "loss of GLO and GLANN", "training images", "generator steps", "seeds (of each rival)"]
-    heads += ["classifier's accuracy, %", "FID of GLANN, here"]
-    return markdown(heads, [_budget_row(published, name) for name in datasets])
+    got = [{"title": TITLES[name], **_budget(published.rows(folder(name), "scores"))} for name in datasets]
+    return drawn("scores_budgets", budgets=got, span=_span, DASH=DASH)
 
 
-def _budget_row(published: Published, dataset: str) -> list[str]:
-    rows = published.rows(FOLDERS.get(dataset, dataset), "scores")
+def _budget(rows: Sequence[Row]) -> dict[str, Any]:
     trained = [row for row in rows if row.kind != "floor"]
     usual = [record for row in trained if row.budget != "protocol" for record in row.records]
-    own = _span(len(row.records) for row in trained if row.budget == "own")
-    rivals = _span(len(row.records) for row in trained if row.budget != "own")
     glann = [row for row in rows if row.model == "glann"]
-    losses = {record["config"]["glo"]["loss"] for row in glann for record in row.records}
     fids = [value for row in glann for value in row.values(measures.INCEPTION, "frechet")]
-    # One classifier of a data set: all its records have one reference.
-    classifier = rows[0].records[0]["provenance"]["extractors"].get(CLASSIFIER)
-    return [
-        TITLES[dataset],
-        ", ".join(sorted(losses)) or DASH,
-        _span(record["train_images"] for record in usual),
-        _span(record["generator_steps"] for record in usual),
-        own if rivals == DASH else f"{own} ({rivals})",
-        f"{100 * classifier['test_accuracy']:.2f}" if classifier else DASH,
-        column_text([fids], spread=True)[0] if fids else NEEDS_WEIGHTS,
-    ]
+    return {
+        "losses": {record["config"]["glo"]["loss"] for row in glann for record in row.records},
+        "images": [record["train_images"] for record in usual],
+        "steps": [record["generator_steps"] for record in usual],
+        "own": [len(row.records) for row in trained if row.budget == "own"],  # seeds
+        "rivals": [len(row.records) for row in trained if row.budget != "own"],
+        # One classifier of a data set: all its records have one reference.
+        "classifier": rows[0].records[0]["provenance"]["extractors"].get("classifier"),
+        "fid": column_text([fids], spread=True)[0] if fids else None,
+    }
 
 
 def _span(numbers: Iterable[int]) -> str:
@@ -111,9 +82,8 @@ def _span(numbers: Iterable[int]) -> str:
 def chairs(published: Published, name: str) -> str:
     """Scores of one data set of shapes: MMD in thousandths of the cube's side, matching IoU, coverage."""
     rows = published.rows(name, "scores")
-    found = SHAPE_SCORES.items()
-    columns = [(head, _cells(rows, metric, measures.VOXELS, scale)) for head, (metric, scale) in found]
-    return _beside(_names([rows], SHAPE_NAMES), columns)
+    columns = [(head, _cells(rows, **score)) for head, score in NAMES["scores"]["shapes"].items()]
+    return _beside(_names([rows], NAMES["shapes"]), columns)
 
 
 def translation(published: Published, names: Sequence[str] = TRANSLATIONS) -> str:
@@ -122,12 +92,12 @@ def translation(published: Published, names: Sequence[str] = TRANSLATIONS) -> st
     pairs = [(name, pair) for name in there or names for pair in pairs_of(name)]
     runs = {pair: published.rows(name, "-to-".join(pair), "scores") for name, pair in pairs}
     columns = [
-        (f"{' → '.join(map(title, pair))}: {head}", _cells(rows, metric, of, scale, rows[0].records[0]["chance"]))
-        for head, (metric, scale) in TRANSLATION_SCORES.items()
+        (f"{' → '.join(map(title, pair))}: {head}", _cells(rows, of, chance=rows[0].records[0]["chance"], **score))
+        for head, score in NAMES["scores"]["translation"].items()
         for pair, rows in runs.items()
-        for of in extractors(rows, metric)
+        for of in extractors(rows, score["metric"])
     ]
-    return _beside(_names(runs.values(), SEARCH_NAMES) | {CHANCE: "chance"}, columns)
+    return _beside(_names(runs.values(), NAMES["translation"]) | {CHANCE: "chance"}, columns)
 
 
 def _key(row: Row) -> Key:
@@ -148,7 +118,7 @@ def _names(runs: Iterable[Sequence[Row]], words: Mapping[str, str] | None = None
 
 
 def _cells(
-    rows: Sequence[Row], metric: str, extractor: str, scale: float = 1, chance: float | None = None, spread: bool = True
+    rows: Sequence[Row], extractor: str, metric: str, scale: float = 1, chance: float | None = None, spread: bool = True
 ) -> Cells:
     """A column: a score of each row, the best trained model's in bold, then that of chance where it is given."""
     values = {_key(row): [scale * value for value in row.values(extractor, metric)] for row in rows}
@@ -164,11 +134,8 @@ def _cells(
 def _quoted(rows: Sequence[Row], dataset: str, spread: bool = True) -> Cells:
     """The paper's FID of each model, in italics and with a dagger."""
     found = {_key(row): reported(dataset, row.model, "fid") for row in rows}
-    return {
-        key: f"*{number.value:.1f}{f' ± {number.spread:.1f}' if spread and number.spread else ''}*†"
-        for key, number in found.items()
-        if number
-    }
+    texts = {key: number.text() for key, number in found.items() if number}
+    return {key: f"*{text if spread else text.partition(' ')[0]}*†" for key, text in texts.items()}
 
 
 def _beside(names: Mapping[Key, str], columns: Sequence[tuple[str, Cells]]) -> str:
