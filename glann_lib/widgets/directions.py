@@ -1,7 +1,6 @@
 """An image moved along directions in the space of the latents: those of largest variance, and those towards a class.
 
-The plain functions behind it are `moved` and `strip`; the directions come from `directions`. Stage 1 asks nothing of
-the axes of that space (Sec. 3.1): what a direction changes is to be seen by moving along it.
+The plain functions behind it are `moved` and `along`; the directions come from `latent_directions`.
 """
 
 from __future__ import annotations
@@ -14,8 +13,15 @@ from torch import Tensor
 
 from glann_lib.model import Glann
 from glann_lib.sampling import LIVE, decode, draw_noise, run_blocks
-from glann_lib.widgets.explorer import LONG, WIDE, Explorer, require_images
-from glann_lib.widgets.latent_directions import NO_LABELS, Direction, attribute_directions, move, principal_directions
+from glann_lib.widgets.explorer import Explorer, choice, require_kind, seed_box, slider
+from glann_lib.widgets.latent_directions import (
+    NO_LABELS,
+    Direction,
+    attribute_directions,
+    move,
+    name_classes,
+    principal_directions,
+)
 from glann_lib.widgets.picture import Picture, strip_of
 
 SHOWN = 9  # in the strip
@@ -32,22 +38,10 @@ def along(
     latent: Tensor, directions: Sequence[Direction], amounts: Sequence[float], moving: int, limit: float = PRINCIPAL
 ) -> Tensor:
     """Latents [9, D]: direction number `moving` goes evenly from -limit to limit, the others stay at their amounts."""
-    steps = [
-        [*amounts[:moving], step, *amounts[moving + 1 :]] for step in torch.linspace(-limit, limit, SHOWN).tolist()
-    ]
+    steps = [[*amounts] for _ in range(SHOWN)]
+    for step, amount in zip(steps, torch.linspace(-limit, limit, SHOWN).tolist(), strict=True):
+        step[moving] = amount
     return torch.cat([move(latent[None], directions, step) for step in steps])
-
-
-def strip(
-    model: Glann,
-    latent: Tensor,
-    directions: Sequence[Direction],
-    amounts: Sequence[float],
-    moving: int,
-    limit: float = PRINCIPAL,
-) -> Tensor:
-    """Images of the latents `along` a direction, uint8 [9, C, S, S]."""
-    return decode(model.generator, along(latent, directions, amounts, moving, limit), block=LIVE)
 
 
 class DirectionsWidget(Explorer):
@@ -58,22 +52,19 @@ class DirectionsWidget(Explorer):
     """
 
     def __init__(self, model: Glann, seed: int = 0, count: int = 5):
-        require_images(model)
+        require_kind(model)
         self.model, self._attributes = model, {}
         self._principal = principal_directions(model.latents, count)
-        self.seed = ipywidgets.BoundedIntText(seed, 0, 999_999, description="seed")
-        self.seed.tooltip = "the number of the image that is moved"
+        self.seed = seed_box("seed", "the number of the image that is moved", seed)
         self.sliders = [_slider(direction.name, PRINCIPAL) for direction in self._principal]
-        self.kind = ipywidgets.Dropdown(
-            options=[(name, label) for label, name in _classes(model).items()], description="more like"
-        )
-        self.kind.tooltip = "the class towards which the last slider moves"
+        self._names = {} if model.labels is None else name_classes(model.labels, model.class_names)
+        classes = [(name, label) for label, name in self._names.items()]
+        self.kind = choice("more like", "the class towards which the last slider moves", classes)
         self.likeness = _slider("how much more", ATTRIBUTE)
         self.zero = ipywidgets.Button(description="all to zero", tooltip="the image of the seed as it is")
         self.picture, self.strip = Picture(), Picture(width=SHOWN * 72)
         self.picture.layout = ipywidgets.Layout(width="240px", flex="none")  # or a long caption moves the controls
         self._moving = 0
-        self.seed.style = self.kind.style = WIDE
         controls = [self.seed, *self.sliders, self.kind, self.likeness]
         rows = [*controls, *self._refusal(), self.zero]
         super().__init__([ipywidgets.HBox([self.picture, ipywidgets.VBox(rows)]), self.strip])
@@ -95,7 +86,7 @@ class DirectionsWidget(Explorer):
         amounts = amounts[: len(directions)]
         latent = run_blocks(self.model.mapper, draw_noise(1, self.model.mapper.noise_dim, seed))[0]
         words = _words(seed, directions, amounts)
-        self.picture.show(moved(self.model, latent, directions, amounts), alt=f"image of {words}", caption=words)
+        self.picture.show(moved(self.model, latent, directions, amounts), words, f"image of {words}")
         self.say("")
         limit = ATTRIBUTE if moving == len(self._principal) else PRINCIPAL
         images = []
@@ -105,22 +96,18 @@ class DirectionsWidget(Explorer):
             images.append(decode(self.model.generator, latents, block=LIVE))
         rest = _words(seed, directions, [0 if number == moving else amount for number, amount in enumerate(amounts)])
         words = f"{directions[moving].name} from {-limit:+g} to {limit:+g}, the rest as above: {rest}"
-        self.strip.show(strip_of(torch.cat(images)), alt=f"{SHOWN} images: {words}", caption=words)
+        self.strip.show(strip_of(torch.cat(images)), words, f"{SHOWN} images: {words}")
 
     def _directions(self, label: int | None, amounts: Sequence[float], moving: int) -> list[Direction]:
-        """The principal ones, and that towards the class where it counts."""
+        """The principal ones, and that towards the class where it counts: learned when it is first needed."""
         if not amounts[-1] and moving < len(self._principal):
             return self._principal
-        return [*self._principal, self._towards(label)]
-
-    def _towards(self, label: int | None) -> Direction:
-        """The direction towards a class, learned from the labels when it is first needed."""
         if label not in self._attributes:
             self.say("learning the direction from the labels ...")
             labels = None if label is None else (self.model.labels == label).long()
-            names = ("the rest", _classes(self.model).get(label))
+            names = ("the rest", self._names.get(label))
             self._attributes[label] = attribute_directions(self.model.latents, labels, names)[1]
-        return self._attributes[label]
+        return [*self._principal, self._attributes[label]]
 
     def _refusal(self) -> list[ipywidgets.Widget]:
         """Switch off what needs labels where there are none to learn from, and a line that says why."""
@@ -136,16 +123,10 @@ class DirectionsWidget(Explorer):
 
     def _all_to_zero(self) -> None:
         moving = self._moving
-        for slider in (*self.sliders, self.likeness):
-            slider.value = 0.0
+        for control in (*self.sliders, self.likeness):
+            control.value = 0.0
         self._moving = moving  # the strip stays that of the slider that the hand moved last
         self.refresh()
-
-
-def _classes(model: Glann) -> dict[int, str]:
-    """The names of the classes that occur among the training images, or their numbers."""
-    known = [] if model.labels is None else model.labels.unique().tolist()
-    return {label: model.class_names[label] if model.class_names else str(label) for label in known}
 
 
 def _words(seed: int, directions: Sequence[Direction], amounts: Sequence[float]) -> str:
@@ -155,8 +136,5 @@ def _words(seed: int, directions: Sequence[Direction], amounts: Sequence[float])
     return ", ".join([f"seed {seed}", *parts])
 
 
-def _slider(name: str, limit: float) -> ipywidgets.FloatSlider:
-    slider = ipywidgets.FloatSlider(0, min=-limit, max=limit, step=0.1, description=name, readout_format="+.1f")
-    slider.style, slider.layout.width = WIDE, LONG
-    slider.tooltip = f"{name}, in standard deviations of the training images' latents"
-    return slider
+def _slider(name: str, limit: float) -> ipywidgets.Widget:
+    return slider(name, f"{name}, in standard deviations of the training images' latents", limit, 0.1, "+.1f")

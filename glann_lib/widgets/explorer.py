@@ -16,6 +16,29 @@ from glann_lib.widgets.latest import Latest
 
 WIDE = {"description_width": "10.5em"}  # the longest label is not cut off, and the controls stand below each other
 LONG = "440px"  # of a slider with its label and its number
+SLIDERS = (ipywidgets.IntSlider, ipywidgets.FloatSlider)
+
+
+def labelled(kind: type[ipywidgets.Widget], label: str, tooltip: str, **options: Any) -> ipywidgets.Widget:
+    """A control of that kind, with a label as wide as the others' and a tooltip."""
+    layout = {"width": LONG} if kind in SLIDERS else {}
+    return kind(description=label, tooltip=tooltip, style=WIDE, layout=layout, **options)
+
+
+def seed_box(label: str, tooltip: str, value: int = 0) -> ipywidgets.Widget:
+    """A field for a seed, or for another whole number from 0."""
+    return labelled(ipywidgets.BoundedIntText, label, tooltip, value=value, max=999_999)
+
+
+def slider(label: str, tooltip: str, limit: float, step: float, readout_format: str) -> ipywidgets.Widget:
+    """A number from -limit to limit, 0 at first."""
+    options = {"min": -limit, "max": limit, "step": step, "readout_format": readout_format}
+    return labelled(ipywidgets.FloatSlider, label, tooltip, **options)
+
+
+def choice(label: str, tooltip: str, options: Sequence[Any], **more: Any) -> ipywidgets.Widget:
+    """One of several, as a list that opens."""
+    return labelled(ipywidgets.Dropdown, label, tooltip, options=options, **more)
 
 
 class Explorer(ipywidgets.VBox):
@@ -69,7 +92,9 @@ class Explorer(ipywidgets.VBox):
         self.say(str(error) if meant else f"{type(error).__name__}: {error}")
 
 
-def require_images(model: Any) -> None:
-    """Refuse a model that draws shapes by a ValueError."""
-    if len(set(model.generator.shape)) == 1:
-        raise ValueError("this model draws shapes, this widget shows images: use widgets.ShapesWidget")
+def require_kind(model: Any, shown: str = "images") -> None:
+    """Refuse a model that draws something else than what is shown, "images" or "shapes", by a ValueError."""
+    drawn = "shapes" if len(set(model.generator.shape)) == 1 else "images"
+    if drawn != shown:
+        fitting = "InterpolationWidget" if drawn == "images" else "ShapesWidget"
+        raise ValueError(f"this model draws {drawn}, this widget shows {shown}: use widgets.{fitting}")

@@ -19,7 +19,7 @@ from glann_lib import features
 from glann_lib.model import Glann
 from glann_lib.sampling import decode, draw_noise, interpolate, run_blocks
 from glann_lib.widgets import uploads
-from glann_lib.widgets.explorer import LONG, WIDE, Explorer, require_images
+from glann_lib.widgets.explorer import Explorer, labelled, require_kind, seed_box
 from glann_lib.widgets.latest import Latest
 from glann_lib.widgets.picture import Picture, strip_of
 from glann_lib.widgets.sketch import Sketch
@@ -63,7 +63,7 @@ class InversionWidget(Explorer):
     """
 
     def __init__(self, model: Glann, steps: int = 150, restarts: int = 4):
-        require_images(model)
+        require_kind(model)
         self.model, self.steps, self.restarts = model, steps, restarts
         self._examples = model.sample(EXAMPLES)
         self._given: tuple[str, Tensor | ValueError | None] = NOTHING, None
@@ -82,20 +82,18 @@ class InversionWidget(Explorer):
             accept="image/*", description="upload image", tooltip="PNG, JPEG, WebP, BMP"
         )
         self.upload.layout.width = "max-content"  # its label grows with the number of files
-        self.sketch = Sketch(label="draw something like the training images")
-        self.swap = ipywidgets.Checkbox(description="swap light and dark", indent=False, style=WIDE)
-        self.swap.tooltip = "for an image that is dark where the training images are bright"
+        words = "draw something like the training images"
+        self.sketch = Sketch(label=words)
         self.wipe = ipywidgets.Button(description="wipe", tooltip="empty the drawing field")
-        label = ipywidgets.Label("or draw something like the training images:")
-        return ipywidgets.VBox([self.upload, label, self.sketch, self.wipe, self.swap])
+        dark = "for an image that is dark where the training images are bright"
+        self.swap = labelled(ipywidgets.Checkbox, "swap light and dark", dark, indent=False)
+        return ipywidgets.VBox([self.upload, ipywidgets.Label(f"or {words}:"), self.sketch, self.wipe, self.swap])
 
     def _results(self) -> ipywidgets.Widget:
         self.given, self.found, self.variation = (Picture(width=WIDTH) for _ in range(3))
-        self.amount = ipywidgets.FloatSlider(0.3, min=0, max=1, step=1 / PARTS, description="vary", style=WIDE)
-        self.amount.layout.width = LONG
-        self.amount.tooltip = "part of the way from the noise that was found to a fresh one"
-        self.seed = ipywidgets.BoundedIntText(0, 0, 999_999, description="of seed", style=WIDE)
-        self.seed.tooltip = "of the fresh noise that the third picture goes towards"
+        way = "part of the way from the noise that was found to a fresh one"
+        self.amount = labelled(ipywidgets.FloatSlider, "vary", way, value=0.3, max=1, step=1 / PARTS)
+        self.seed = seed_box("of seed", "of the fresh noise that the third picture goes towards")
         self.strip = Picture(width=3 * WIDTH)
         pictures = ipywidgets.HBox([self.given, self.found, self.variation])
         return ipywidgets.VBox([pictures, self.amount, self.seed, self.strip])
@@ -115,9 +113,8 @@ class InversionWidget(Explorer):
             self._show_given(blank, "upload an image or draw one")
             return
         require_weights(self.model)
-        image = uploads.invert_colours(image) if swap else image
-        words = f"what was given, a {kind}" + (", light and dark swapped" if swap else "")
-        self._show_given(image, words)
+        image = 255 - image if swap else image
+        self._show_given(image, f"what was given, a {kind}" + ", light and dark swapped" * swap)
         self._search(image)
 
     def wait(self, timeout: float = 60) -> None:
@@ -128,24 +125,22 @@ class InversionWidget(Explorer):
     def _show_given(self, image: Tensor, words: str) -> None:
         """What is sought, and that nothing is found yet."""
         self._noise = None
-        self.given.show(image[0], alt=words, caption=words)
+        self.given.show(image[0], words)
         empty = torch.zeros_like(image)
-        later = "what is found comes here"
-        self.found.show(empty[0], alt=later, caption=later)
-        later = "its variations come here"
-        for picture, blank in ((self.variation, empty[0]), (self.strip, strip_of(empty.repeat(len(SEEDS), 1, 1, 1)))):
-            picture.show(blank, alt=later, caption=later)
+        self.found.show(empty[0], "what is found comes here")
+        self.variation.show(empty[0], "its variations come here")
+        self.strip.show(strip_of(empty.repeat(len(SEEDS), 1, 1, 1)), "its variations come here")
 
     def _search(self, image: Tensor) -> None:
         began = time.monotonic()
-        found_so_far = self.model.search(image, restarts=self.restarts, steps=self.steps, every=1)
-        for step, found in enumerate(found_so_far):
+        search = self.model.search(image, restarts=self.restarts, steps=self.steps, every=1)
+        for step, found in enumerate(search):
             if self.superseded:
                 return
             loss = found.loss.item()
             if step % SHOW_EVERY == 0 or step == self.steps:
                 words = f"step {step} of {self.steps}, loss {loss:.3f}"
-                self.found.show(found.images[0], alt=f"the image of the noise found so far: {words}", caption=words)
+                self.found.show(found.images[0], words, f"the image of the noise found so far: {words}")
         self._noise = found.codes[0]
         self.say(f"found in {time.monotonic() - began:.1f} s, loss {loss:.3f}")
         self._ask_variations()
@@ -161,9 +156,9 @@ class InversionWidget(Explorer):
         if noise is not self._noise:  # something else was given
             return
         words = f"{amount:.0%} of the way to seed {seed}"
-        self.variation.show(one, alt=f"a variation of what was found: {words}", caption=words)
+        self.variation.show(one, words, f"a variation of what was found: {words}")
         words = f"{amount:.0%} of the way to seeds {SEEDS[0]} to {SEEDS[-1]}"
-        self.strip.show(strip_of(torch.stack(strip)), alt=f"variations of what was found: {words}", caption=words)
+        self.strip.show(strip_of(torch.stack(strip)), words, f"variations of what was found: {words}")
 
     def _uploaded(self) -> None:
         if not self.upload.value:

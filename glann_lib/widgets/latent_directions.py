@@ -39,10 +39,14 @@ def principal_directions(latents: Tensor, count: int = 6) -> list[Direction]:
     _, vectors = torch.linalg.eigh(torch.cov(rows.T).reshape(rows.shape[1], -1))  # ascending
     largest = vectors.T.flip(0)[:count]
     signs = largest.gather(1, largest.abs().argmax(1, keepdim=True)).sign()
-    return [
-        _direction(f"principal direction {number}", vector, rows)
-        for number, vector in enumerate(largest * signs, start=1)
-    ]
+    named = enumerate(largest * signs, start=1)
+    return [_direction(f"principal direction {number}", vector, rows) for number, vector in named]
+
+
+def name_classes(labels: ArrayLike, class_names: Sequence[str] = ()) -> dict[int, str]:
+    """The names of the classes that occur among labels [N], by label; their numbers where they have no names."""
+    known = np.unique(np.asarray(labels)).tolist()
+    return {label: class_names[label] if label < len(class_names) else str(label) for label in known}
 
 
 def attribute_directions(latents: Tensor, labels: ArrayLike | None, class_names: Sequence[str] = ()) -> list[Direction]:
@@ -60,13 +64,12 @@ def attribute_directions(latents: Tensor, labels: ArrayLike | None, class_names:
     classes, rows = np.asarray(labels), _rows(latents)
     if classes.shape != (len(rows),):
         raise ValueError(f"labels {list(classes.shape)} for {len(rows)} latents: give one label a latent")
-    known = np.unique(classes).tolist()
-    if len(known) < 2:
+    named = name_classes(classes, class_names)
+    if len(named) < 2:
         raise ValueError("labels of one class only: attribute directions need 2 classes or more")
-    names = [class_names[label] if label < len(class_names) else str(label) for label in known]
     return [
         _direction(f"more like {name}", rows[classes == label].mean(0) - rows[classes != label].mean(0), rows)
-        for label, name in zip(known, names, strict=True)
+        for label, name in named.items()
     ]
 
 

@@ -21,7 +21,8 @@ from glann_lib.model import Glann
 from glann_lib.neighbours import nearest_neighbours
 from glann_lib.records.latent_plots import TEN_COLOURS
 from glann_lib.sampling import LIVE, decode
-from glann_lib.widgets.explorer import Explorer, require_images
+from glann_lib.widgets.explorer import Explorer, require_kind
+from glann_lib.widgets.latent_directions import name_classes
 from glann_lib.widgets.latent_map import LatentMap
 from glann_lib.widgets.picture import Picture, strip_of
 
@@ -78,9 +79,8 @@ def draw_map(
 
 def _classes(labels: ArrayLike | None, names: Sequence[str]) -> dict[int, str]:
     """Names by label of the classes that are told apart: none, where there are too many or only one."""
-    known = [] if labels is None else np.unique(np.asarray(labels)).tolist()
-    told = known if len(known) > 1 and max(known) < MOST_CLASSES else []
-    return {label: _name(label, names) for label in told}
+    named = {} if labels is None else name_classes(labels, names)
+    return named if len(named) > 1 and max(named) < MOST_CLASSES else {}
 
 
 def _apart(places: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ class MapWidget(Explorer):
     """
 
     def __init__(self, model: Glann, images: Tensor | None = None, names: Sequence[str] = ()):
-        require_images(model)
+        require_kind(model)
         shape = (len(model.latents), *model.generator.shape)
         if images is not None and (tuple(images.shape) != shape or images.dtype != torch.uint8):
             kind = f"{images.dtype} {list(images.shape)}"
@@ -118,8 +118,7 @@ class MapWidget(Explorer):
         self.picture, self.strip = Picture(), Picture(width=NEAREST * 60)
         # Of fixed width, or a long caption moves what stands beside the map.
         self.map.layout = ipywidgets.Layout(width=f"{WIDTH + 16}px", flex="none")
-        drawing = draw_map(self.plane, model.labels, self.names)
-        self.map.show(drawing, alt=_words(self.plane, model.labels, self.names), caption=HOW)
+        self.map.show(draw_map(self.plane, model.labels, self.names), HOW, self._map_in_words())
         super().__init__([ipywidgets.HBox([self.map, ipywidgets.VBox([self.picture, self.strip])])])
         self.start()
         self.map.observe(lambda _: self.refresh(), "point")
@@ -131,35 +130,27 @@ class MapWidget(Explorer):
     def draw(self, request: tuple[float, float]) -> None:
         """The image at the point, and then, unless something newer is asked for, the training images near it."""
         words = "drawn at ({:.2f}, {:.2f}) of the map".format(*request)
-        self.picture.show(at(self.model, self.plane, request), alt=f"image {words}", caption=words)
+        self.picture.show(at(self.model, self.plane, request), words, f"image {words}")
         if self.superseded:
             return
         rows = nearest_training(self.plane, request, min(NEAREST, len(self.model.latents)))
-        words = self._words_of(rows)
-        self.strip.show(strip_of(self._images_of(rows)), alt=words, caption=words)
-
-    def _images_of(self, rows: list[int]) -> Tensor:
+        words = "nearest training images"
         if self.images is not None:
-            return self.images[rows]
-        return decode(self.model.generator, self.model.latents[rows], block=LIVE)
-
-    def _words_of(self, rows: list[int]) -> str:
-        """The neighbours by their classes, or by their numbers where they have none."""
-        kind = "nearest training images" + ("" if self.images is not None else ", as the generator gives them back")
+            images = self.images[rows]
+        else:
+            words += ", as the generator gives them back"
+            images = decode(self.model.generator, self.model.latents[rows], block=LIVE)
         if self.model.labels is None:
-            return f"{kind}: numbers {', '.join(map(str, rows))}"
-        labels = self.model.labels[rows].tolist()
-        return f"{kind}: {', '.join(_name(label, self.names) for label in labels)}"
+            words += f": numbers {', '.join(map(str, rows))}"
+        else:
+            labels = self.model.labels[rows]
+            named = name_classes(labels, self.names)
+            words += f": {', '.join(named[label] for label in labels.tolist())}"
+        self.strip.show(strip_of(images), words)
 
-
-def _words(latent_map: LatentMap, labels: ArrayLike | None, names: Sequence[str]) -> str:
-    """What the map shows, for those who do not see it."""
-    told = _classes(labels, names)
-    listed = ", ".join(told.values())
-    colours = f"a colour for each class, its name at the mean: {listed}" if told else "all in one colour"
-    part = f"which hold {latent_map.explained:.0%} of their variance"
-    return f"map of {len(latent_map.points):,} latents in two dimensions, {part}; {colours}"
-
-
-def _name(label: int, names: Sequence[str]) -> str:
-    return names[label] if len(names) else str(label)
+    def _map_in_words(self) -> str:
+        """What the map shows, for those who do not see it."""
+        told = ", ".join(_classes(self.model.labels, self.names).values())
+        colours = f"a colour for each class, its name at the mean: {told}" if told else "all in one colour"
+        part = f"which hold {self.plane.explained:.0%} of their variance"
+        return f"map of {len(self.plane.points):,} latents in two dimensions, {part}; {colours}"

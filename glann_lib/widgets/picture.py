@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import anywidget
 import numpy as np
@@ -49,9 +48,7 @@ class Picture(anywidget.AnyWidget):
     # Parts of width and height from the upper left corner, each in [0, 1].
     point = traitlets.Tuple(traitlets.Float(), traitlets.Float(), default_value=(0.5, 0.5)).tag(sync=True)
 
-    def show(self, image: ArrayLike, **words: Any) -> None:
-        """Replace the picture by an image uint8 [C, H, W], and words (alt, caption) that go with it, in one message."""
+    def show(self, image: ArrayLike, caption: str, alt: str = "") -> None:
+        """Replace the picture by an image uint8 [C, H, W], and its words, in one message; without `alt` the caption."""
         with self.hold_sync():
-            self.set_trait("value", png_bytes(image))
-            for name, text in words.items():
-                self.set_trait(name, text)
+            self.value, self.caption, self.alt = png_bytes(image), caption, alt or caption

@@ -6,13 +6,15 @@ images are: a generator that never saw a small 7 in a corner has no code for one
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from glann_lib.data import image_files
@@ -21,8 +23,8 @@ MOST_MIB = 30
 MOST_PIXELS = 50_000_000
 LIMIT = f"{MOST_PIXELS // 10**6} million pixels"
 LEAST_SIDE = 8  # px
-# MPO is what many telephones write under the name JPEG. Not every format of Pillow: some start other programs.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF")
+# JPEG's reader takes MPO, too, which many telephones write. Not every format of Pillow: some start other programs.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 UNREADABLE = "this file is no image that can be read: choose a PNG, JPEG, WebP or BMP"
 BLANK = "the drawing is empty: draw something first"
 INK = 0.25  # of the brightest pixel; what is brighter belongs to the drawing
@@ -38,20 +40,11 @@ def from_file(content: bytes, shape: tuple[int, int, int]) -> Tensor:
     damaged or no image, and an image of less than 8 px a side.
     """
     _require_readable(content)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
-            pixels = image_files.decode(content, shape[-1])
-    except Exception:  # a damaged file can raise nearly anything
-        raise ValueError(UNREADABLE) from None
+    with _decoding():
+        pixels = image_files.decode(content, shape[-1])
     if len(pixels) == 3 and shape[0] == 1:
         pixels = np.asarray(Image.fromarray(pixels.transpose(1, 2, 0)).convert("L"))[None]
     return torch.tensor(pixels).expand(shape)[None].contiguous()
-
-
-def invert_colours(images: Tensor) -> Tensor:
-    """Dark for bright and bright for dark, uint8 of the same shape."""
-    return 255 - images
 
 
 def looks_inverted(image: Tensor, examples: Tensor) -> bool:
@@ -61,31 +54,42 @@ def looks_inverted(image: Tensor, examples: Tensor) -> bool:
     are some bright and some dark, as those of photographs are, nothing looks inverted.
     """
     borders, own = _borders(examples), _borders(image).item()
-    if own >= 128:
-        return (borders < DARK).float().mean().item() >= AGREED
-    return (borders > BRIGHT).float().mean().item() >= AGREED
+    opposite = borders < DARK if own >= 128 else borders > BRIGHT
+    return opposite.float().mean().item() >= AGREED
 
 
-def from_drawing(strokes: np.ndarray | bytes, examples: Tensor) -> Tensor:
+def from_drawing(strokes: bytes, examples: Tensor) -> Tensor:
     """A drawing as the model would show it, uint8 [1, C, S, S].
 
     The box around the strokes is scaled, its aspect kept, so that its larger side is the median of those around the
     examples' own strokes, and its middle lies where the median of theirs does. Thin strokes, which grow dim as they
     shrink, are lit up to the examples' brightness. For a model whose borders are bright, the drawing is inverted.
 
-    `strokes` are bright on black or on nothing: a PNG, or uint8 [H, W], [H, W, 3] or [H, W, 4]; else, and where nothing
-    is drawn, a ValueError. `examples` are samples of the model.
+    `strokes` are a PNG, bright on black or on nothing; else, and where nothing is drawn, a ValueError. `examples` are
+    samples of the model.
     """
     drawing = _on_black(strokes)
     if drawing.max() < 16:
         raise ValueError(BLANK)
     inverted = _borders(examples).median().item() >= 128
-    shown = _grey(invert_colours(examples) if inverted else examples)
-    side, middle, brightness = _usual_place(shown)
+    side, middle, brightness = _usual_place(_grey(255 - examples if inverted else examples))
     placed = _placed(drawing, side, middle, examples.shape[-1]).astype(np.float32)
     placed *= brightness / max(placed.max(), 1)
     pixels = torch.from_numpy(placed.round().astype(np.uint8)).expand(examples.shape[1:])[None]
-    return invert_colours(pixels) if inverted else pixels.contiguous()
+    return 255 - pixels if inverted else pixels.contiguous()
+
+
+@contextlib.contextmanager
+def _decoding() -> Iterator[None]:
+    """A ValueError that says what to give, whatever a file raises that is too large, damaged or no image."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata, and its limit, looser than the one here
+            yield
+    except Image.DecompressionBombError:
+        raise ValueError(f"the image is too large: choose one of {LIMIT} or less") from None
+    except Exception:  # a damaged file can raise nearly anything
+        raise ValueError(UNREADABLE) from None
 
 
 def _require_readable(content: bytes) -> None:
@@ -94,38 +98,19 @@ def _require_readable(content: bytes) -> None:
         raise ValueError("the file is empty: choose a PNG, JPEG, WebP or BMP")
     if len(content) > MOST_MIB * 2**20:
         raise ValueError(f"the file has {len(content) / 2**20:.0f} MiB: choose one of {MOST_MIB} MiB or less")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own limit is looser than the one here
-            with Image.open(io.BytesIO(content)) as image:
-                known, (width, height) = image.format in FORMATS, image.size
-    except Image.DecompressionBombError:
-        raise ValueError(f"the image is too large: choose one of {LIMIT} or less") from None
-    except Exception:  # as above
-        raise ValueError(UNREADABLE) from None
-    if not known:
-        raise ValueError(UNREADABLE)
+    with _decoding(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        width, height = image.size
     if width * height > MOST_PIXELS:
         raise ValueError(f"the image has {width} x {height} px: choose one of {LIMIT} or less")
     if min(width, height) < LEAST_SIDE:
         raise ValueError(f"the image has {width} x {height} px: choose one of {LEAST_SIDE} px or more a side")
 
 
-def _on_black(strokes: np.ndarray | bytes) -> np.ndarray:
+def _on_black(strokes: bytes) -> np.ndarray:
     """A drawing as uint8 [H, W]; what is transparent is black."""
-    if isinstance(strokes, bytes):
-        _require_readable(strokes)
-        try:
-            with Image.open(io.BytesIO(strokes)) as image:
-                picture = image.convert("RGBA")
-        except Exception:  # as above
-            raise ValueError(UNREADABLE) from None
-    elif strokes.dtype == np.uint8 and (strokes.ndim == 2 or strokes.shape[2:] in ((3,), (4,))):
-        picture = Image.fromarray(strokes).convert("RGBA")
-    else:
-        raise ValueError(
-            f"the drawing is {strokes.dtype} {list(strokes.shape)}: give uint8 [H, W], [H, W, 3] or [H, W, 4]"
-        )
+    _require_readable(strokes)
+    with _decoding(), Image.open(io.BytesIO(strokes)) as image:
+        picture = image.convert("RGBA")
     return np.asarray(Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture).convert("L"))
 
 
@@ -144,9 +129,7 @@ def _borders(images: Tensor) -> Tensor:
 
 def _box(grey: np.ndarray) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of the pixels [H, W] above a quarter of the brightest."""
-    ink = grey > INK * grey.max()
-    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
-    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return Image.fromarray(grey > INK * grey.max()).getbbox()
 
 
 def _usual_place(examples: np.ndarray) -> tuple[float, tuple[float, float], float]:
@@ -163,14 +146,12 @@ def _usual_place(examples: np.ndarray) -> tuple[float, tuple[float, float], floa
 
 def _placed(drawing: np.ndarray, side: float, middle: tuple[float, float], size: int) -> np.ndarray:
     """The drawing with its box's larger side `side` px long and its middle at `middle`, uint8 [size, size]."""
-    left, top, right, bottom = _box(drawing)
-    strokes = np.ascontiguousarray(drawing[top:bottom, left:right])
-    scale = max(strokes.shape) / side  # px of the drawing a px of the result
+    strokes = Image.fromarray(drawing).crop(_box(drawing))
+    scale = max(strokes.size) / side  # px of the drawing a px of the result
     factor = max(1, int(scale / 4))  # first in whole pixels: what is cut out below stays small, whatever is drawn
-    picture, scale = Image.fromarray(strokes).reduce(factor), scale / factor
-    x = strokes.shape[1] / factor / 2 - scale * middle[0]
-    y = strokes.shape[0] / factor / 2 - scale * middle[1]
+    scale /= factor
+    x, y = (length / factor / 2 - scale * place for length, place in zip(strokes.size, middle, strict=True))
     margin = math.ceil(scale * size) + 1  # the square that is cut out reaches beyond the strokes
     square = (x + margin, y + margin, x + margin + scale * size, y + margin + scale * size)
-    padded = Image.fromarray(np.pad(np.asarray(picture), margin))
+    padded = ImageOps.expand(strokes.reduce(factor), margin)
     return np.asarray(padded.resize((size, size), Image.Resampling.BICUBIC, box=square))

@@ -1,4 +1,4 @@
-"""A shell over `moved` and `strip`: what the sliders say is shown, and the last move has the last word."""
+"""A shell over `moved` and `along`: what the sliders say is shown, and the last move has the last word."""
 
 import threading
 
@@ -9,9 +9,9 @@ from torch.nn.functional import normalize
 from glann_lib.config import make_config
 from glann_lib.model import Glann
 from glann_lib.networks import LatentMapper, make_generator
-from glann_lib.sampling import decode, draw_noise, run_blocks
+from glann_lib.sampling import LIVE, decode, draw_noise, run_blocks
 from glann_lib.widgets import directions as directions_widget
-from glann_lib.widgets.directions import DirectionsWidget, along, moved, strip
+from glann_lib.widgets.directions import DirectionsWidget, along, moved
 from glann_lib.widgets.latent_directions import Direction, attribute_directions, principal_directions
 from glann_lib.widgets.picture import png_bytes, strip_of
 
@@ -33,6 +33,11 @@ def widget(model):
 
 def latent_of(model, seed):
     return run_blocks(model.mapper, draw_noise(1, 8, seed))[0]
+
+
+def strip(model, *args):
+    """The images along a direction."""
+    return decode(model.generator, along(*args), block=LIVE)
 
 
 def test_an_image_moved_is_the_image_of_the_moved_latent(model):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import ipywidgets
 import pytest
 
-from glann_lib.widgets.explorer import Explorer, require_images
+from glann_lib.widgets.explorer import Explorer, require_kind
 
 
 class Doubler(Explorer):
@@ -71,7 +71,13 @@ def test_a_mistake_is_one_line_and_the_last_picture_stays():
     assert (doubler.message.value, doubler.shown.value) == ("", "16")
 
 
-def test_models_of_shapes_are_refused_where_images_are_shown():
-    require_images(SimpleNamespace(generator=SimpleNamespace(shape=(3, 32, 32))))
-    with pytest.raises(ValueError, match="this model draws shapes"):
-        require_images(SimpleNamespace(generator=SimpleNamespace(shape=(32, 32, 32))))
+def test_models_of_another_kind_are_refused():
+    images, shapes = (SimpleNamespace(generator=SimpleNamespace(shape=shape)) for shape in ((3, 32, 32), (32, 32, 32)))
+    require_kind(images)
+    require_kind(shapes, "shapes")
+    with pytest.raises(
+        ValueError, match=r"this model draws shapes, this widget shows images: use widgets\.ShapesWidget"
+    ):
+        require_kind(shapes)
+    with pytest.raises(ValueError, match=r"draws images, .* shows shapes: use widgets\.InterpolationWidget"):
+        require_kind(images, "shapes")

@@ -11,8 +11,9 @@ from glann_lib import Glann
 from glann_lib.sampling import draw_noise
 from glann_lib.shapes import meshes
 from glann_lib.shapes import plots as shape_plots
+from glann_lib.widgets import shapes as shapes_widget
 from glann_lib.widgets.picture import png_bytes, strip_of
-from glann_lib.widgets.shapes import FRAMES, SHOWN, ShapePath, ShapesWidget, camera, stl_of
+from glann_lib.widgets.shapes import FRAMES, SHOWN, ShapesWidget, camera, stl_of
 
 FIT = {"glo_epochs": 1, "glo_batch_size": 8, "glo_latent_dim": 8, "glo_voxel_channels": 8, "glo_loss": "l1"}
 FIT |= {"imle_epochs": 1, "imle_batch_size": 8, "glo_precision": "float32"}
@@ -69,13 +70,12 @@ def test_other_ends_and_paths_are_drawn_anew(model, widget):
     assert "seed 3 to seed 1, latent-linear" in widget.strip.alt == widget.strip.caption
 
 
-def test_surfaces_are_computed_when_first_shown_and_kept(model):
-    path = ShapePath(model.interpolate(0, 1, 3))
-    first = path.mesh(1)
-    path.fields = None  # nothing is left to compute one from
-    assert path.mesh(1) is first
-    with pytest.raises(TypeError):
-        path.mesh(0)
+def test_surfaces_are_computed_when_first_shown_and_kept(widget, monkeypatch):
+    asked = []
+    monkeypatch.setattr(shapes_widget, "surface", lambda field: asked.append(1) or meshes.surface(field))
+    for position in (0, 1, 2, 1, 0):  # the first was shown before
+        widget.position.value = position
+    assert len(asked) == 2
 
 
 def test_stl_holds_every_triangle():
@@ -123,7 +123,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(model, tmp_path):
 
 
 def test_the_ends_are_the_samples_of_their_seeds(model, widget):
-    fields = widget.shown[1].fields
+    fields = widget.shown[1]
     for field, seed in ((fields[0], 0), (fields[-1], 1)):
         assert (field.int() - model.sample(1, seed)[0].int()).abs().max() <= 1
     noises = [draw_noise(1, model.mapper.noise_dim, seed)[0] for seed in (0, 1)]
