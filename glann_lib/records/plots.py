@@ -41,15 +41,12 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 @styled
-def plot_images(
-    images: ArrayLike, columns: int = 10, title: str = "", ax: Axes | None = None, cell: float = CELL
-) -> Figure:
+def plot_images(images: ArrayLike, columns: int = 10, title: str = "", cell: float = CELL) -> Figure:
     """A grid of images, uint8 [N, C, H, W] with C 1 or 3, row by row; each takes `cell` inches."""
     images = np.asarray(images)
     rows = [images[i : i + columns] for i in range(0, len(images), columns)]
-    figure, ax = _axes(ax, (columns * cell, len(rows) * cell + 0.3 * bool(title)))
-    _show_grid(ax, rows, columns)
-    ax.set_title(title)
+    figure, ax = _subplots((columns * cell, len(rows) * cell + 0.3 * bool(title)))
+    _show_grid(ax, rows, columns, title)
     return figure
 
 
@@ -59,26 +56,21 @@ def plot_strips(strips: Mapping[str, ArrayLike], title: str = "", ax: Axes | Non
     rows = [np.asarray(images) for images in strips.values()]
     columns = max(map(len, rows))
     label_width = 0.09 * max(map(len, strips))
-    figure, ax = _axes(ax, (columns * cell + label_width, len(rows) * cell + 0.3 * bool(title)))
+    if ax is None:
+        _, ax = _subplots((columns * cell + label_width, len(rows) * cell + 0.3 * bool(title)))
     height = rows[0].shape[2]
-    _show_grid(ax, rows, columns)
+    _show_grid(ax, rows, columns, title)
     ax.set_yticks([(height + GAP) * r + height / 2 for r in range(len(rows))], list(strips))
     ax.tick_params(length=0)
-    ax.set_title(title)
-    return figure
+    return ax.figure
 
 
 @styled
 def plot_curves(
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    xlabel: str,
-    ylabel: str,
-    title: str = "",
-    log: bool = False,
-    ax: Axes | None = None,
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str, ylabel: str, title: str = "", log: bool = False
 ) -> Figure:
     """Lines (x [N], y [N]) with their names; integers on x (epochs) get no ticks between them, `log` is of y."""
-    figure, ax = _axes(ax, (5.6, 2.8))
+    figure, ax = _subplots((5.6, 2.8))
     for name, (x, y) in curves.items():
         ax.plot(x, y, label=name, marker="o" if len(x) < 15 else None, markersize=3)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
@@ -93,20 +85,20 @@ def plot_curves(
 
 
 @styled
-def plot_bars(values: Mapping[str, float], xlabel: str, title: str = "", ax: Axes | None = None) -> Figure:
+def plot_bars(values: Mapping[str, float], xlabel: str) -> Figure:
     """Horizontal bars from top to bottom, with their values written beside them; `xlabel` has unit and orientation."""
-    figure, ax = _axes(ax, (5.6, 0.36 * len(values) + 0.9))
+    figure, ax = _subplots((5.6, 0.36 * len(values) + 0.9))
     bars = ax.barh(list(values), list(values.values()), color=COLOURS[0], height=0.6)
     ax.bar_label(bars, fmt="{:.3g}", padding=3)
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
     ax.margins(x=0.12)
-    ax.set(xlabel=xlabel, title=title)
+    ax.set(xlabel=xlabel)
     return figure
 
 
 @styled
-def plot_neighbours(queries: ArrayLike, neighbours: Mapping[str, ArrayLike], title: str = "") -> Figure:
+def plot_neighbours(queries: ArrayLike, neighbours: Mapping[str, ArrayLike]) -> Figure:
     """Each query, uint8 [N, C, H, W], and to its right its nearest images by one or more distances.
 
     `neighbours` has, by the distance's name, uint8 [N, k, C, H, W], nearest first.
@@ -117,9 +109,7 @@ def plot_neighbours(queries: ArrayLike, neighbours: Mapping[str, ArrayLike], tit
     size = (sum(widths) * CELL + 0.2 * len(widths), len(queries) * CELL + 0.6)
     figure, axes = plt.subplots(1, len(widths), figsize=size, width_ratios=widths, layout="constrained")
     for ax, (name, images) in zip(axes, panels.items(), strict=True):
-        _show_grid(ax, images, images.shape[1])
-        ax.set_title(name)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+        _show_grid(ax, images, images.shape[1], name)
     return figure
 
 
@@ -145,22 +135,18 @@ def plain_log_numbers(ax: Axes, *names: str) -> None:
         axis.set_minor_formatter(NullFormatter())
 
 
-def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
-    return plt.subplots(figsize=size, layout="constrained") if ax is None else (ax.figure, ax)
+def _subplots(size: tuple[float, float]) -> tuple[Figure, Axes]:
+    return plt.subplots(figsize=size, layout="constrained")
 
 
-def _tile(rows: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Rows of uint8 images [n, C, H, W] as one picture [C, H', W'] with white gaps."""
+def _show_grid(ax: Axes, rows: Sequence[np.ndarray], columns: int, title: str) -> None:
+    """Rows of uint8 images [n, C, H, W] as one picture with white gaps."""
     channels, height, width = rows[0].shape[1:]
     cells = np.full((len(rows), columns, channels, height + GAP, width + GAP), 255, np.uint8)
     for r, row in enumerate(rows):
         cells[r, : len(row), :, :height, :width] = row
     picture = cells.transpose(2, 0, 3, 1, 4).reshape(channels, len(rows) * (height + GAP), columns * (width + GAP))
-    return picture[:, :-GAP, :-GAP]
-
-
-def _show_grid(ax: Axes, rows: Sequence[np.ndarray], columns: int) -> None:
-    show_image(ax, _tile(rows, columns))
-    ax.set(xticks=[], yticks=[])
+    show_image(ax, picture[:, :-GAP, :-GAP])
+    ax.set(xticks=[], yticks=[], title=title)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)

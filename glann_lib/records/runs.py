@@ -23,11 +23,9 @@ from glann_lib.engine import storage
 from glann_lib.records import tables
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     import torch
     from matplotlib.figure import Figure
-    from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = "work"  # in a run's folder, for what nobody need look at
@@ -35,13 +33,6 @@ WORK = "work"  # in a run's folder, for what nobody need look at
 ONCE_ON_TOP = ("glo.*safetensors", "imle.*safetensors", "classifier*.safetensors", "random-vgg16-*.safetensors")
 ONCE_ON_TOP += ("inception-*.safetensors", "scores", "rivals", "seeds", "losses", "*-to-*")
 RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "pandas")
-
-
-def results_root(results_dir: str | Path = "results") -> Path:
-    """The folder of all runs; relative paths count from the repository. GLANN_RESULTS moves the default elsewhere."""
-    if str(results_dir) == "results":
-        results_dir = os.environ.get("GLANN_RESULTS", results_dir)
-    return ROOT / Path(results_dir).expanduser()
 
 
 def run_name(dataset: str, profile: str) -> str:
@@ -56,8 +47,13 @@ def task_name(source: str, target: str) -> str:
 
 
 def run_directory(dataset: str, profile: str, results_dir: str | Path = "results") -> Path:
-    """The run's folder, results/<dataset>-<profile>; it need not exist yet."""
-    return results_root(results_dir) / run_name(dataset, profile)
+    """The run's folder, results/<dataset>-<profile>; it need not exist yet.
+
+    Relative paths count from the repository. GLANN_RESULTS moves the default elsewhere.
+    """
+    if str(results_dir) == "results":
+        results_dir = os.environ.get("GLANN_RESULTS", results_dir)
+    return ROOT / Path(results_dir).expanduser() / run_name(dataset, profile)
 
 
 def work_directory(run: Path) -> Path:
@@ -137,20 +133,26 @@ def save_figure(figure: Figure, path: Path, record: dict[str, Any]) -> Path:
     return _write(path, {".png": png.getvalue(), ".pdf": pdf.getvalue()}, record)
 
 
-def save_animation(frames: Any, path: Path, record: dict[str, Any], seconds_per_frame: float = 0.06) -> Path:
-    """Write `frames` as `path`.gif, which plays without end, with `record` as .json beside it; the GIF's path.
+def save_animation(frames: Any, path: Path, record: dict[str, Any]) -> Path:
+    """Write `frames` as `path`.gif, 0.06 s each, which plays without end, with `record` as .json; the GIF's path.
 
     Frames are an array or tensor, uint8 [N, C, H, W] with C 1 (grey) or 3, else ValueError; equal ones in a row become
-    one longer frame. A GIF counts in hundredths of a second.
+    one longer frame.
     """
     import torch
+    from PIL import Image
 
     frames = torch.as_tensor(frames).cpu()
     if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] not in (1, 3) or not len(frames):
         raise ValueError(f"frames are {frames.dtype} {list(frames.shape)}: give uint8 [N, 1, H, W] or [N, 3, H, W]")
-    first, *others = _with_one_palette(frames.permute(0, 2, 3, 1).numpy())
-    buffer, duration = io.BytesIO(), 10 * round(100 * seconds_per_frame)  # ms
-    first.save(buffer, "GIF", save_all=True, append_images=others, duration=duration, loop=0, optimize=True)
+    _, channels, height, width = frames.shape
+    pixels = frames.permute(0, 2, 3, 1).flatten(0, 1).numpy()  # one below the other: all in the same colours
+    strip = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    if channels == 3:
+        strip = strip.quantize(dither=Image.Dither.NONE)  # else what stands still would flicker
+    first, *others = (strip.crop((0, top, width, top + height)) for top in range(0, strip.height, height))
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=60, loop=0, optimize=True)
     return _write(path, {".gif": buffer.getvalue()}, record)
 
 
@@ -177,18 +179,6 @@ def _amount(data: dict[str, Any]) -> str:
         return f"{count} images {data['channels']}x{size}"
     turned = f" of {data['models']:,} models in {data['poses']} poses" if data["poses"] > 1 else ""
     return f"{count} shapes {size}{turned}"
-
-
-def _with_one_palette(frames: np.ndarray) -> list[Image.Image]:
-    """Frames [N, H, W, C] as a GIF takes them, all in the same colours and none dithered: nothing flickers."""
-    from PIL import Image
-
-    height = frames.shape[1]
-    whole = frames.reshape(-1, *frames.shape[2:])  # below each other
-    grey = whole.shape[2] == 1
-    strip = Image.fromarray(whole[..., 0] if grey else whole)
-    strip = strip if grey else strip.quantize(dither=Image.Dither.NONE)
-    return [strip.crop((0, top, strip.width, top + height)) for top in range(0, strip.height, height)]
 
 
 def _write(path: Path, contents: dict[str, bytes], record: dict[str, Any]) -> Path:

@@ -1,6 +1,5 @@
 """Figures: what is drawn where, pixel for pixel, in one style that is left behind nowhere."""
 
-import inspect
 import itertools
 
 import matplotlib as mpl
@@ -22,9 +21,9 @@ CALLS = {
         {"real": pictures(4, 3, 8, 8), "made": pictures(4, 3, 8, 8)}, **options
     ),
     "plot_curves": lambda **options: plots.plot_curves({"a": ([1, 2], [3, 4])}, "epoch", "loss", **options),
-    "plot_bars": lambda **options: plots.plot_bars({"GLANN": 1.0, "Gaussian": 3.0}, "distance", **options),
-    "plot_neighbours": lambda **options: plots.plot_neighbours(
-        pictures(2, 1, 8, 8), {"latent": pictures(2, 3, 1, 8, 8), "pixels": pictures(2, 5, 1, 8, 8)}, **options
+    "plot_bars": lambda: plots.plot_bars({"GLANN": 1.0, "Gaussian": 3.0}, "distance"),
+    "plot_neighbours": lambda: plots.plot_neighbours(
+        pictures(2, 1, 8, 8), {"latent": pictures(2, 3, 1, 8, 8), "pixels": pictures(2, 5, 1, 8, 8)}
     ),
 }
 
@@ -44,17 +43,15 @@ def test_a_plot_gives_a_figure_and_leaves_nothing_behind(name):
     figure.canvas.draw()
 
 
-@pytest.mark.parametrize("name", ["plot_images", "plot_strips", "plot_curves", "plot_bars", "plot_neighbours"])
+@pytest.mark.parametrize("name", ["plot_images", "plot_strips", "plot_curves"])
 def test_titles_stand_above(name):
-    figure = CALLS[name](title="A claim in words")
-    titles = [ax.get_title(loc) for ax in figure.axes for loc in ("left", "center")]
-    assert "A claim in words" in [*titles, figure.get_suptitle()]
+    (ax,) = CALLS[name](title="A claim in words").axes
+    assert ax.get_title("left") == "A claim in words"
 
 
-@pytest.mark.parametrize("name", [n for n in CALLS if "ax" in inspect.signature(getattr(plots, n)).parameters])
-def test_plots_draw_into_given_axes(name):
+def test_strips_are_drawn_into_given_axes():
     figure, (left, right) = plt.subplots(1, 2)
-    assert CALLS[name](ax=right) is figure
+    assert CALLS["plot_strips"](ax=right) is figure
     assert right.has_data() and not left.has_data()
     plt.close(figure)
 
@@ -144,7 +141,7 @@ def test_bars_run_from_top_to_bottom_with_their_values():
 
 def test_neighbours_stand_beside_their_query():
     queries, near = pictures(2, 3, 8, 8), pictures(2, 4, 3, 8, 8, seed=1)
-    figure = plots.plot_neighbours(queries, {"latent": near, "pixels": near[:, :1]}, title="Neighbours")
+    figure = plots.plot_neighbours(queries, {"latent": near, "pixels": near[:, :1]})
     assert [ax.get_title("left") or ax.get_title() for ax in figure.axes] == ["image", "latent", "pixels"]
     side = 8 + plots.GAP
     for r in range(2):

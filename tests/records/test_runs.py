@@ -103,7 +103,7 @@ def test_a_folders_name_does_not_depend_on_the_working_folder(tmp_path, monkeypa
 
 def test_results_may_lie_in_the_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
-    assert runs.results_root("~/runs") == tmp_path / "me" / "runs"
+    assert runs.run_directory("mnist", "quick", "~/runs") == tmp_path / "me" / "runs" / "mnist-quick"
 
 
 def test_results_count_from_the_repository(tmp_path, monkeypatch):
@@ -116,8 +116,9 @@ def test_results_count_from_the_repository(tmp_path, monkeypatch):
 
 def test_the_environment_moves_the_default_only(tmp_path, monkeypatch):
     monkeypatch.setenv("GLANN_RESULTS", str(tmp_path / "moved"))
-    assert runs.results_root() == runs.results_root("results") == tmp_path / "moved"
-    assert runs.results_root("mine") == runs.ROOT / "mine"
+    for default in ((), ("results",)):
+        assert runs.run_directory("mnist", "quick", *default) == tmp_path / "moved" / "mnist-quick"
+    assert runs.run_directory("mnist", "quick", "mine") == runs.ROOT / "mine" / "mnist-quick"
 
 
 def test_shown_paths_are_never_absolute(tmp_path, monkeypatch):
@@ -262,8 +263,8 @@ def test_many_colours_become_near_ones_without_noise(tmp_path):
     ground = np.stack([4 * x, 6 * y, 2 * x + 3 * y]).astype(np.uint8)  # 2,400 colours
     frames = np.stack([ground] * 3)
     frames[1, :, :8, :8] = frames[2, :, -8:, -8:] = 0
-    pixels, durations = shown_frames(runs.save_animation(frames, tmp_path / "a", {}, seconds_per_frame=0.2))
-    assert durations == [200] * 3
+    pixels, durations = shown_frames(runs.save_animation(frames, tmp_path / "a", {}))
+    assert durations == [60] * 3
     assert np.abs(pixels.astype(int) - frames).mean() < 6
     unchanged = (frames == frames[0]).all(axis=(0, 1))
     assert (pixels == pixels[0])[:, :, unchanged].all()  # one palette, no dithering: what stays does not flicker
