@@ -15,6 +15,7 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from glann_lib.config import CARS
@@ -22,6 +23,7 @@ from glann_lib.data import places
 from glann_lib.data.files import DataFiles, list_files, read_cached, reason
 from glann_lib.data.image_files import SUFFIXES, list_images, read_images
 from glann_lib.data.record import ImageData, check_split, random_order
+from glann_lib.shapes.record import for_testing
 
 TABLE = "azimuths.csv"
 HEADER = "file,azimuth or file,azimuth,model"
@@ -75,14 +77,21 @@ def load_cars(path: Path, domain: str, split: str, size: int, limit: int | None 
     tensors, skipped = read_cached(cars.files, numbers, "image", read_images, size)
     names = [cars.names[number] for number in numbers[tensors["readable"]].tolist()]
     azimuths, models = zip(*map(table.get, names), strict=True)
-    test = _for_testing(models, f"{domain} in {cars.files.path}")
-    order = random_order(len(names))
+    kinds, of_kind = np.unique(models, return_inverse=True)
+    if len(kinds) < 2:
+        raise ValueError(
+            f"all images of {domain} in {cars.files.path} show one model ({models[0]}): give at least two, one to "
+            f"train and one to test, or leave the column model out of {TABLE}"
+        )
+    test, order = for_testing(torch.from_numpy(of_kind)), random_order(len(names))
     index = order[test[order] == (split == "test")][:limit]
     # Modulo twice, as float32 rounds what is a little below 360 up to it.
     azimuths = torch.tensor(azimuths, dtype=torch.float64).remainder(360).float().remainder(360)
-    name = cars.files.path.resolve().name
-    source = f"{name}: {len(numbers):,} image files in {domain}, centre squares, azimuths from {TABLE}"
-    source += _remarks(models, cars, table) + skipped
+    name, absent = cars.files.path.resolve().name, len(table.keys() - set(cars.names))
+    source = f"{name}: {len(numbers):,} image files in {domain}, centre squares, azimuths from {TABLE}, a tenth"
+    source += " for testing" if len(kinds) == len(models) else f" of {len(kinds):,} models for testing"
+    source += f"; {absent} of {len(table)} rows of {TABLE} name no image" if absent else ""
+    source += skipped
     return ImageData(tensors["images"][index], None, f"{CARS}{name}/{domain}", split, source, azimuths=azimuths[index])
 
 
@@ -161,22 +170,3 @@ def _numbers(cars: _Cars, domain: str, table: dict[str, tuple[float, str]]) -> t
         held = f"{len(missing)} of {len(names)} images in {domain} have no azimuth in {cars.table} ({first})"
         raise ValueError(f"{held}: add a row for each, or remove them")
     return torch.tensor(numbers)
-
-
-def _for_testing(models: tuple[str, ...], place: str) -> torch.Tensor:
-    """bool [N], which of the images of these models are for testing: a tenth of the models, and at least one."""
-    numbers = {model: number for number, model in enumerate(sorted(set(models)))}
-    if len(numbers) < 2:
-        raise ValueError(
-            f"all images of {place} show one model ({models[0]}): give at least two, one to train and one to test, or "
-            f"leave the column model out of {TABLE}"
-        )
-    count = max(1, round(len(numbers) / 10))
-    return torch.isin(torch.tensor([numbers[model] for model in models]), random_order(len(numbers), count))
-
-
-def _remarks(models: tuple[str, ...], cars: _Cars, table: dict[str, tuple[float, str]]) -> str:
-    """Pieces of a sentence: what is for testing, and how many rows name no image."""
-    count, absent = len(set(models)), len(table.keys() - set(cars.names))
-    divided = ", a tenth for testing" if count == len(models) else f", a tenth of {count:,} models for testing"
-    return divided + (f"; {absent} of {len(table)} rows of {TABLE} name no image" if absent else "")

@@ -9,7 +9,6 @@ photographic negatives keep a translation from being a search for the nearest pi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import torch
 
@@ -52,34 +51,31 @@ def load_pair(settings: PairConfig, split: str) -> tuple[ImageData, ImageData]:
     ValueError: unknown domain or split ("train", "test"). Other errors are those of `load_images` and `load_cars`.
     """
     check_split(split)
-    limits = (settings.source_images, settings.target_images)
-    limits = limits if split == "train" else (settings.test_images,) * 2
-    names = (settings.source, settings.target)
-    shared = len({name.removeprefix(STREET) for name in names}) == 1 and split == "train"
+    train, names = split == "train", (settings.source, settings.target)
+    limits = (settings.source_images, settings.target_images) if train else (settings.test_images,) * 2
+    shared = train and len({name.removeprefix(STREET) for name in names}) == 1
     return tuple(
-        _loader(name)(name, split, settings.image_size, limit, part if shared else None)
+        _load(name, split, settings.image_size, limit, part if shared else None)
         for part, (name, limit) in enumerate(zip(names, limits, strict=True))
     )
 
 
-def _loader(name: str) -> Callable[..., ImageData]:
+def _load(name: str, split: str, size: int, limit: int | None, part: int | None) -> ImageData:
+    """One domain; `part` is 0 or 1 where it shares its digits with the other: the rows from there on, two apart."""
     if name.startswith(CARS):
-        return _own_cars
+        path, _, domain = name.removeprefix(CARS).rpartition("/")
+        return load_cars(places.locate(path), domain, split, size, limit)
     if name.removeprefix(NEGATIVE) in FAMILIES:
-        return _made_cars
+        return _made_cars(name, split, size, limit)
     if name.removeprefix(STREET) in COPIES:
-        return _handwritten
+        return _handwritten(name, split, size, limit, part)
     if name in DOMAINS or name.startswith(FOLDER):
-        return _images
+        return load_images(DataConfig(name, size, train_images=limit, test_images=limit), split)
     raise ValueError(f"unknown domain {name!r}: choose one of {', '.join(DOMAINS)}, folder:PATH or cars:PATH/DOMAIN")
 
 
-def _images(name: str, split: str, size: int, limit: int | None, _: int | None) -> ImageData:
-    return load_images(DataConfig(name, size, train_images=limit, test_images=limit), split)
-
-
 def _handwritten(name: str, split: str, size: int, limit: int | None, part: int | None) -> ImageData:
-    """Digits of every second row (all where `part` is None), as they are or as they might stand on a street."""
+    """Digits as they are, or as they might stand on a street."""
     base, street = name.removeprefix(STREET), name.startswith(STREET)
     data = load_images(DataConfig(base, size), split)
     if part is not None:
@@ -96,7 +92,7 @@ def _handwritten(name: str, split: str, size: int, limit: int | None, part: int 
     return ImageData(images, data.labels.repeat(copies)[:wanted], name, split, source, data.class_names)
 
 
-def _made_cars(name: str, split: str, size: int, limit: int | None, _: int | None) -> ImageData:
+def _made_cars(name: str, split: str, size: int, limit: int | None) -> ImageData:
     first, count = MADE_CARS[split]
     count = min(count, limit or count)
     family = name.removeprefix(NEGATIVE)
@@ -105,8 +101,3 @@ def _made_cars(name: str, split: str, size: int, limit: int | None, _: int | Non
     if name != family:
         images, source = 255 - images, f"{source}, as photographic negatives"
     return ImageData(images, None, name, split, source, azimuths=azimuths)
-
-
-def _own_cars(name: str, split: str, size: int, limit: int | None, _: int | None) -> ImageData:
-    path, _, domain = name.removeprefix(CARS).rpartition("/")
-    return load_cars(places.locate(path), domain, split, size, limit)

@@ -8,7 +8,7 @@ takes it out: T draws one grey map, and each source image may choose the two col
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glann_lib.losses import ReconstructionLoss, make_loss
 from glann_lib.translation.config import UP_TO_COLOUR
@@ -16,24 +16,18 @@ from glann_lib.translation.config import UP_TO_COLOUR
 FLAT = 1e-3  # added to a map's length: one that is flat explains nothing
 
 
-class UpToColour(nn.Module):
+class UpToColour(ReconstructionLoss):
     """loss(t, y) = min over colours a, b in R^3 of mean |a + b t - y|^2: what a map t leaves unexplained of an image y.
 
     For each channel the best a and b are those of a linear regression, so that the loss has a closed form. Light digits
-    on dark ground and dark ones on light are the same to it.
+    on dark ground and dark ones on light are the same to it. Maps are [N, 1, S, S], images [N, C, S, S], in [0, 1].
     """
 
-    def forward(self, generated: Tensor, target: Tensor) -> Tensor:
-        """The loss of each pair, float32 [N], of maps [N, 1, S, S] and images [N, C, S, S], both in [0, 1]."""
-        return self.compare(generated, self.targets(target))
-
-    @torch.no_grad()
-    def targets(self, images: Tensor) -> list[Tensor]:
-        """Images without their mean colours, [N, C, S^2], for `compare` and `distances`."""
-        return [_centred(images.detach())]
+    def __init__(self):
+        super().__init__(lambda images: [_centred(images)], power=2)
 
     def compare(self, generated: Tensor, targets: list[Tensor]) -> Tensor:
-        """`forward` with the targets at hand."""
+        """The loss of each pair of a map and an image, float32 [N]."""
         (wanted,) = targets
         explained = (wanted * _direction(generated)[:, None]).sum(2).square().sum(1)
         return (wanted.square().sum((1, 2)) - explained) / wanted[0].numel()
@@ -48,25 +42,24 @@ class UpToColour(nn.Module):
 
     @torch.no_grad()
     def painted(self, generated: Tensor, images: Tensor) -> Tensor:
-        """Maps [N, 1, S, S] in the colours that bring them nearest to images [N, C, S, S]; in [0, 1]."""
-        direction, (wanted,) = _direction(generated), self.targets(images)
-        slope = (wanted * direction[:, None]).sum(2, keepdim=True)
-        drawn = (slope * direction[:, None]).unflatten(2, images.shape[2:]) + images.mean((2, 3), keepdim=True)
+        """Maps in the colours that bring them nearest to the images; in [0, 1]."""
+        direction, wanted = _direction(generated)[:, None], _centred(images)
+        slope = (wanted * direction).sum(2, keepdim=True)
+        drawn = (slope * direction).unflatten(2, images.shape[2:]) + images.mean((2, 3), keepdim=True)
         return drawn.clamp(0, 1)
 
 
-def make_translation_loss(
-    name: str, image_size: int, dtype: torch.dtype = torch.float32
-) -> UpToColour | ReconstructionLoss:
+def make_translation_loss(name: str, image_size: int, dtype: torch.dtype = torch.float32) -> ReconstructionLoss:
     """The loss called `name`, one of TRANSLATION_LOSSES, on the CPU; size in px, errors and `dtype` as `make_loss`."""
     return UpToColour() if name == UP_TO_COLOUR else make_loss(name, image_size, dtype)
 
 
 def _centred(images: Tensor) -> Tensor:
+    """Images without their mean colours, [N, C, S^2]."""
     return (images - images.mean((2, 3), keepdim=True)).flatten(2)
 
 
 def _direction(maps: Tensor) -> Tensor:
-    """Maps [N, 1, S, S] without their mean, at length 1, [N, S^2]."""
+    """Maps without their mean, at length 1, [N, S^2]."""
     centred = _centred(maps).squeeze(1)
     return centred / (centred.norm(dim=1, keepdim=True) + FLAT)

@@ -22,7 +22,7 @@ from glann_lib.engine import devices, storage, training
 from glann_lib.losses import ReconstructionLoss, TargetsByRow, unit
 from glann_lib.networks import load_weights
 from glann_lib.translation.config import UP_TO_COLOUR, NAMConfig
-from glann_lib.translation.losses import UpToColour, make_translation_loss
+from glann_lib.translation.losses import make_translation_loss
 from glann_lib.translation.network import TranslationNetwork
 from glann_lib.translation.search import Target, code_lr, first_codes, nearest_in_memory
 
@@ -63,7 +63,7 @@ class NAM:
         self.images_sha256 = storage.tensor_digest(images)
         self.fingerprint = storage.digest(vars(config), self.images_sha256, target.digest())
         self.images = devices.place(images, device)
-        self.loss: ReconstructionLoss | UpToColour | None = None  # made when an epoch needs it
+        self.loss: ReconstructionLoss | None = None  # made when an epoch needs it
         channels = 1 if config.loss == UP_TO_COLOUR else images.shape[1]
         with devices.scoped_seed(config.seed, "nam weights"):
             network = TranslationNetwork(images.shape[-1], target.generator.shape[0], channels, config.width)

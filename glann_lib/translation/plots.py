@@ -17,7 +17,7 @@ ROWS = ("source", "T(G(z))", "translation")
 @styled
 def plot_rows(rows: Mapping[str, ArrayLike], title: str = "") -> Figure:
     """Rows of images, grey ones among colour ones: name -> uint8 [N, C, S, S], C 1 or 3."""
-    return plot_strips.__wrapped__({name: _coloured(np.asarray(images)) for name, images in rows.items()}, title)
+    return plot_strips.__wrapped__({name: _coloured(images) for name, images in rows.items()}, title)
 
 
 @styled
@@ -28,8 +28,7 @@ def plot_translations(
 
     Images are uint8 [N, C, S, S], C 1 or 3; where there are fewer than `count`, all of them are shown.
     """
-    images = [_coloured(np.asarray(part)) for part in (source, explained, translation)]
-    loss = np.asarray(loss)
+    images, loss = [_coloured(part) for part in (source, explained, translation)], np.asarray(loss)
     order, count = np.argsort(loss, kind="stable"), min(count, len(loss))
     middle = (len(order) - count) // 2
     chosen = {"best": order[:count], "median": order[middle : middle + count], "worst": order[-count:]}
@@ -43,6 +42,7 @@ def plot_translations(
     return figure
 
 
-def _coloured(images: np.ndarray) -> np.ndarray:
+def _coloured(images: ArrayLike) -> np.ndarray:
     """Grey or colour images as colour, so that all of them stand in one picture."""
-    return np.repeat(images, 3, axis=1) if images.shape[1] == 1 else images
+    images = np.asarray(images)
+    return np.broadcast_to(images, (len(images), 3, *images.shape[2:]))

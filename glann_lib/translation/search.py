@@ -13,7 +13,6 @@ from glann_lib.engine import devices, storage
 from glann_lib.losses import ReconstructionLoss, unit
 from glann_lib.moments import Mapper
 from glann_lib.networks import InfoGANGenerator
-from glann_lib.translation.losses import UpToColour
 
 BLOCK = 256  # latents of the memory that are compared at once
 
@@ -58,9 +57,7 @@ def code_lr(lr: float, codes: Tensor, search: str) -> float:
 
 
 @torch.no_grad()
-def nearest_in_memory(
-    network: nn.Module, loss: ReconstructionLoss | UpToColour, memory: Tensor, images: Tensor, k: int
-) -> Tensor:
+def nearest_in_memory(network: nn.Module, loss: ReconstructionLoss, memory: Tensor, images: Tensor, k: int) -> Tensor:
     """Row numbers [N, k] of the k memory images whose T(G(z)) come nearest to each source image, nearest first.
 
     Memory (G(z) of the latents) is uint8 [M, C', S, S], images are uint8 [N, C, S, S]. T is put into eval mode.

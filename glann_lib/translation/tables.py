@@ -23,14 +23,12 @@ def scores_table(tasks: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
     """
     scored = {task: records for task, records in tasks.items() if any(record["scores"] for record in records)}
     rows = {task: {row.model: row for row in group(records)} for task, records in scored.items()}
-    names = {model: row.label for own in rows.values() for model, row in own.items()}
-    kinds = {model: KINDS.index(row.kind) for own in rows.values() for model, row in own.items()}
-    order = sorted(names, key=kinds.get)  # the floors last, whichever task has them
-    columns: dict[str, list[str]] = {}
+    every = {model: row for own in rows.values() for model, row in own.items()}
+    order = sorted(every, key=lambda model: KINDS.index(every[model].kind))  # the floors last, whichever task has them
+    columns = {"model": [*(every[model].label for model in order), "chance"]}
     for task, own in rows.items():
-        for metric in _metrics(own.values()):
-            columns |= _columns(task, metric, [own.get(model) for model in order], tasks[task])
-    return pd.DataFrame({"model": [*(names[model] for model in order), "chance"], **columns}, dtype=object)
+        columns |= _columns(task, [own.get(model) for model in order], tasks[task])
+    return pd.DataFrame(columns, dtype=object)
 
 
 def note(tasks: Mapping[str, Sequence[Record]]) -> str:
@@ -54,25 +52,20 @@ def task_title(task: str) -> str:
     return " → ".join(name.rpartition("/")[2] for name in (source, target))
 
 
-def _columns(task: str, metric: str, rows: Sequence[Row | None], records: Sequence[Record]) -> dict[str, list[str]]:
-    known, scale = TRANSLATION_METRICS[metric], 100 if metric in PERCENT else 1
-    values = [[scale * value for value in _values(row, metric)] for row in rows]
-    chance = {"accuracy": records[0]["chance"], "turned": 0.5}.get(metric, records[0]["chance"])
-    unit = "%" if metric in PERCENT else known.unit
-    head = f"{task_title(task)}: {known.name.lower()}, {unit} {ARROWS[known.better]}"
-    columns = {head: column_text([*values, [scale * chance]], spread=True)}
-    quoted = reported(task, "glann", metric)
-    if quoted:
-        cells = [f"{quoted.value:g}" if row and row.kind == "non-adversarial" else DASH for row in rows]
-        columns[f"{task_title(task)}: paper, % {report_tables.QUOTED}"] = [*cells, DASH]
+def _columns(task: str, rows: Sequence[Row | None], records: Sequence[Record]) -> dict[str, list[str]]:
+    """The columns of one task: one a metric, with the paper's numbers behind it where there are some."""
+    scores = [[score for record in (row.records if row else ()) for score in record["scores"]] for row in rows]
+    stored = {score["metric"] for own in scores for score in own}
+    columns = {}
+    for metric, known in TRANSLATION_METRICS.items():
+        if metric not in stored:
+            continue
+        scale, unit = (100, "%") if metric in PERCENT else (1, known.unit)
+        values = [[scale * score["value"] for score in own if score["metric"] == metric] for own in scores]
+        chance = scale * (0.5 if metric == "turned" else records[0]["chance"])
+        head = f"{task_title(task)}: {known.name.lower()}, {unit} {ARROWS[known.better]}"
+        columns[head] = column_text([*values, [chance]], spread=True)
+        if quoted := reported(task, "glann", metric):
+            cells = [f"{quoted.value:g}" if row and row.kind == "non-adversarial" else DASH for row in rows]
+            columns[f"{task_title(task)}: paper, % {report_tables.QUOTED}"] = [*cells, DASH]
     return columns
-
-
-def _metrics(rows: object) -> list[str]:
-    stored = {score["metric"] for row in rows for record in row.records for score in record["scores"]}
-    return [metric for metric in TRANSLATION_METRICS if metric in stored]
-
-
-def _values(row: Row | None, metric: str) -> list[float]:
-    scores = (score for record in (row.records if row else ()) for score in record["scores"])
-    return [score["value"] for score in scores if score["metric"] == metric]

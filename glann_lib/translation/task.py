@@ -126,15 +126,13 @@ class TranslationTask:
         Images of different channels are compared in grey.
         """
         settings = [storage.tensor_digest(data.images) for data in (self.source_test, self.target)]
-
-        def add(model: str, label: str, find: Callable[[], Tensor]) -> dict[str, Any]:
-            return book.add(self._facts(model, label, "baseline"), settings, lambda: (find(), {}))
-
-        records = [add("nearest", "nearest training image, pixels", self._nearest_by_pixels)]
+        ways = [("nearest", "nearest training image, pixels", self._nearest_by_pixels)]
         if self.config.nam.loss == UP_TO_COLOUR:
-            label = "nearest training image, up to colour"
-            records.append(add("nearest-up-to-colour", label, self._nearest_up_to_colour))
-        return records
+            ways.append(("nearest-up-to-colour", "nearest training image, up to colour", self._nearest_up_to_colour))
+        return [
+            book.add(self._facts(model, label, "baseline"), settings, lambda find=find: (find(), {}))
+            for model, label, find in ways
+        ]
 
     def score_floors(self, book: ScoreBook) -> list[dict[str, Any]]:
         """What the judge makes of real target images, and of G's reconstructions of its training images, by their own

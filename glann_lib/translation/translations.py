@@ -55,7 +55,11 @@ def translate(
     found = inversion.refine(render, start.to(device), images, loss, steps, lr)
     latents = sampling.run_blocks(target.mapper, found.codes) if config.search == "noise" else found.codes
     drawn = sampling.decode(target.generator, latents)
-    return Translation(drawn, _explained(loss, found.images, images), found.loss, found.codes)
+    explained = found.images
+    if isinstance(loss, UpToColour):
+        painted = loss.painted(explained.float() / 255, images.float() / 255)
+        explained = painted.mul(255).round().to(torch.uint8)
+    return Translation(drawn, explained, found.loss, found.codes)
 
 
 def _require(translator: Translator, images: Tensor, restarts: int, steps: int | None) -> None:
@@ -71,15 +75,6 @@ def _starts(translator: Translator, loss: torch.nn.Module, images: Tensor, resta
     """Codes [N, restarts, D] to start from."""
     config, target = translator.config, translator.target
     if config.search == "memory":
-        rows = nearest_in_memory(translator.network, loss, target.memory, images, restarts)
-        return target.latents[rows]
+        return target.latents[nearest_in_memory(translator.network, loss, target.memory, images, restarts)]
     codes = first_codes(len(images) * restarts, target, config.search, config.seed, "nam test codes")
     return codes.unflatten(0, (len(images), restarts))
-
-
-def _explained(loss: torch.nn.Module, shown: Tensor, images: Tensor) -> Tensor:
-    """T's images uint8 as a person should see them."""
-    if not isinstance(loss, UpToColour):
-        return shown
-    painted = loss.painted(shown.float() / 255, images.float() / 255)
-    return painted.mul(255).round().to(torch.uint8)
