@@ -2,6 +2,7 @@
 
 Each judge is trained on real, labelled images of the target domain alone, and says how good it is on others of them.
 A translation is right where the judge sees in it what the source image is labelled with. The judges suit a ScoreBook.
+Directions are in degrees and wrap at 360; a network sorts them into sectors.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from glann_lib.data.record import ImageData
 from glann_lib.engine import storage
 from glann_lib.scores.classifier import ClassifierConfig, TrainedClassifier
 from glann_lib.scores.classifier_training import fit_classifier
-from glann_lib.translation import azimuths
 
+SECTORS = 24  # 15 degrees each, as in the car images of the original benchmark
+WIDTH = 360 / SECTORS  # degrees; sector k is centred on k * WIDTH
+# Degrees: mean and median error of a guess that is uniform over all directions, as its error is uniform on [0, 180].
+CHANCE = 90.0
 CLASSES, DIRECTIONS = "classifier", "azimuth network"  # in the extractor's place of a score
 
 
@@ -73,13 +77,13 @@ class AzimuthJudge(_TrainedJudge):
     def errors(self, images: Tensor, wanted: Tensor) -> Tensor:
         """float32 [N], degrees, 0 to 180."""
         weights = self.classifier.probabilities(images)
-        weights = pad(weights, (0, azimuths.SECTORS - weights.shape[1]))  # sectors that no training image is in
-        return azimuths.azimuth_error(azimuths.mean_azimuth(weights), wanted)
+        weights = pad(weights, (0, SECTORS - weights.shape[1]))  # sectors that no training image is in
+        return azimuth_error(mean_azimuth(weights), wanted)
 
     def measures(self, images: Tensor, wanted: Tensor) -> dict[str, tuple[float, float | None]]:
         """Median and mean error, and how many point more than 90 degrees away."""
         errors = self.errors(images, wanted).double()
-        turned = (errors > azimuths.CHANCE).double().mean()
+        turned = (errors > CHANCE).double().mean()
         values = {"azimuth_median": errors.quantile(0.5), "azimuth_mean": errors.mean(), "turned": turned}
         return {metric: (value.item(), None) for metric, value in values.items()}
 
@@ -115,8 +119,8 @@ def make_judge(
     sets = (source, target, target_test)
     unlabelled = [data.name for data in sets if data.labels is None]
     if all(data.azimuths is not None for data in sets):
-        kind, wanted, chance = AzimuthJudge, source.azimuths, azimuths.CHANCE
-        labels, test_labels = (azimuths.sectors(data.azimuths) for data in (target, target_test))
+        kind, wanted, chance = AzimuthJudge, source.azimuths, CHANCE
+        labels, test_labels = (sectors(data.azimuths) for data in (target, target_test))
     elif unlabelled:
         return NoJudge(f"no scores: {unlabelled[0]} has no class labels, and not all images have azimuths")
     elif source.class_names != target.class_names:
@@ -134,3 +138,26 @@ def chance_accuracy(wanted: Tensor, target: Tensor) -> float:
     classes = int(max(wanted.max(), target.max())) + 1
     shares = (torch.bincount(labels, minlength=classes).double() / len(labels) for labels in (wanted, target))
     return float(torch.dot(*shares))
+
+
+def azimuth_error(found: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """How far directions lie apart, the shorter way round: float [N], 0 to 180, of two times float [N], degrees."""
+    gap = (found - true).remainder(360)
+    return torch.minimum(gap, 360 - gap)
+
+
+def sectors(azimuths: torch.Tensor) -> torch.Tensor:
+    """The sectors whose centres are nearest, int64 [N], 0 to 23, of float [N], degrees; a border is the upper's."""
+    return (azimuths / WIDTH + 0.5).floor().long() % SECTORS
+
+
+def mean_azimuth(weights: torch.Tensor) -> torch.Tensor:
+    """The direction of the weighted sum of the sectors' unit vectors: their circular mean.
+
+    Weights are float [N, 24], 0 or more: probabilities, or any multiple of them. Where they are in balance all round,
+    rounding decides. Degrees come as float32 [N] in [0, 360).
+    """
+    angles = torch.arange(SECTORS, device=weights.device) * (2 * torch.pi / SECTORS)
+    east, north = (weights.float() @ torch.stack([angles.cos(), angles.sin()], dim=1)).unbind(1)
+    degrees = torch.atan2(north, east).rad2deg()
+    return degrees.remainder(360).remainder(360)  # the first rounds a little below 0 up to 360 itself

@@ -29,24 +29,25 @@ class Translation:
     codes: Tensor  # float32 [N, D], what was found: latents, or noises where that is searched
 
 
-def translate(
-    translator: Translator, images: Tensor, restarts: int | None = None, steps: int | None = None
-) -> Translation:
+def translate(translator: Translator, images: Tensor) -> Translation:
     """Translate images of the source domain, uint8 [N, C, S, S], that T has not seen.
 
-    Each image starts from `restarts` codes: random ones, or for the search "memory" the nearest latents by the loss.
-    Adam goes `steps` steps from each; 0 takes the best start as it is. What is None is taken from the settings, but the
-    search "memory" then goes no steps. ValueError: images of another shape or type than those that T was learned from,
-    or none; no restarts.
+    Each image starts from the settings' `restarts` codes, random ones, and Adam goes `test_steps` steps from each; with
+    0 the best start is taken as it is. With the search "memory" that is so at all times: the starts are the latents
+    nearest by the loss. ValueError: images of another shape or type than those that T was learned from, or none.
     """
     config, target, network = translator.config, translator.target, translator.network
-    restarts = config.restarts if restarts is None else restarts
-    _require(translator, images, restarts, steps)
+    known = translator.image_shape
+    if images.dtype != torch.uint8 or images.dim() != 4 or tuple(images.shape[1:]) != known or not len(images):
+        given, wanted = f"{images.dtype} {list(images.shape)}", ", ".join(map(str, known))
+        raise ValueError(f"images are {given}: give uint8 [N, {wanted}], one or more, as T was learned from")
     device = next(network.parameters()).device
     loss = make_translation_loss(config.loss, images.shape[-1], devices.resolve_precision("auto", device)).to(device)
-    start = _starts(translator, loss, images, restarts)
-    if steps is None:
-        steps = 0 if config.search == "memory" else config.test_steps
+    if config.search == "memory":
+        start, steps = target.latents[nearest_in_memory(network, loss, target.memory, images, config.restarts)], 0
+    else:
+        start = first_codes(len(images) * config.restarts, target, config.search, config.seed, "nam test codes")
+        start, steps = start.unflatten(0, (len(images), config.restarts)), config.test_steps
 
     def render(codes: Tensor) -> Tensor:
         return network(target.draw(codes, config.search))
@@ -60,21 +61,3 @@ def translate(
         painted = loss.painted(explained.float() / 255, images.float() / 255)
         explained = painted.mul(255).round().to(torch.uint8)
     return Translation(drawn, explained, found.loss, found.codes)
-
-
-def _require(translator: Translator, images: Tensor, restarts: int, steps: int | None) -> None:
-    known = translator.image_shape
-    if images.dtype != torch.uint8 or images.dim() != 4 or tuple(images.shape[1:]) != known or not len(images):
-        given, wanted = f"{images.dtype} {list(images.shape)}", ", ".join(map(str, known))
-        raise ValueError(f"images are {given}: give uint8 [N, {wanted}], one or more, as T was learned from")
-    if restarts < 1 or (steps is not None and steps < 0):
-        raise ValueError(f"{restarts} restarts of {steps} steps: give 1 or more restarts, 0 or more steps")
-
-
-def _starts(translator: Translator, loss: torch.nn.Module, images: Tensor, restarts: int) -> Tensor:
-    """Codes [N, restarts, D] to start from."""
-    config, target = translator.config, translator.target
-    if config.search == "memory":
-        return target.latents[nearest_in_memory(translator.network, loss, target.memory, images, restarts)]
-    codes = first_codes(len(images) * restarts, target, config.search, config.seed, "nam test codes")
-    return codes.unflatten(0, (len(images), restarts))

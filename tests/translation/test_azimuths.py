@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from glann_lib.translation.azimuths import CHANCE, SECTORS, azimuth_error, mean_azimuth, sectors
+from glann_lib.translation.judges import CHANCE, SECTORS, azimuth_error, mean_azimuth, sectors
 
 
 def uniform(count, seed):

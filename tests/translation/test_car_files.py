@@ -11,8 +11,8 @@ from PIL import Image
 
 from glann_lib.data import places
 from glann_lib.translation import car_files
-from glann_lib.translation.azimuths import azimuth_error
 from glann_lib.translation.car_files import car_domains, load_cars
+from glann_lib.translation.judges import azimuth_error
 
 COUNT = 20  # images in each domain
 

@@ -10,8 +10,16 @@ from glann_lib.data.record import ImageData, tensors_sha256
 from glann_lib.engine import storage
 from glann_lib.scores.classifier import ClassifierConfig
 from glann_lib.translation import judges as translation_judges
-from glann_lib.translation.azimuths import CHANCE, SECTORS, sectors
-from glann_lib.translation.judges import AzimuthJudge, ClassJudge, NoJudge, chance_accuracy, make_judge
+from glann_lib.translation.judges import (
+    CHANCE,
+    SECTORS,
+    AzimuthJudge,
+    ClassJudge,
+    NoJudge,
+    chance_accuracy,
+    make_judge,
+    sectors,
+)
 
 TINY = ClassifierConfig(epochs=1, steps=6, batch_size=8)
 

@@ -212,8 +212,8 @@ def test_the_target_is_left_as_it_was(search):
     networks = (target.generator, target.mapper)
     before, kept = [copy.deepcopy(network.state_dict()) for network in networks], target.latents.clone()
     images = sources(channels=1).repeat_interleave(2, 2).repeat_interleave(2, 3)[..., 2:30, 2:30]
-    translator = fit_nam(images, target, dataclasses.replace(SMALL, search=search, epochs=2))
-    translate(translator, images[:3], steps=2)
+    translator = fit_nam(images, target, dataclasses.replace(SMALL, search=search, epochs=2, test_steps=2))
+    translate(translator, images[:3])
     for network, state in zip(networks, before, strict=True):
         assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
         assert all(weights.requires_grad and weights.grad is None for weights in network.parameters())
