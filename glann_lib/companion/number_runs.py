@@ -7,20 +7,17 @@ or FileNotFoundError that names the file, as `traced.Published` does.
 from __future__ import annotations
 
 import statistics
-import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from glann_lib.companion.pages import render
+from glann_lib.companion.pages import NAMES, render
 from glann_lib.companion.traced import Published
 from glann_lib.files import released
 from glann_lib.scores.reported import DATASETS
 
-NAMES = tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8"))
 TITLES, FOLDERS = NAMES["titles"], NAMES["folders"]
 RUNS = ("digits", *DATASETS)
 FRECHET_TABLE = ("tables", "03_frechet")

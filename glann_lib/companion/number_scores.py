@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from glann_lib.companion.number_runs import NAMES, TITLES, bold, drawn, folder, markdown, title
+from glann_lib.companion.number_runs import TITLES, bold, drawn, folder, markdown, title
+from glann_lib.companion.pages import NAMES
 from glann_lib.companion.traced import Published
 from glann_lib.scores import measures
 from glann_lib.scores.reported import DATASETS, LABELS, reported

@@ -25,7 +25,6 @@ COMMAND = ".venv/bin/python -m glann_lib.companion.numbers"
 PAGES = {"README.md": "numbers.md.j2", "benchmarks/README.md": "benchmarks.md.j2"}  # below results/published
 START, CLOSE = f"<!-- scores: drawn by {COMMAND} -->", "<!-- end of scores -->"
 BLOCK = re.compile(f"^{START}\n.*?^{CLOSE}\n", re.MULTILINE | re.DOTALL)
-WRONG = 2  # exit code
 
 
 def draw(folder: Path, readme: Path, published: Published | None = None) -> dict[Path, str]:
@@ -51,21 +50,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit code 2 where a page differs")
     parser.add_argument("--readme", type=Path, default=runs.ROOT / "README.md", help="with the short table (README.md)")
     parser.add_argument("--folder", type=Path, default=released.FOLDER, help="what is published (results/published)")
-    options = parser.parse_args(argv)
-    try:
-        drawn = draw(options.folder, options.readme)
-        old = {path: path.read_text(encoding="utf-8") if path.is_file() else "" for path in drawn}
-        changed = {path: text for path, text in drawn.items() if text != old[path]}
-        names = ", ".join(runs.shown(path) for path in changed)
-        if changed and options.check:
-            raise ValueError(f"not as published: {names}; run {COMMAND}")
-        for path, text in changed.items():
-            storage.write_text(path, text)
-    except (OSError, ValueError) as error:
-        print(f"numbers: {error}", file=sys.stderr)
-        return WRONG
-    print(f"drawn anew: {names}" if changed else "every page is as published")
-    return 0
+    return pages.obey(parser, _draw_anew, argv)
+
+
+def _draw_anew(folder: Path, readme: Path, check: bool) -> str:
+    drawn = draw(folder, readme)
+    old = {path: path.read_text(encoding="utf-8") if path.is_file() else "" for path in drawn}
+    changed = {path: text for path, text in drawn.items() if text != old[path]}
+    names = ", ".join(runs.shown(path) for path in changed)
+    if changed and check:
+        raise ValueError(f"not as published: {names}; run {COMMAND}")
+    for path, text in changed.items():
+        storage.write_text(path, text)
+    return f"drawn anew: {names}" if changed else "every page is as published"
 
 
 if __name__ == "__main__":

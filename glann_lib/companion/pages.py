@@ -1,11 +1,20 @@
-"""Text for people from the templates beside this file: reports, cards, pages of what is published."""
+"""What the pages for people share: templates, names in words, and the commands that write what is published."""
 
 from __future__ import annotations
 
+import argparse
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from glann_lib.data import places
+from glann_lib.files import released
+
 TEMPLATES = Path(__file__).with_name("templates")
+NAMES = tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8"))
+WRONG = 2  # exit code
 
 
 def render(template: str, folder: Path = TEMPLATES, /, **values: Any) -> str:
@@ -25,3 +34,24 @@ def render(template: str, folder: Path = TEMPLATES, /, **values: Any) -> str:
         raise ValueError(f"templates/{error.name}, line {error.lineno}: {error.message}") from None
     except (jinja2.TemplateNotFound, jinja2.UndefinedError) as error:
         raise ValueError(f"templates/{template}: {error.message}") from None
+
+
+def run_parser(command: str, description: str, name: str, dirty: str) -> argparse.ArgumentParser:
+    """The command line of what publishes a run, with the help of its name and of --dirty."""
+    parser = argparse.ArgumentParser(prog=f"python -m glann_lib.companion.{command}", description=description)
+    parser.add_argument("run", type=places.locate, metavar="RUN_FOLDER", help="for example results/mnist-quick")
+    parser.add_argument("name", metavar="NAME", help=name)
+    parser.add_argument("--folder", type=Path, default=released.FOLDER, help="where to (results/published)")
+    parser.add_argument("--dirty", action="store_true", help=dirty)
+    return parser
+
+
+def obey(parser: argparse.ArgumentParser, action: Callable[..., str], argv: Sequence[str] | None) -> int:
+    """Print what an action says that takes the options; returns the exit code, and refuses in one line."""
+    options = parser.parse_args(argv)
+    try:
+        print(action(**vars(options)))
+    except (OSError, ValueError) as error:
+        print(f"{parser.prog.rpartition('.')[2]}: {error}", file=sys.stderr)
+        return WRONG
+    return 0

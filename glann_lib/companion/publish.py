@@ -9,7 +9,6 @@ published of a notebook is replaced as a whole where the run holds that notebook
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import re
@@ -18,12 +17,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from glann_lib import config
 from glann_lib.companion import pictures, report
 from glann_lib.companion.commands import Executed, read_executed
+from glann_lib.companion.pages import obey, run_parser
 from glann_lib.companion.published_page import BESIDE, owner, page, recorded
-from glann_lib.data import places
 from glann_lib.engine import storage
 from glann_lib.files import released
 from glann_lib.records import runs
@@ -37,7 +37,6 @@ PLAYGROUND = "10"  # this notebook plays with several models, not with the run's
 README = "README.md"
 # Where no place is looked for: a picture in a notebook may hold any letters, and JSON writes a new line as \\n.
 ENCODED = re.compile(r"[A-Za-z0-9+/=]{200,}|\\[nrt]|\\u[0-9a-f]{4}")
-WRONG = 2  # exit code
 
 
 @dataclass(frozen=True)
@@ -158,23 +157,16 @@ def _some(names: Sequence[str]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Publish one run; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m glann_lib.companion.publish", description="Publish what a run shows."
-    )
-    parser.add_argument("run", type=places.locate, metavar="RUN_FOLDER", help="for example results/mnist-quick")
-    parser.add_argument("name", metavar="NAME", help="of the folder in results/published")
-    parser.add_argument("--folder", type=Path, default=released.FOLDER, help="where to (results/published)")
-    parser.add_argument("--dirty", action="store_true", help="also what code with uncommitted changes made")
-    options = parser.parse_args(argv)
-    try:
-        done = publish(options.run, options.name, options.folder, options.dirty)
-    except (OSError, ValueError) as error:
-        print(f"publish: {error}", file=sys.stderr)
-        return WRONG
-    print(f"{options.name}: {len(done.written)} files written, {len(done.removed)} stale ones removed")
-    if done.left_out:
-        print(f"left out, for their notebooks are not there: {', '.join(done.left_out)}")
-    return 0
+    described = "Publish what a run shows.", "of the folder in results/published"
+    parser = run_parser("publish", *described, dirty="also what code with uncommitted changes made")
+    return obey(parser, _publish_and_say, argv)
+
+
+def _publish_and_say(name: str, **options: Any) -> str:
+    done = publish(name=name, **options)
+    said = f"{name}: {len(done.written)} files written, {len(done.removed)} stale ones removed"
+    left_out = f"left out, for their notebooks are not there: {', '.join(done.left_out)}"
+    return f"{said}\n{left_out}" if done.left_out else said
 
 
 if __name__ == "__main__":

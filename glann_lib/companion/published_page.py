@@ -20,7 +20,6 @@ from glann_lib.files import released
 from glann_lib.records import runs
 
 BESIDE = {".png": (".json",), ".gif": (".json",), ".csv": (".json", ".md")}  # what a figure and a table need
-OLDER = "From an earlier run, whose command and executed notebook are not kept here."
 
 
 def page(name: str, files: dict[str, Path], has_model: bool) -> str:
@@ -37,12 +36,11 @@ def page(name: str, files: dict[str, Path], has_model: bool) -> str:
         model=released.PAGE if has_model else None,
         machine=", ".join(sorted({record["device"] for record in records if "device" in record})),
         commit=report.commits(records),
-        time=_times(executed),
+        duration=duration,
         data=_training_data(records),
         terms=_terms,
         sections=_sections(files, executed),
         executed=executed,
-        older=OLDER,
         pictures=report.PICTURES,
         links=partial(_links, files),
         md=_one_line,
@@ -66,17 +64,6 @@ def _sections(files: dict[str, Path], executed: dict[str, Executed]) -> list[rep
     items = [report.read_item(path) for _, path in sorted(files.items()) if path.suffix in BESIDE]
     sections = report.sections_of(items, notebooks)
     return [section for section in sections if section.items or section.number in executed]
-
-
-def _times(executed: dict[str, Executed]) -> str:
-    """How long all took, then each; after a plus sign the training that a notebook found made."""
-    each = [
-        f"{number}: {duration(copy.seconds)}"
-        + (f" + {duration(copy.earlier)} of training before it" if copy.earlier else "")
-        for number, copy in executed.items()
-    ]
-    whole = duration(sum(copy.whole for copy in executed.values()))
-    return f"{whole} ({', '.join(each)})" if len(each) > 1 else whole
 
 
 def _training_data(records: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:

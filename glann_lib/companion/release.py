@@ -7,7 +7,6 @@ How is told in `files.compact`. A model that has lost quality on the way is refu
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import sys
 import tempfile
@@ -20,9 +19,8 @@ from torch import Tensor, nn
 
 from glann_lib import sampling
 from glann_lib.companion.commands import command
-from glann_lib.companion.pages import render
+from glann_lib.companion.pages import obey, render, run_parser
 from glann_lib.config import ARRAY, Config, ShapeConfig, make_config
-from glann_lib.data import places
 from glann_lib.data.images import load_images
 from glann_lib.data.record import ImageData, random_order
 from glann_lib.engine import storage
@@ -44,7 +42,6 @@ COMPARED = {"images": 1000, "shapes": 100}  # samples of the model as trained an
 SCORED = 1000  # held-out images or shapes, at most
 EXTRACTOR = "random-vgg16"  # needs no download
 WORST_RATIO, WORST_DIFFERENCE = 1.05, 2.0  # of the first score; grey levels of 255 on average
-WRONG = 2  # exit code
 PURPOSE = "This model is for trying out sampling, reconstruction, interpolation and inversion without any training."
 LIMITS = (
     "It learnt from {count:,} {kind} in {glo:,} epochs of stage 1 and {imle:,} of stage 2 (profile {profile}), so take "
@@ -141,11 +138,12 @@ def measure(model: Glann, small: Glann) -> dict[str, Any]:
     samples = {"float32": model.sample(count), "released": small.sample(count)}
     compared = [images[: COMPARED[kind]].float() for images in samples.values()]
     distance = (compared[0] - compared[1]).abs()
-    rows = [
-        {"of": of, **_described(row["metric"], extractor), "value": row["value"]}
-        for of, images in samples.items()
-        for row in judge.score(images[: len(real)])["scores"]
-    ]
+    rows = []
+    for of, images in samples.items():
+        for row in judge.score(images[: len(real)])["scores"]:
+            facts, name = (METRICS | SHAPE_METRICS)[row["metric"]], title(row["metric"], extractor)
+            told = {"metric": row["metric"], "name": name, "unit": facts.unit, "better": facts.better}
+            rows.append({"of": of, **told, "value": row["value"]})
     floor = {row["metric"]: row["value"] for row in judge.score(train[: len(real)])["scores"]}
     difference = {"mean": distance.mean().item(), "largest": int(distance.max()), "samples": COMPARED[kind]}
     return {"scores": rows, "real": floor, "difference": difference, "scored": len(real)}
@@ -155,15 +153,13 @@ def require_as_good(measured: dict[str, Any]) -> None:
     """Refuse, by a ValueError that says what was lost, a model that was better before it was made small."""
     name = measured["scores"][0]["metric"]  # the main one; lower is better, of images and of shapes
     before, after = (row["value"] for row in measured["scores"] if row["metric"] == name)
+    mean, lost = measured["difference"]["mean"], None
     if after > WORST_RATIO * before:
-        raise ValueError(
-            f"made small, the model is worse: {name} {after:.4g}, {before:.4g} in float32; fit a smaller one"
-        )
-    if measured["difference"]["mean"] > WORST_DIFFERENCE:
-        mean = measured["difference"]["mean"]
-        raise ValueError(
-            f"made small, the model draws other images ({mean:.2g} grey levels on average): fit a smaller one"
-        )
+        lost = f"is worse ({name} {after:.4g}, {before:.4g} in float32)"
+    elif mean > WORST_DIFFERENCE:
+        lost = f"draws other images ({mean:.2g} grey levels on average)"
+    if lost:
+        raise ValueError(f"made small, the model {lost}: fit a smaller one")
 
 
 def origin(model: Glann) -> dict[str, Any]:
@@ -218,11 +214,6 @@ def _judge(real: Tensor) -> tuple[Reference | ShapeReference, str]:
     return Reference.of(real, [extractor]), EXTRACTOR
 
 
-def _described(metric: str, extractor: str) -> dict[str, str]:
-    facts = (METRICS | SHAPE_METRICS)[metric]
-    return {"metric": metric, "name": title(metric, extractor), "unit": facts.unit, "better": facts.better}
-
-
 def _without_folders(dataset: str) -> str:
     """A data set's name; of a path ("folder:PATH") the last part only."""
     kind, colon, path = dataset.partition(":")
@@ -231,20 +222,15 @@ def _without_folders(dataset: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Release one model; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m glann_lib.companion.release", description="Release a run's model.")
-    parser.add_argument("run", type=places.locate, metavar="RUN_FOLDER", help="for example results/mnist-quick")
-    parser.add_argument("name", metavar="NAME", help="what Glann.load will find it by")
-    parser.add_argument("--folder", type=Path, default=released.FOLDER, help="where to (results/published)")
-    parser.add_argument("--dirty", action="store_true", help="also if trained by code with uncommitted changes")
-    options = parser.parse_args(argv)
-    try:
-        card = release(options.run, options.name, options.folder, options.dirty)
-    except (OSError, ValueError) as error:
-        print(f"release: {error}", file=sys.stderr)
-        return WRONG
+    described = "Release a run's model.", "what Glann.load will find it by"
+    parser = run_parser("release", *described, dirty="also if trained by code with uncommitted changes")
+    return obey(parser, _release_and_say, argv)
+
+
+def _release_and_say(name: str, **options: Any) -> str:
+    card = release(name=name, **options)
     size, difference = card["bytes"] / 2**20, card["difference"]["mean"]
-    print(f"{options.name}: {size:.1f} MiB, {card['format']}; {difference:.2g} grey levels from the trained model's")
-    return 0
+    return f"{name}: {size:.1f} MiB, {card['format']}; {difference:.2g} grey levels from the trained model's"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ damaged costs its caption, not the page.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -19,14 +20,10 @@ from typing import Any
 from glann_lib import config
 from glann_lib.companion.commands import Executed, read_executed
 from glann_lib.companion.execution import duration
-from glann_lib.companion.pages import render
+from glann_lib.companion.pages import NAMES, render
 from glann_lib.engine import storage
 from glann_lib.records import tables
 
-NAMES = {"digits": "Handwritten digits", "mnist": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10"}
-NAMES |= {"svhn": "SVHN", "celeba": "CelebA", "made-chairs": "Made chairs", "chairs": "ModelNet chairs"}
-NAMES |= {"embedded": "Translation of made domains", "mnist-street": "MNIST and street MNIST"}
-NAMES |= {"mnist-svhn": "MNIST and SVHN"}
 OWN_DATA = re.compile(r"(folder|meshes|cars):([^:]*/)?")  # before the name of a person's own files
 PICTURES = (".png", ".gif")
 FORMATS = (*PICTURES, ".pdf", ".csv", ".md", ".tex")
@@ -87,18 +84,16 @@ def sections_of(items: Iterable[Item], notebooks: Mapping[str, Path]) -> list[Se
 
 
 def _section(number: str, items: list[Item], notebook: Path | None) -> Section:
-    if notebook is None:
-        title = "Other results" if number == UNNUMBERED else f"Notebook {number}"
-        return Section(number, title, items, None, None, False)
-    title = notebook.name.split(".")[0][3:].replace("_", " ").capitalize()
-    failed = ".failed." in notebook.name or notebook.with_suffix(".failed.ipynb").is_file()
-    try:
-        executed = read_executed(notebook)
-    except ValueError:
-        return Section(number, title, items, notebook, None, failed)
-    if executed.book.title != executed.book.name:  # it has a heading
-        title = executed.book.title
-    code = "".join("".join(cell.get("source", "")) for cell in executed.content["cells"])
+    title = "Other results" if number == UNNUMBERED else f"Notebook {number}"
+    executed, failed, code = None, False, ""
+    if notebook:
+        title = notebook.name.split(".")[0][3:].replace("_", " ").capitalize()
+        failed = ".failed." in notebook.name or notebook.with_suffix(".failed.ipynb").is_file()
+        with contextlib.suppress(ValueError):
+            executed = read_executed(notebook)
+            code = "".join("".join(cell.get("source", "")) for cell in executed.content["cells"])
+            if executed.book.title != executed.book.name:  # it has a heading
+                title = executed.book.title
 
     def place(item: Item) -> int:
         found = re.search(rf"\b{re.escape(item.path.stem)}\b", code)
@@ -156,7 +151,7 @@ def _run(run_dir: Path, records: list[dict[str, Any]]) -> tuple[str, str]:
 
 def data_title(dataset: str) -> str:
     """The name of a data set as a page is headed; of a person's own files the last part of their path."""
-    return NAMES.get(dataset) or OWN_DATA.sub("", dataset)
+    return NAMES["headings"].get(dataset) or OWN_DATA.sub("", dataset)
 
 
 def _facts(records: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
