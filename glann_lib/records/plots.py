@@ -115,10 +115,8 @@ def plot_neighbours(queries: ArrayLike, neighbours: Mapping[str, ArrayLike]) -> 
 
 def show_image(ax: Axes, image: np.ndarray) -> None:
     """Draw an image, uint8 [C, H, W], pixel by pixel: none is smoothed, and grey runs from 0, black, to 255, white."""
-    if len(image) == 1:
-        ax.imshow(image[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    else:
-        ax.imshow(image.transpose(1, 2, 0), interpolation="nearest")
+    # A colour image takes no notice of the grey levels' map and ends.
+    ax.imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
 
 
 def plain_log_numbers(ax: Axes, *names: str) -> None:

@@ -21,8 +21,7 @@ from glann_lib.sampling import decode, draw_noise, interpolate, run_blocks
 from glann_lib.widgets import uploads
 from glann_lib.widgets.explorer import Explorer, labelled, require_kind, seed_box
 from glann_lib.widgets.latest import Latest
-from glann_lib.widgets.picture import Picture, strip_of
-from glann_lib.widgets.sketch import Sketch
+from glann_lib.widgets.picture import Picture, Sketch, strip_of
 
 SHOW_EVERY = 5  # steps of the search
 PARTS = 100  # of the way to a fresh noise, that `vary` can stop at

@@ -44,10 +44,6 @@ class LatentMap:
         variance = (latents - centre).square().sum().clamp(min=torch.finfo(torch.float32).tiny)
         return cls(latents, points, axes, centre, (points.square().sum() / variance).item())
 
-    def project(self, codes: Tensor) -> Tensor:
-        """Points [n, 2] of the plane where codes [n, D] lie; they are put on the unit sphere first."""
-        return (normalize(codes.detach().cpu().float()) - self.centre) @ self.axes.T
-
     def lift(self, points: Tensor) -> Tensor:
         """Codes [n, D] on the unit sphere for points [n, 2] of the plane: a weighted mean of the 8 nearest latents.
 

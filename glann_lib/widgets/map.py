@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import ipywidgets
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
@@ -72,7 +71,10 @@ def draw_map(
         letters = max(map(len, classes.values()))
         places = _apart(means, (right - left) * np.array([0.03 + 0.025 * letters, 0.06]))
         for (label, name), spot in zip(classes.items(), places, strict=True):
-            _write(ax, spot, name, TEN_COLOURS(label))
+            # A white halo, and one of the class's colour around it, tell the name from the points.
+            halo = [Stroke(linewidth=7, foreground=TEN_COLOURS(label)), Stroke(linewidth=4, foreground="white")]
+            style = {"weight": "bold", "size": 11, "path_effects": [*halo, Normal()]}
+            ax.text(*spot, name, ha="center", va="center", **style)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].transpose(2, 0, 1).copy()
 
@@ -91,12 +93,6 @@ def _apart(places: np.ndarray, size: np.ndarray) -> np.ndarray:
         distance = np.linalg.norm(gaps, axis=2, keepdims=True).clip(1e-9)
         scaled = scaled + 0.25 * (gaps / distance * (1 - distance).clip(0)).sum(1)
     return scaled * size
-
-
-def _write(ax: Axes, spot: np.ndarray, name: str, colour: tuple[float, ...]) -> None:
-    """A name in black; a white halo, and one of the class's colour around it, tell it from the points."""
-    halo = [Stroke(linewidth=7, foreground=colour), Stroke(linewidth=4, foreground="white"), Normal()]
-    ax.text(*spot, name, ha="center", va="center", weight="bold", size=11, path_effects=halo)
 
 
 class MapWidget(Explorer):

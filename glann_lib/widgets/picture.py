@@ -1,7 +1,8 @@
-"""A picture for notebooks that can be replaced fast, has words for those who do not see it, and may ask for a point.
+"""A picture for notebooks that is replaced fast, has words for those who do not see it, and may ask for a point.
 
 ipywidgets' own Image has no alternative text and smooths small images when it enlarges them; here the browser enlarges
-them pixel by pixel, so that only the small image travels. The part that runs in the browser is picture.js.
+them pixel by pixel, so that only the small image travels. The other way about, `Sketch` is a field to draw in, with the
+mouse, a finger, a pen or the keyboard. The parts that run in the browser are picture.js and sketch.js.
 """
 
 from __future__ import annotations
@@ -52,3 +53,14 @@ class Picture(anywidget.AnyWidget):
         """Replace the picture by an image uint8 [C, H, W], and its words, in one message; without `alt` the caption."""
         with self.hold_sync():
             self.value, self.caption, self.alt = png_bytes(image), caption, alt or caption
+
+
+class Sketch(anywidget.AnyWidget):
+    """A field of white strokes on black; `value` is the drawing as PNG after each stroke, empty while there is none."""
+
+    _esm = Path(__file__).with_name("sketch.js")
+    _css = Path(__file__).with_name("sketch.css")
+    value = traitlets.CBytes(b"").tag(sync=True)  # cast: the browser's bytes arrive as a view of memory
+    label = traitlets.Unicode("drawing field").tag(sync=True)  # what to draw, in words
+    brush = traitlets.Int(20).tag(sync=True)  # width of a stroke, px
+    side = traitlets.Int(224).tag(sync=True)  # px

@@ -101,17 +101,9 @@ class ShapesWidget(PathWidget):
 
 def _make_view() -> tuple[k3d.Plot, Any]:
     """A white view, and an empty mesh in it."""
-    view = k3d.plot(
-        height=HEIGHT,
-        background_color=0xFFFFFF,
-        grid_visible=False,
-        axes_helper=0,
-        menu_visibility=False,
-        camera_auto_fit=False,  # else the view would jump with every shape
-        camera_mode="orbit",
-        camera_up_axis="z",
-        camera_fov=FIELD_OF_VIEW,
-    )
+    plain = {"background_color": 0xFFFFFF, "grid_visible": False, "axes_helper": 0, "menu_visibility": False}
+    upright = {"camera_mode": "orbit", "camera_up_axis": "z", "camera_fov": FIELD_OF_VIEW}
+    view = k3d.plot(height=HEIGHT, camera_auto_fit=False, **plain, **upright)  # to fit each shape would make it jump
     colour = int(shape_plots.CLAY.removeprefix("#"), 16)
     shape = k3d.stl(stl_of(None), color=colour, flat_shading=False, name="shape")
     view += shape

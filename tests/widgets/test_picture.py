@@ -7,8 +7,7 @@ import pytest
 import traitlets
 from PIL import Image
 
-from glann_lib.widgets.picture import GAP, Picture, png_bytes, strip_of
-from glann_lib.widgets.sketch import Sketch
+from glann_lib.widgets.picture import GAP, Picture, Sketch, png_bytes, strip_of
 
 
 def pixels_of(png):
