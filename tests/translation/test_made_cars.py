@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from glann_lib.translation.car_designs import FAMILIES, draw_car
-from glann_lib.translation.car_parts import HEADLIGHT, TAIL_LIGHT, car_patches
-from glann_lib.translation.made_cars import BACKGROUND, make_cars, render
+from glann_lib.translation.made_cars import BACKGROUND, HEADLIGHT, TAIL_LIGHT, car_patches, make_cars, render
 
 SIZE = 28
 ALL = pytest.mark.parametrize("family", FAMILIES)
