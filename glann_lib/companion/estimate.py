@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,33 +17,30 @@ from glann_lib import config, losses
 from glann_lib.companion import timing
 from glann_lib.companion.plans import Plan, Times
 from glann_lib.companion.timing import Shape
-from glann_lib.config import DataConfig, GLOConfig, IMLEConfig, ShapeConfig
+from glann_lib.config import GLOConfig, IMLEConfig, ShapeConfig
 from glann_lib.data import places
 from glann_lib.data.image_files import list_images
-from glann_lib.data.images import load_images
 from glann_lib.engine import devices
 from glann_lib.rivals import contenders
-from glann_lib.rivals.config import GANConfig
-from glann_lib.rivals.gan import GAN
 from glann_lib.rivals.pixel_imle import PixelIMLE
-from glann_lib.rivals.vae import VAE
-from glann_lib.shapes import data as shapes
+from glann_lib.scores.classifier_training import ClassifierConfig
+from glann_lib.shapes.data import load_shapes
 from glann_lib.shapes.mesh_files import list_meshes
-from glann_lib.translation import domains
 from glann_lib.translation.config import TranslationConfig, make_translation_config
+from glann_lib.translation.domains import NEGATIVE, STREET, pairs_of
 
 START = 9.0  # s, what is no step: read off the published notebooks, which ran on two cores
 DATA = ("train_images", "image_size", "test_images", "size", "poses", "train_models", "source_images", "target_images")
 # What makes a time unknown: data that are not at hand, settings that the notebook itself will refuse.
 UNKNOWN = (ValueError, TypeError, AttributeError, LookupError, OSError)
+# Images, models or cars in a data set's splits, to train and to test, as data/README.md has them.
+SIZES = {"digits": (1500, 297), "cifar10": (50_000, 10_000), "svhn": (73_257, 26_032), "celeba": (162_770, 19_962)}
+SIZES |= dict.fromkeys(("mnist", "fashion"), (60_000, 10_000)) | dict.fromkeys(config.CAR_FAMILIES, (5000, 1000))
+SIZES |= {"made-chairs": (1000, 200), "chairs": (889, 100)}
 
 
 def times(plan: Plan) -> Times:
-    """What the steps of a plan with its parameters would take.
-
-    Raises:
-        ValueError: this machine lacks the plan's device.
-    """
+    """What the steps of a plan with its parameters would take; ValueError where this machine lacks its device."""
     device, seconds, cache = devices.select_device(plan.device), [], 0.0
     for step in plan.steps:
         estimate = Estimate(step.dataset, plan.settings(step), device)
@@ -100,53 +96,57 @@ class Estimate:
     @functools.cached_property
     def train(self) -> int:
         """Images, or shapes, to train on."""
-        return count(self.settings.data, "train")
+        return self._count("train")
 
-    @functools.cached_property
-    def test(self) -> int:
-        """Those that are held out."""
-        return count(self.settings.data, "test")
+    def _count(self, split: str) -> int:
+        data = self.settings.data
+        if data.dataset.lower().endswith(".npz"):
+            return len(load_shapes(data, split))
+        if isinstance(data, ShapeConfig):
+            return data.poses * count(data.dataset, split, getattr(data, f"{split}_models"))
+        return count(data.dataset, split, getattr(data, f"{split}_images"))
+
+    def _training(self, settings: Any) -> float:
+        return timing.training_seconds(settings, self.shape, self.train, self.device)
 
     def _overview(self) -> float:
         few = min(256, self.train)
         glo = GLOConfig(loss="laplacian", epochs=40, batch_size=min(64, few), latent_dim=12)
         imle = IMLEConfig(epochs=self.given["tiny_epochs"], batch_size=min(128, few))
-        return timing.glo_seconds(glo, self.shape, few, self.device) + timing.imle_seconds(imle, few, self.device)
+        return timing.training_seconds(glo, self.shape, few, self.device) + timing.imle_seconds(imle, few, self.device)
 
     def _glo(self, **changes: Any) -> float:
-        return timing.glo_seconds(replace(self.settings.glo, **changes), self.shape, self.train, self.device)
+        return self._training(replace(self.settings.glo, **changes))
 
     def _imle(self) -> float:
         return timing.imle_seconds(self.settings.imle, self.train, self.device)
 
     def _sampling(self) -> float:
-        return (4 * min(self.train, self.given["samples"]) + self.test) * timing.feature(self.shape, self.device)
+        images = 4 * min(self.train, self.given["samples"]) + self._count("test")
+        return images * timing.feature(self.shape, self.device)
 
     def _interpolation(self) -> float:
-        images = min(self.test, self.given["inverted"])
+        images = min(self._count("test"), self.given["inverted"])
         return 2 * -(-images // 16) * self._inversion(min(images, 16))  # by noise and by code, 16 at a time
 
     def _inversion(self, images: int = 1) -> float:
-        step = timing.inversion_step(
-            timing.plain(self.settings.glo), self.settings.imle, self.shape, images, self.device
-        )
+        glo = timing.plain(self.settings.glo)
+        step = timing.inversion_step(glo, self.settings.imle, self.shape, images, self.device)
         return self.given["inversion_steps"] * step
 
     def _tables(self) -> float:
-        given, paper = self.given, self.settings.profile == "paper"
+        given, test = self.given, self._count("test")
         keys = contenders.RIVALS if given["rival_names"] == "all" else given["rival_names"].split(",")
         others = [loss for loss in (given["other_losses"] or "").split(",") if loss]
-        seeds, rival_seeds = given["seeds"] or (3 if paper else 1), given["rival_seeds"]
-        found = (seeds - 1) * (self._glo() + self._imle()) if seeds > 1 else 0.0  # the first seed's is there
+        seeds = given["seeds"] or (3 if self.settings.profile == "paper" else 1)
+        found = self._training(ClassifierConfig()) + given["rival_seeds"] * sum(map(self._rival, keys))
+        found += (seeds - 1) * (self._glo() + self._imle()) if seeds > 1 else 0.0  # the first seed's is there
         found += sum(seeds * (self._glo(loss=loss) + self._imle()) for loss in others)
-        found += rival_seeds * sum(map(self._rival, keys))
-        models = 2 + 2 * seeds * (1 + len(others)) + len(keys) * len(self._budgets()) * rival_seeds
-        samples = given["samples"] or max(1000, self.test)
+        models = 2 + 2 * seeds * (1 + len(others)) + len(keys) * len(self._budgets()) * given["rival_seeds"]
+        samples = given["samples"] or max(1000, test)
         # By the classifier's features and the random VGG16's, which take far longer to compute.
-        found += models * (
-            samples * timing.feature(self.shape, self.device) + 2 * timing.score(min(samples, self.test))
-        )
-        return found + timing.classifier_seconds(self.shape, self.train, self.device)
+        scores = samples * timing.feature(self.shape, self.device) + 2 * timing.score(min(samples, test))
+        return found + models * scores
 
     def _chairs(self) -> float:
         return self.given["seeds"] * (self._glo() + self._imle() + self._rival("vae"))
@@ -156,22 +156,18 @@ class Estimate:
 
     def _rival(self, key: str) -> float:
         """The training of one under all its budgets."""
-        found, own = 0.0, self.settings
+        found, images, own = 0.0, self.train, self.settings
         for steps in self._budgets():
-            settings = contenders.rival_settings(key, own, steps, self.train)
-            if isinstance(settings, GLOConfig):
-                found += timing.glo_seconds(settings, self.shape, self.train, self.device)
-            elif isinstance(settings, IMLEConfig):
-                found += timing.imle_seconds(
-                    settings, self.train, self.device, PixelIMLE, self.shape, own.glo.normalisation
-                )
+            settings = contenders.rival_settings(key, own, steps, images)
+            if isinstance(settings, IMLEConfig):
+                given = (PixelIMLE, self.shape, own.glo.normalisation)
+                found += timing.imle_seconds(settings, images, self.device, *given)
             else:
-                kind = GAN if isinstance(settings, GANConfig) else VAE
-                found += steps * timing.step_seconds(kind, settings, self.shape, self.device)
+                found += self._training(settings)
         return found
 
     def _translations(self) -> float:
-        given, pairs, found = self.given, domains.pairs_of(self.dataset), 0.0
+        given, pairs, found = self.given, pairs_of(self.dataset), 0.0
         for place, (source, target) in enumerate(pairs):
             own = self.overrides | {"nam_search": given["searches"] and given["searches"].split(",")[0]}
             settings = make_translation_config(source, target, given["profile"], given["seed"], **own)
@@ -183,14 +179,14 @@ class Estimate:
         """One pair of domains: the target's generator, the judge, and T in each search."""
         data, epochs, device = settings.data, settings.nam.epochs, self.device
         source, target = (image_shape(name, data.image_size) for name in (data.source, data.target))
-        shared = len({name.removeprefix(domains.STREET) for name in (data.source, data.target)}) == 1
-        wanted = domain_count(data.source, "train", data.source_images, shared)
-        offered = domain_count(data.target, "train", data.target_images, shared)
-        tests = domain_count(data.source, "test", data.test_images)
-        found = timing.glo_seconds(settings.glo, target, offered, device) + timing.classifier_seconds(
-            target, offered, device
-        )
-        found += timing.imle_seconds(settings.imle, offered, device) if "noise" in searches else 0.0
+        # Of the same images each domain gets every second one.
+        part = 2 if data.source.removeprefix(STREET) == data.target.removeprefix(STREET) else 1
+        wanted = count(data.source, "train", data.source_images, part)
+        offered = count(data.target, "train", data.target_images, part)
+        tests = count(data.source, "test", data.test_images)
+        found = timing.imle_seconds(settings.imle, offered, device) if "noise" in searches else 0.0
+        for trained in (settings.glo, ClassifierConfig()):
+            found += timing.training_seconds(trained, target, offered, device)
         for search in searches:
             nam = timing.plain(replace(settings.nam, search=search))
             step, pair = timing.nam_step(nam, timing.plain(settings.glo), settings.imle, source, target, device)
@@ -213,54 +209,21 @@ def image_shape(dataset: str, size: int) -> Shape:
     return (1 if grey else 3, size, size)
 
 
-def count(settings: DataConfig | ShapeConfig, split: str) -> int:
-    """Images or shapes in a split: by its limit, by the files' names, or by reading it where that is quick.
+def count(dataset: str, split: str, limit: int | None = None, part: int = 1) -> int:
+    """Images or models in a split of a data set or domain, one in `part` where there is no `limit`.
 
-    Raises:
-        ValueError, LookupError, OSError: it is not at hand, or takes long to read.
+    A person's own are counted by the files' names. ValueError, LookupError, OSError: they are not at hand.
     """
-    kind = "models" if isinstance(settings, ShapeConfig) else "images"
-    limit = getattr(settings, f"{split}_{kind}")
-    whole = replace(settings, **{f"train_{kind}": None, f"test_{kind}": None})
-    if kind == "models":
-        found = _models(replace(whole, poses=1), split)
-        return min(found, limit or found) * settings.poses
-    if settings.dataset.startswith(config.FOLDER):
-        found = _part(list_images(places.locate(settings.dataset.removeprefix(config.FOLDER))).names, split)
-    elif limit and settings.dataset != "digits":
-        found = limit  # the other data sets have more
-    elif settings.dataset == "celeba":
-        raise LookupError("so many faces take minutes to read")
+    kind, own, path = dataset.removeprefix(STREET).removeprefix(NEGATIVE).partition(":")
+    if kind == "celeba" and not limit:
+        raise LookupError("celeba stands for all of its faces or for 10,000 of them")
+    if not own:
+        found = SIZES[kind][split == "test"]
     else:
-        found = len(load_images(whole, split, download=False))
-    return min(found, limit or found)
-
-
-def _models(settings: ShapeConfig, split: str) -> int:
-    name, (folder, archive, _) = settings.dataset, map(places.find, shapes.PLACES)
-    if name == "made-chairs":
-        return shapes.MADE[split][1]
-    if name == "chairs" and (folder or archive):
-        files = list_meshes(folder) if folder else list_meshes(archive, f"{shapes.FOLDER}/")
-        return sum(Path(file).parent.name == split for file in files.names)
-    if name.startswith(config.MESHES) and not name.lower().endswith(".npz"):
-        return _part(list_meshes(places.locate(name.removeprefix(config.MESHES))).names, split)
-    return len(shapes.load_shapes(settings, split))
-
-
-def _part(files: tuple[str, ...], split: str) -> int:
-    test = max(1, len(files) // 10)
-    return test if split == "test" else len(files) - test
-
-
-def domain_count(name: str, split: str, limit: int | None, shared: bool = False) -> int:
-    """Images of a translation's domain; `shared`: the other domain of the pair gets every second one."""
-    if name.startswith(config.CARS):  # two domains in one place
-        path = places.locate(name.removeprefix(config.CARS).rpartition("/")[0])
-        found = _part(list_images(path).names[::2], split)
-    elif name.removeprefix(domains.NEGATIVE) in config.CAR_FAMILIES:
-        found = domains.MADE_CARS[split][1]
-    else:
-        whole = DataConfig(name.removeprefix(domains.STREET), train_images=limit, test_images=limit)
-        found = count(whole, split) // (2 if shared and not limit else 1)
-    return min(found, limit or found)
+        if kind == "cars":  # two domains in one place
+            files = list_images(places.locate(path.rpartition("/")[0])).names[::2]
+        else:
+            files = (list_meshes if kind == "meshes" else list_images)(places.locate(path)).names
+        tests = max(1, len(files) // 10)
+        found = tests if split == "test" else len(files) - tests
+    return min(found, limit or found // part)

@@ -18,7 +18,9 @@ from glann_lib.imle import IMLE
 from glann_lib.moments import make_mapper
 from glann_lib.neighbours import nearest_neighbours
 from glann_lib.networks import make_generator
-from glann_lib.rivals.pixel_imle import PixelIMLE
+from glann_lib.rivals.config import VAEConfig
+from glann_lib.rivals.gan import GAN
+from glann_lib.rivals.vae import VAE
 from glann_lib.scores.classifier_training import ClassifierConfig, ClassifierTraining
 from glann_lib.scores.evaluate import Reference
 from glann_lib.scores.features import ScoreExtractor
@@ -29,6 +31,7 @@ from glann_lib.translation.search import BLOCK, Target, nearest_in_memory
 PATIENCE, LONG = 0.15, 1.5  # s; for so long a step is timed again, and from so long on it is timed once
 EPOCH = 3  # the one that is timed: at powers of two, and in its last, a stage does more
 NUMBERS = 2**18  # pixels or voxels at most in a batch that a processor is timed with: a larger one takes as much longer
+STAGES = {GLOConfig: GLO, VAEConfig: VAE, ClassifierConfig: ClassifierTraining}  # all other settings are a GAN's
 Shape = tuple[int, ...]  # of an image (C, S, S), of voxels (S, S, S), of a latent (D,)
 
 
@@ -44,11 +47,13 @@ def plain(settings: Any) -> Any:
     return replace(settings, **changes)
 
 
-def glo_seconds(settings: GLOConfig, shape: Shape, images: int, device: torch.device) -> float:
-    """Stage 1 on so many images, or shapes."""
-    # Two batches are timed, with as large a part of the cache: they fit where all images would.
-    part = replace(settings, cache_mib=settings.cache_mib * 2 * settings.batch_size / images)
-    return settings.epochs * (images // settings.batch_size) * step_seconds(GLO, part, shape, device)
+def training_seconds(settings: Any, shape: Shape, images: int, device: torch.device) -> float:
+    """A stage that takes a step a batch, on so many images or shapes: its epochs' steps, or as many as are set."""
+    steps = getattr(settings, "epochs", 0) * (images // settings.batch_size)
+    if isinstance(settings, GLOConfig):
+        # Two batches are timed, with as large a part of the cache: they fit where all images would.
+        settings = replace(settings, cache_mib=settings.cache_mib * 2 * settings.batch_size / images)
+    return max(steps, getattr(settings, "steps", 0)) * step_seconds(settings, shape, device)
 
 
 def imle_seconds(
@@ -61,15 +66,9 @@ def imle_seconds(
     return settings.epochs * (epoch * images / few + more_pairs * pair(torch.Size(shape).numel(), device))
 
 
-def classifier_seconds(shape: Shape, images: int, device: torch.device) -> float:
-    """A classifier's training on so many images."""
-    settings = ClassifierConfig()
-    steps = max(settings.epochs * (images // settings.batch_size), settings.steps)
-    return steps * epoch_seconds(ClassifierTraining, settings, settings.batch_size, shape, device)
-
-
-def step_seconds(kind: Any, settings: Any, shape: Shape, device: torch.device) -> float:
-    """A generator step of a stage that takes one a batch."""
+def step_seconds(settings: Any, shape: Shape, device: torch.device) -> float:
+    """A step of a stage that takes one a batch."""
+    kind = STAGES.get(type(settings), GAN)
     largest = NUMBERS // torch.Size(shape).numel() if device.type == "cpu" else settings.batch_size
     few, steps = max(2, min(settings.batch_size, largest)), 2 if kind is GLO else 1
     part = replace(plain(settings), batch_size=few)
@@ -78,13 +77,12 @@ def step_seconds(kind: Any, settings: Any, shape: Shape, device: torch.device) -
 
 @functools.cache
 def epoch_seconds(kind: Any, settings: Any, images: int, shape: Shape, device: torch.device, *more: Any) -> float:
-    """An epoch of a stage on so many random images."""
+    """An epoch of a stage on so many random images, with what else it takes after its settings."""
     some = random_data(images, shape)
     labels = torch.arange(images) % 10
     given = (some, labels, some, labels) if kind is ClassifierTraining else (some,)
-    order = (settings, *more) if kind is PixelIMLE else (*more, settings)  # its normalisation comes last
-    stage = kind(*given, *order, device)
-    return least(lambda: stage.run_epoch(EPOCH).seconds)
+    stage = kind(*given, settings, *more, device)
+    return clocked(lambda: stage.run_epoch(EPOCH))
 
 
 @functools.cache
@@ -127,7 +125,7 @@ def nam_step(
 ) -> tuple[float, float]:
     """A step of T, and to compare a source image with one in memory, where that is searched."""
     stage = NAM(random_data(nam.batch_size, source), _target(glo, imle, target, device), nam, device)
-    step = least(lambda: stage.run_epoch(EPOCH).seconds)
+    step = clocked(lambda: stage.run_epoch(EPOCH))
     if nam.search != "memory":
         return step, 0.0
     images, memory = random_data(1000, source), random_data(BLOCK, target)
@@ -150,23 +148,16 @@ def random_data(count: int, shape: Shape) -> Tensor:
 
 
 def clocked(work: Callable[[], Any]) -> float:
-    """Seconds that a call takes which hands its result to the processor."""
+    """The fewest seconds of some calls after a first one, which sets things up: other work on the machine only adds.
 
-    def run() -> float:
+    Each call must hand its result to the processor. Where the first takes long, setting up is little of it, and it is
+    the only one.
+    """
+    found = []
+    while len(found) < 2 or (sum(found[1:]) < PATIENCE and len(found) < 9):
         start = time.perf_counter()
         work()
-        return time.perf_counter() - start
-
-    return least(run)
-
-
-def least(run: Callable[[], float]) -> float:
-    """The fewest seconds of some runs after a first one, which sets things up: other work on the machine only adds.
-
-    Where the first takes long, setting up is little of it, and it is the only one.
-    """
-    first = run()
-    found = [first if first > LONG else run()]
-    while sum(found) < PATIENCE and len(found) < 8:
-        found.append(run())
-    return min(found)
+        found.append(time.perf_counter() - start)
+        if found[0] > LONG:
+            return found[0]
+    return min(found[1:])

@@ -6,19 +6,23 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 
 from glann_lib.companion import arguments, catalogue, estimate, timing
 from glann_lib.companion.estimate import START, Estimate
 from glann_lib.companion.plans import Times
-from glann_lib.config import DATASETS, DataConfig, GLOConfig, IMLEConfig, ShapeConfig
+from glann_lib.config import CAR_FAMILIES, DATASETS, SHAPES, DataConfig, GLOConfig, IMLEConfig
+from glann_lib.data.images import load_images
+from glann_lib.data.record import SPLITS
 from glann_lib.losses import TargetCache, make_loss
 from glann_lib.rivals.config import make_gan_config, make_vae_config
-from glann_lib.rivals.gan import GAN
 from glann_lib.rivals.pixel_imle import PixelIMLE
-from glann_lib.rivals.vae import VAE
+from glann_lib.scores.classifier_training import ClassifierConfig
+from glann_lib.shapes import data as shapes
 from glann_lib.translation.config import NAMConfig
+from glann_lib.translation.domains import MADE_CARS
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -153,32 +157,39 @@ def test_every_notebook_is_known_on_its_own_data(unit):
 def test_files_are_counted_in_a_folder_and_in_a_zip_and_a_tenth_is_for_testing(photos, tmp_path):
     archive = shutil.make_archive(str(tmp_path / "packed"), "zip", photos)
     for path in (photos, archive):
-        settings = DataConfig(f"folder:{path}", train_images=30)
-        assert [estimate.count(settings, split) for split in ("train", "test")] == [30, 4]
-    assert estimate.count(DataConfig(f"folder:{photos}"), "train") == 36
+        assert [estimate.count(f"folder:{path}", split, 30) for split in ("train", "test")] == [30, 4]
+    assert estimate.count(f"folder:{photos}", "train") == 36
 
 
 def test_domains_give_what_they_are_made_from(photos):
-    count = estimate.domain_count
+    count = estimate.count
     for name in ("a", "b"):
         (photos / name).mkdir()
-    assert count(f"folder:{photos}", "train", None) == 36 and count(f"cars:{photos}/a", "train", None) == 18
-    assert count("negative-vans", "train", 10_000) == count("vans", "train", None) == 5000
-    assert count("digits", "train", None, shared=True) == 750 and count("street-digits", "test", 200) == 200
+    assert count(f"folder:{photos}", "train") == 36 and count(f"cars:{photos}/a", "train") == 18
+    assert count("negative-vans", "train", 10_000) == count("vans", "train") == 5000
+    assert count("digits", "train", part=2) == 750 and count("street-digits", "test", 200) == 200
 
 
-def test_shapes_are_models_times_poses(photos, monkeypatch, tmp_path):
-    assert estimate.count(ShapeConfig("made-chairs", poses=3, train_models=10), "train") == 30
-    assert estimate.count(ShapeConfig("made-chairs", poses=12), "test") == 2400
+def test_the_numbers_of_what_is_made_or_comes_with_a_library_are_right():
+    for name in ("digits", *CAR_FAMILIES):
+        parts = [load_images(DataConfig(name), split) for split in SPLITS] if name == "digits" else ()
+        wanted = [len(part) for part in parts] or [MADE_CARS[split][1] for split in SPLITS]
+        assert estimate.SIZES[name] == tuple(wanted)
+    assert estimate.SIZES["made-chairs"] == tuple(shapes.MADE[split][1] for split in SPLITS)
+    assert set(estimate.SIZES) == {*DATASETS, *SHAPES, *CAR_FAMILIES}
+
+
+def test_shapes_are_models_times_poses(photos, tmp_path):
+    def count(dataset, split="train", **given):
+        return make("06", dataset, **given)._count(split)
+
+    assert count("made-chairs", poses=3, train_models=10) == 30
+    assert count("made-chairs", "test", profile="paper", poses=12) == 2400
     for number in range(10):
         (photos / f"{number}.off").touch()
-    assert estimate.count(ShapeConfig(f"meshes:{photos}", poses=2), "train") == 18
-    for split, models in (("train", 5), ("test", 2)):
-        (tmp_path / "ModelNet10" / "chair" / split).mkdir(parents=True)
-        for number in range(models):
-            (tmp_path / "ModelNet10" / "chair" / split / f"{number}.off").touch()
-    monkeypatch.setenv("GLANN_DATA", str(tmp_path))
-    assert [estimate.count(ShapeConfig("chairs"), split) for split in ("train", "test")] == [5, 2]
+    assert count(f"meshes:{photos}", poses=2) == 18
+    numpy.savez(tmp_path / "own.npz", voxels=numpy.ones((20, 64, 64, 64), bool))
+    assert count(f"meshes:{tmp_path}/own.npz", size=64) == 18
 
 
 def test_grey_images_have_one_channel():
@@ -203,14 +214,14 @@ GREY = (1, 28, 28)
 @pytest.mark.parametrize(
     "time",
     [
-        lambda: timing.glo_seconds(SMALL, GREY, 40, CPU),
-        lambda: timing.glo_seconds(timing.replace(SMALL, loss="vgg16"), GREY, 40, CPU),
-        lambda: timing.glo_seconds(timing.replace(SMALL, voxel_channels=16), (32, 32, 32), 40, CPU),
+        lambda: timing.training_seconds(SMALL, GREY, 40, CPU),
+        lambda: timing.training_seconds(timing.replace(SMALL, loss="vgg16"), GREY, 40, CPU),
+        lambda: timing.training_seconds(timing.replace(SMALL, voxel_channels=16), (32, 32, 32), 40, CPU),
         lambda: timing.imle_seconds(IMLEConfig(epochs=2, batch_size=8), 400, CPU),
         lambda: timing.imle_seconds(IMLEConfig(epochs=2, batch_size=8), 40, CPU, PixelIMLE, GREY, "batch"),
-        lambda: timing.step_seconds(GAN, make_gan_config("began", 5, batch_size=4), GREY, CPU),
-        lambda: timing.step_seconds(VAE, make_vae_config("bernoulli", 5, batch_size=4), GREY, CPU),
-        lambda: timing.classifier_seconds(GREY, 100, CPU),
+        lambda: timing.training_seconds(make_gan_config("began", 5, batch_size=4), GREY, 40, CPU),
+        lambda: timing.training_seconds(make_vae_config("bernoulli", 5, batch_size=4), GREY, 40, CPU),
+        lambda: timing.training_seconds(ClassifierConfig(), GREY, 100, CPU),
         lambda: timing.feature(GREY, CPU),
         lambda: timing.score(30),
         lambda: timing.inversion_step(SMALL, IMLEConfig(), GREY, 1, CPU),
@@ -226,16 +237,17 @@ def test_real_steps_take_some_time_and_say_nothing(time, capsys):
 def test_a_large_batch_is_timed_by_a_part_of_it(monkeypatch):
     asked = []
     monkeypatch.setattr(timing, "epoch_seconds", lambda kind, settings, *_: asked.append(settings.batch_size) or 1.0)
-    assert timing.step_seconds(VAE, make_vae_config("l1", 5, batch_size=64), (64, 64, 64), CPU) == 32
-    assert timing.step_seconds(VAE, make_vae_config("l1", 5), GREY, CPU) == 1 and asked == [2, 64]
+    assert timing.step_seconds(make_vae_config("l1", 5, batch_size=64), (64, 64, 64), CPU) == 32
+    assert timing.step_seconds(make_vae_config("l1", 5), GREY, CPU) == 1 and asked == [2, 64]
 
 
 @pytest.mark.parametrize(
-    ("runs", "least"), [([0.01, 1.0, 0.1], 1.0), ([1.0] + [0.01] * 5 + [0.001] * 10, 0.001), ([5.0], 5.0)]
+    ("runs", "fewest"), [([0.01, 1.0, 0.1], 1.0), ([1.0] + [0.01] * 5 + [0.001] * 10, 0.001), ([5.0], 5.0)]
 )
-def test_the_fewest_seconds_count_after_a_first_run_that_was_not_long(runs, least):
-    runs = iter(runs)
-    assert timing.least(lambda: next(runs)) == least
+def test_the_fewest_seconds_count_after_a_first_run_that_was_not_long(runs, fewest, monkeypatch):
+    runs, now = iter(runs), [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    assert timing.clocked(lambda: now.append(now.pop() + next(runs))) == pytest.approx(fewest)
 
 
 def test_the_steps_of_a_plan_are_timed_on_its_device(unit, monkeypatch):
