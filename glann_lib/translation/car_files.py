@@ -60,9 +60,8 @@ def load_cars(path: Path, domain: str, split: str, size: int, limit: int | None 
     """One split of the images of one domain, in random order, with the direction that each shows.
 
     Images are uint8 [N, 1 or 3, size, size], azimuths float32 [N], degrees in [0, 360). A tenth is for testing, with a
-    fixed seed; where azimuths.csv has a column `model`, it is a tenth of the domain's models, and none is in both
-    splits. All of a domain is decoded at once, so that neither the split nor the limit decides on the channels: three
-    if any image of the domain has colour. A smaller limit, 1 or more, gives the first few.
+    fixed seed; with a column `model`, a tenth of the domain's models, none in both splits. All of a domain is decoded
+    at once: it has three channels if any of its images has colour. A smaller limit, 1 or more, gives the first few.
 
     Raises as `car_domains`, and ValueError for an unknown domain or split; fewer than two images, or models, in the
     domain; an azimuths.csv that is damaged, has another header, lacks images of the domain, or holds what is no number.

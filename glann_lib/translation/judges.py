@@ -30,7 +30,7 @@ CLASSES, DIRECTIONS = "classifier", "azimuth network"  # in the extractor's plac
 
 @dataclass(frozen=True)
 class _TrainedJudge:
-    """What both judges are; each says in `measures` what it sees in images: by metric the value and standard error."""
+    """What both judges are; each says in `_measures` what it sees in images: by metric the value and standard error."""
 
     classifier: TrainedClassifier  # of the target domain
     wanted: Tensor  # [N], what the source images show: labels int64, or azimuths float32 in degrees
@@ -48,7 +48,7 @@ class _TrainedJudge:
         """
         scores = [
             {"extractor": self.name, "metric": metric, "value": value, "standard_error": error}
-            for metric, (value, error) in self.measures(images, self.wanted if wanted is None else wanted).items()
+            for metric, (value, error) in self._measures(images, self.wanted if wanted is None else wanted).items()
         ]
         return {"scores": scores, "chance": self.chance, "translated": len(images)}
 
@@ -59,8 +59,7 @@ class ClassJudge(_TrainedJudge):
 
     name = CLASSES
 
-    def measures(self, images: Tensor, wanted: Tensor) -> dict[str, tuple[float, float | None]]:
-        """How many of the images are right."""
+    def _measures(self, images: Tensor, wanted: Tensor) -> dict[str, tuple[float, float | None]]:
         right = (self.classifier.predict(images) == wanted).double().mean().item()
         return {"accuracy": (right, math.sqrt(right * (1 - right) / len(images)))}
 
@@ -80,10 +79,9 @@ class AzimuthJudge(_TrainedJudge):
         weights = pad(weights, (0, SECTORS - weights.shape[1]))  # sectors that no training image is in
         return azimuth_error(mean_azimuth(weights), wanted)
 
-    def measures(self, images: Tensor, wanted: Tensor) -> dict[str, tuple[float, float | None]]:
-        """Median and mean error, and how many point more than 90 degrees away."""
+    def _measures(self, images: Tensor, wanted: Tensor) -> dict[str, tuple[float, float | None]]:
         errors = self.errors(images, wanted).double()
-        turned = (errors > CHANCE).double().mean()
+        turned = (errors > CHANCE).double().mean()  # how many point more than 90 degrees away
         values = {"azimuth_median": errors.quantile(0.5), "azimuth_mean": errors.mean(), "turned": turned}
         return {metric: (value.item(), None) for metric, value in values.items()}
 
