@@ -1,4 +1,4 @@
-"""Figures of scores: what is drawn where, one look a model, GLANN in front, quoted values hollow and grey."""
+"""Figures of scores: what is drawn where, one look a model, GLANN in front."""
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -34,11 +34,11 @@ def by_count():
 
 
 CALLS = {
-    "plot_prd_curves": lambda **options: score_plots.plot_prd_curves(curves(), **options),
-    "plot_recall_precision": lambda **options: score_plots.plot_recall_precision(points(), **options),
-    "plot_sample_rows": lambda **options: score_plots.plot_sample_rows({"GLANN": pictures(12)}, **options),
-    "plot_distance_by_count": lambda **options: score_plots.plot_distance_by_count(by_count(), "distance", **options),
-    "plot_scores": lambda **options: score_plots.plot_scores({"GLO": [3.0, 4.0], "GLANN": [1.0]}, "FID", **options),
+    "plot_prd_curves": lambda: score_plots.plot_prd_curves(curves()),
+    "plot_recall_precision": lambda: score_plots.plot_recall_precision(points()),
+    "plot_sample_rows": lambda: score_plots.plot_sample_rows({"GLANN": pictures(12)}),
+    "plot_distance_by_count": lambda: score_plots.plot_distance_by_count(by_count(), "distance"),
+    "plot_scores": lambda: score_plots.plot_scores({"GLO": [3.0, 4.0], "GLANN": [1.0]}, "FID"),
 }
 
 
@@ -56,13 +56,12 @@ def test_every_plot_is_tested_here():
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_plot_gives_a_figure_with_its_title_and_leaves_nothing_behind(name):
+def test_a_plot_gives_a_figure_and_leaves_nothing_behind(name):
     settings, figures = dict(mpl.rcParams), plt.get_fignums()
     with plt.rc_context():
-        figure = CALLS[name](title="A claim in words")
+        figure = CALLS[name]()
         assert dict(mpl.rcParams) == settings
     assert isinstance(figure, Figure) and plt.get_fignums() == figures
-    assert figure.axes[0].get_title("left") == "A claim in words"
     figure.draw_without_rendering()
 
 
@@ -87,38 +86,22 @@ def test_the_highlighted_model_is_thick_and_in_front(draw):
 
 
 def test_no_two_of_thirty_models_look_alike():
-    looks = score_plots._looks([str(i) for i in range(30)] + ["GLANN"], "GLANN")
+    looks = score_plots._looks([str(i) for i in range(30)] + ["GLANN"])
     for kind in ("linestyle", "marker"):
         assert len({(look["color"], look[kind]) for look in looks.values()}) == 31
     assert score_plots.GREY not in {look["color"] for look in looks.values()}
-    without = score_plots._looks([str(i) for i in range(30)], "GLANN")
+    without = score_plots._looks([str(i) for i in range(30)])
     assert all(without[name] == looks[name] for name in without)  # GLANN takes no rival's look
 
 
-@pytest.mark.parametrize("name", ["plot_prd_curves", "plot_recall_precision"])
-def test_a_second_panel_shows_the_corner(name):
-    whole, corner = CALLS[name](zoom=0.8).axes
-    assert corner.get_xlim() == corner.get_ylim() and corner.get_xlim()[0] == 0.8 and 1 < corner.get_xlim()[1] < 1.02
-    assert whole.get_legend() is None and legend_of(corner) == NAMES
-    for label, line in lines_of(corner).items():
-        assert np.array_equal(line.get_xydata(), lines_of(whole)[label].get_xydata())
-    assert any(np.array_equal(line.get_xydata(), [[0.8, 1], [0.8, 0.8], [1, 0.8]]) for line in whole.lines)
-
-
-def test_every_trained_model_is_a_point_and_quoted_ones_are_hollow():
-    quoted = {"GLANN": (0.971, 0.979), "VAE of others": (0.5, 0.25)}
-    (ax,) = score_plots.plot_recall_precision(points(), quoted=quoted).axes
+def test_every_trained_model_is_a_point():
+    (ax,) = score_plots.plot_recall_precision(points()).axes
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("recall $F_8$", "precision $F_{1/8}$")
     lines = lines_of(ax)
     for name, pairs in points().items():
         assert np.array_equal(lines[name].get_xydata(), pairs) and lines[name].get_linestyle() == "None"
     assert lines["GLANN"].get_marker() == "*" and {lines[name].get_marker() for name in NAMES[:5]} < set("os^DvPX")
-    for name, pair in quoted.items():
-        mark = lines[f"{name}, quoted from the paper"]
-        assert np.array_equal(mark.get_xydata(), [pair]) and mark.get_markerfacecolor() == "none"
-        assert mark.get_markeredgecolor() == score_plots.GREY and mark.get_zorder() > lines["GLANN"].get_zorder()
-    assert lines["GLANN, quoted from the paper"].get_marker() == "*"
-    assert legend_of(ax) == [*NAMES, "GLANN, quoted from the paper", "VAE of others, quoted from the paper"]
+    assert legend_of(ax) == NAMES
 
 
 def test_a_model_without_points_is_no_error():
@@ -129,7 +112,7 @@ def test_a_model_without_points_is_no_error():
 @pytest.mark.parametrize(("channels", "side"), [(1, 28), (3, 64)])
 def test_sample_rows_have_their_names_and_the_first_images(channels, side):
     samples = {f"a model with a long name {i}": pictures(14 - i, channels, side) for i in range(4)}
-    ax = score_plots.plot_sample_rows(samples, columns=12).axes[0]
+    ax = score_plots.plot_sample_rows(samples).axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == list(samples)
     picture = np.asarray(ax.images[0].get_array())
     step = side + plots.GAP
@@ -182,10 +165,9 @@ def test_a_narrow_logarithmic_axis_still_has_numbers():
     assert sum(low <= tick <= high for tick in figure.axes[0].get_xticks()) >= 3
 
 
-@pytest.mark.parametrize("zoom", [None, 0.8])
 @pytest.mark.parametrize("name", ["plot_prd_curves", "plot_recall_precision"])
-def test_the_legend_stands_beside_the_panel_and_is_not_cut_off(name, zoom):
-    figure = CALLS[name](zoom=zoom)
+def test_the_legend_stands_beside_the_panel_and_is_not_cut_off(name):
+    figure = CALLS[name]()
     figure.draw_without_rendering()
     last = figure.axes[-1]
     legend, panel = last.get_legend().get_window_extent(), last.get_window_extent()
