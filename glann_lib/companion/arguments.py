@@ -69,12 +69,12 @@ class UsageError(ValueError):
 
 
 def make_plan(
-    argv: Sequence[str], notebooks: Path = NOTEBOOKS, times_of: Callable[[Plan], Times | str] = lambda plan: ""
+    argv: Sequence[str], notebooks: Path = NOTEBOOKS, times_of: Callable[[Plan], Times] = lambda plan: Times()
 ) -> Plan:
     """Check the arguments of one command line, without the program's name, and find out what they ask for.
 
-    `times_of` a plan gives what its steps take, or a line that says why that is not known; it is asked only once a dry
-    run has nothing left to refuse. UsageError where an argument is wrong.
+    `times_of` a plan gives what its steps take; it is asked only once a dry run has nothing left to refuse. UsageError
+    where an argument is wrong.
     """
     parser = _parser()
     options, unknown = parser.parse_known_args(argv)
@@ -119,18 +119,19 @@ def main() -> int:
     return 0
 
 
-def timed(plan: Plan) -> Times | str:
-    """What a plan's steps take on this machine, by some real steps; where that is not known, a line that says why."""
+def timed(plan: Plan) -> Times:
+    """What a plan's steps take on this machine, by some real steps."""
+    unknown = "how long it takes is not known"
     if importlib.util.find_spec("torch") is None:
-        return "how long it takes is not known before the installation: a dry run after the first start says it"
+        return Times(how=f"{unknown} before the installation: a dry run after the first start says it")
     print("timing this machine for the estimate, about 20 s", file=sys.stderr, flush=True)
     try:
         from glann_lib.companion import estimate
 
         return estimate.times(plan)
     except Exception as error:  # an estimate is no reason to refuse a dry run
-        said = " ".join(str(error).split()) or "no reason given"
-        return f"how long it takes is not known: timing this machine failed, {type(error).__name__}: {said}"
+        said = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no reason given'}"
+        return Times(how=f"{unknown}: timing this machine failed, {said}")
 
 
 def refuse(error: Exception | str, code: int = WRONG) -> int:

@@ -66,8 +66,8 @@ class Plan:
 class Times:
     """What the steps of a plan take on this machine."""
 
-    seconds: tuple[float | None, ...]  # of each step, from nothing; None: not known
-    how: str  # they are known
+    seconds: tuple[float | None, ...] = ()  # of each step, from nothing; None: not known
+    how: str = ""  # they are known; without seconds: a line that says why they are not
     cache_mib: float = 0.0  # what stage 1 keeps in memory
 
 
@@ -88,15 +88,12 @@ def with_steps(plan: Plan, notebooks: list[catalogue.Notebook], dataset: str | N
     kind = config.kind_of(dataset) if dataset else None
     suited = [notebook for notebook in notebooks if kind in (None, notebook.kind)]
     left_out = [notebook for notebook in notebooks if notebook not in suited]
-    kinds = [[book for book in left_out if book.kind == other] for other in DATASETS]
+    kinds = ([book for book in left_out if book.kind == other] for other in DATASETS)
     unsuited = [_unsuited(books) for books in kinds if books]
     if not suited:
-        raise ValueError("; ".join("{}: {}".format(*texts) for texts in unsuited))
-    return replace(
-        plan,
-        steps=tuple(Step(notebook, dataset or DATASETS[notebook.kind][0]) for notebook in suited),
-        left_out=tuple("left out: {} ({})".format(*texts) for texts in unsuited),
-    )
+        raise ValueError("; ".join(f"{who}: {option}" for who, option in unsuited))
+    steps = tuple(Step(notebook, dataset or DATASETS[notebook.kind][0]) for notebook in suited)
+    return replace(plan, steps=steps, left_out=tuple(f"left out: {who} ({option})" for who, option in unsuited))
 
 
 def with_parameters(plan: Plan, settings: dict[str, Any]) -> Plan:
@@ -123,15 +120,14 @@ def list_text(plan: Plan) -> str:
     return "\n\n".join([*notebooks, _ending(plan)])
 
 
-def dry_run_text(plan: Plan, times: Times | str = "") -> str:
+def dry_run_text(plan: Plan, times: Times) -> str:
     """What --dry-run prints: the notebooks with their parameters and times, or at the end a line that says why none."""
-    known = times if isinstance(times, Times) else Times((), times)
-    shown = [f": {'time unknown' if time is None else about(time)}" for time in known.seconds]
+    shown = [f": {'time unknown' if time is None else about(time)}" for time in times.seconds]
     lines = ["would run, in this order:"]
     for step, time in itertools.zip_longest(plan.steps, shown, fillvalue=""):
         lines += [f"  {step.notebook.name}{time}"]
         lines += [f"      {name} = {value!r}" for name, value in step.parameters.items()]
-    return "\n".join([*lines, *_total(known), _ending(plan)])
+    return "\n".join([*lines, *_total(times), _ending(plan)])
 
 
 def about(seconds: float) -> str:

@@ -229,7 +229,7 @@ def test_what_is_not_known_is_said_to_be_unknown(both):
 
 
 def test_a_dry_run_without_times_says_why_in_a_line(both):
-    lines = arguments.make_plan(["--dry-run", "--dataset", "digits"], both, lambda plan: "not known").text.splitlines()
+    lines = dry_run(["--dataset", "digits"], both, (), "not known")
     assert "  00_overview" in lines and "      samples = 5" not in lines
     assert lines.index("not known") > lines.index("  03_sampling")
 
