@@ -13,15 +13,9 @@ from torch import Tensor
 
 from glann_lib.model import Glann
 from glann_lib.sampling import LIVE, decode, draw_noise, run_blocks
+from glann_lib.widgets import latent_directions
 from glann_lib.widgets.explorer import Explorer, choice, require_kind, seed_box, slider
-from glann_lib.widgets.latent_directions import (
-    NO_LABELS,
-    Direction,
-    attribute_directions,
-    move,
-    name_classes,
-    principal_directions,
-)
+from glann_lib.widgets.latent_directions import Direction, move
 from glann_lib.widgets.picture import Picture, strip_of
 
 SHOWN = 9  # in the strip
@@ -54,10 +48,10 @@ class DirectionsWidget(Explorer):
     def __init__(self, model: Glann, seed: int = 0, count: int = 5):
         require_kind(model)
         self.model, self._attributes = model, {}
-        self._principal = principal_directions(model.latents, count)
+        self._principal = latent_directions.principal_directions(model.latents, count)
         self.seed = seed_box("seed", "the number of the image that is moved", seed)
         self.sliders = [_slider(direction.name, PRINCIPAL) for direction in self._principal]
-        self._names = {} if model.labels is None else name_classes(model.labels, model.class_names)
+        self._names = {} if model.labels is None else latent_directions.name_classes(model.labels, model.class_names)
         classes = [(name, label) for label, name in self._names.items()]
         self.kind = choice("more like", "the class towards which the last slider moves", classes)
         self.likeness = _slider("how much more", ATTRIBUTE)
@@ -106,14 +100,14 @@ class DirectionsWidget(Explorer):
             self.say("learning the direction from the labels ...")
             labels = None if label is None else (self.model.labels == label).long()
             names = ("the rest", self._names.get(label))
-            self._attributes[label] = attribute_directions(self.model.latents, labels, names)[1]
+            self._attributes[label] = latent_directions.attribute_directions(self.model.latents, labels, names)[1]
         return [*self._principal, self._attributes[label]]
 
     def _refusal(self) -> list[ipywidgets.Widget]:
         """Switch off what needs labels where there are none to learn from, and a line that says why."""
         if len(self.kind.options) > 1:
             return []
-        reason = NO_LABELS if self.model.labels is None else ONE_CLASS
+        reason = latent_directions.NO_LABELS if self.model.labels is None else ONE_CLASS
         for control in (self.kind, self.likeness):
             control.disabled, control.tooltip = True, reason
         return [ipywidgets.HTML(f"<small>{reason}</small>")]
