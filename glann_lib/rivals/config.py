@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from glann_lib.engine.checks import require_choice, require_count, require_positive
 
@@ -71,6 +71,7 @@ class VAEConfig:
     latent_dim: int = 64  # dimensions of the code, N(0, I) a priori (protocol)
     lr: float = 1.0e-3  # Adam step (Kingma and Ba 2015; Kingma and Welling use Adagrad)
     beta1: float = 0.9  # Adam's first moment
+    beta2: ClassVar[float] = 0.999  # Adam's second moment, no setting
     kl_weight: float = 1.0  # 1: the bound on the likelihood as it stands
     voxel_channels: int = 512  # of the networks for voxels, as in GLOConfig
     seed: int = 0

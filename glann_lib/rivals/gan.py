@@ -12,11 +12,9 @@ each of the two minimises, so here a game is a pair of losses, at most a penalty
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -102,37 +100,23 @@ class GAN(GeneratorStage):
             began = isinstance(config, BEGANConfig)
             critic = AutoencodingCritic(size, channels) if began else Critic(size, channels, config.batch_norm)
         self.critic = critic.to(device)
+        self.networks = self.generator, self.critic
         self.optimisers = {"generator": self._adam(self.generator), "critic": self._adam(self.critic)}
         self.game, self.balance = GAMES[config.game], torch.zeros((), device=device)
 
-    def _adam(self, network: torch.nn.Module) -> torch.optim.Adam:
-        betas, fused = (self.config.beta1, self.config.beta2), self.device.type != "mps"
-        return torch.optim.Adam(network.parameters(), lr=self.config.lr, betas=betas, fused=fused)
+    def _batches(self, random: torch.Generator) -> list[tuple[Tensor, ...]]:
+        """For every generator step the row numbers of its critic steps' real images, each in an order of its own."""
+        batches = super()._batches
+        return list(zip(*[batches(random) for _ in range(self.config.critic_steps)], strict=True))
 
-    def run_epoch(self, epoch: int) -> GANEpoch:
-        """Generator steps, each after its critic steps, on images in new orders."""
-        start, (random, steps) = time.monotonic(), self._begin(epoch)
-        self.generator.train(), self.critic.train()
-        orders = [torch.randperm(len(self.images), generator=random) for _ in range(self.config.critic_steps)]
-        losses = torch.stack([self._step(batch) for batch in self._batches(orders)[:steps]])
-        self._end(epoch, losses)
-        generator_loss, critic_loss = losses.mean(0).tolist()
-        return GANEpoch(epoch, generator_loss, critic_loss, time.monotonic() - start)
-
-    def _batches(self, orders: list[Tensor]) -> list[list[Tensor]]:
-        """For every generator step the row numbers of its critic steps' real images."""
-        size, count = self.config.batch_size, self.epoch_steps
-        split = [order[: count * size].split(size) for order in orders]
-        return [list(batches) for batches in zip(*split, strict=True)]
-
-    def _step(self, batches: list[Tensor]) -> Tensor:
+    def _step(self, batches: Sequence[Tensor]) -> Tensor:
         """The critic's steps, then the generator's; losses [generator, critic]."""
         for rows in batches:
             critic_loss = self._critic_step(self.images[rows].to(self.device).float() / 255)
         with self._autocast():
             scores = self.critic(self.generator(self._prior(self.config.batch_size)))
         loss = self.game.generator(scores.float())
-        self._descend("generator", loss)
+        self._descend(self.optimisers["generator"], loss)
         return torch.stack([loss.detach(), critic_loss])
 
     def _critic_step(self, real: Tensor) -> Tensor:
@@ -143,7 +127,7 @@ class GAN(GeneratorStage):
         loss = self.game.critic(*scores, self.balance)
         penalty = self.game.penalty
         total = loss + self.config.penalty * penalty(self.critic, real, generated, self.random) if penalty else loss
-        self._descend("critic", total)
+        self._descend(self.optimisers["critic"], total)
         with torch.no_grad():
             for weights in self.critic.parameters() if self.config.clip < math.inf else ():
                 weights.clamp_(-self.config.clip, self.config.clip)
@@ -151,12 +135,6 @@ class GAN(GeneratorStage):
                 error = self.config.gamma * scores[0].mean() - scores[1].mean()
                 self.balance.add_(self.config.balance_lr * error).clamp_(0, 1)
         return loss.detach()
-
-    def _descend(self, which: str, loss: Tensor) -> None:
-        optimiser = self.optimisers[which]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward(inputs=optimiser.param_groups[0]["params"])
-        optimiser.step()
 
     def _prior(self, count: int) -> Tensor:
         shape = (count, self.config.latent_dim)
@@ -169,11 +147,7 @@ class GAN(GeneratorStage):
             resume |= training.with_prefix(f"adam.{which}.", training.optimiser_state(optimiser))
         return super().state() | training.with_prefix(training.RESUME, resume)
 
-    def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Take back `state`, and the number format that the training began with."""
-        super().restore(state, facts)
-        if f"{training.RESUME}balance" not in state:
-            return  # finished: only the generator was kept
+    def _resume(self, state: dict[str, Tensor]) -> None:
         load_weights(self.critic, state, f"{training.RESUME}critic.")
         self.balance = state[f"{training.RESUME}balance"].to(self.device)
         for which, optimiser in self.optimisers.items():

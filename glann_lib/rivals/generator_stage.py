@@ -1,13 +1,14 @@
-"""What training a GAN and a VAE share: taking in images and settings, an epoch's random streams, and an epoch's end.
+"""What training a GAN and a VAE share: all but what a step is, and which second network it needs.
 
-Both draw codes from a prior and count their budget in steps of the generator; what a step is, and which second network
-it needs, is theirs.
+Both draw codes from a prior and count their budget in steps of the generator.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from glann_lib.rivals.config import GANConfig, VAEConfig
 
 
 class GeneratorStage:
-    """Half a stage for `training.train`: a subclass sets `generator` and adds `_prior` and the rest of the protocol.
+    """Half a stage for `training.train`: a subclass sets `generator` and `networks`, adds `_prior`, `_step`, `_resume`.
 
     An epoch is as many generator steps as batches fit into the images; the last one may be cut short by the budget.
     `name` is that of files, messages and random streams. A ValueError refuses fewer images than a batch.
     """
 
     generator: nn.Module
+    networks: Sequence[nn.Module]  # all that are trained
+    record_type: type  # epoch, the means of the terms that `_step` gives, seconds
 
     def __init__(self, images: Tensor, config: GANConfig | VAEConfig, name: str, device: torch.device):
         if len(images) < config.batch_size:
@@ -38,6 +41,34 @@ class GeneratorStage:
         self.dtype = devices.resolve_precision(config.precision, device)
         self.epoch_steps = len(images) // config.batch_size
         self.epochs = math.ceil(config.steps / self.epoch_steps)
+
+    def run_epoch(self, epoch: int) -> Any:
+        """Steps of the generator on images in a new order; the last, incomplete batch is left out."""
+        start, (random, steps) = time.monotonic(), self._begin(epoch)
+        for network in self.networks:
+            network.train()
+        losses = torch.stack([self._step(batch) for batch in self._batches(random)[:steps]])
+        self._end(epoch, losses)
+        return self.record_type(epoch, *losses.mean(0).tolist(), time.monotonic() - start)
+
+    def _batches(self, random: torch.Generator) -> Sequence[Any]:
+        """What each step of an epoch takes: row numbers of images."""
+        order, size = torch.randperm(len(self.images), generator=random), self.config.batch_size
+        return order[: self.epoch_steps * size].split(size)
+
+    def _step(self, batch: Any) -> Tensor:
+        """One step of the generator; its terms, the loss first."""
+        raise NotImplementedError
+
+    def _adam(self, *networks: nn.Module) -> torch.optim.Adam:
+        weights = [values for network in networks for values in network.parameters()]
+        betas, fused = (self.config.beta1, self.config.beta2), self.device.type != "mps"
+        return torch.optim.Adam(weights, lr=self.config.lr, betas=betas, fused=fused)
+
+    def _descend(self, optimiser: torch.optim.Adam, loss: Tensor) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward(inputs=optimiser.param_groups[0]["params"])
+        optimiser.step()
 
     def _prior(self, count: int) -> Tensor:
         """Codes [count, latent_dim] from the prior, by the epoch's stream `self.random`."""
@@ -67,9 +98,15 @@ class GeneratorStage:
         return training.with_prefix("generator.", self.generator.state_dict())
 
     def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Take back the generator, and the number format that the training began with."""
+        """Take back `state`, and the number format that the training began with."""
         self.dtype = getattr(torch, facts["precision"])
         load_weights(self.generator, state, "generator.")
+        if any(name.startswith(training.RESUME) for name in state):  # else it is finished: G alone was kept
+            self._resume(state)
+
+    def _resume(self, state: dict[str, Tensor]) -> None:
+        """Take back what only training needs."""
+        raise NotImplementedError
 
     def fit(self, path: Path | None) -> tuple[nn.Module, list[Any]]:
         """Train to the end; the generator in eval mode, and a record an epoch."""

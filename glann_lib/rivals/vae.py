@@ -9,11 +9,10 @@ the number of pixels (the "additional VAE experiments" of Sec. 4.1).
 
 from __future__ import annotations
 
-import time
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,26 +46,11 @@ class VAE(GeneratorStage):
         with devices.scoped_seed(config.seed, f"{self.name} weights"):
             self.generator = make_generator(shape, config.latent_dim, "lucic", width, on_sphere=False).to(device)
             self.encoder = make_encoder(shape, 2 * config.latent_dim, width).to(device)
-        self.optimiser = torch.optim.Adam(
-            [*self.generator.parameters(), *self.encoder.parameters()],
-            lr=config.lr,
-            betas=(config.beta1, 0.999),
-            fused=device.type != "mps",
-        )
-        self.misfit: Callable[[Tensor, Tensor], Tensor] | None = None  # made when an epoch needs it
+        self.networks = self.generator, self.encoder
+        self.optimiser = self._adam(*self.networks)
 
-    def run_epoch(self, epoch: int) -> VAEEpoch:
-        """One pass over the images in a new order; the last, incomplete batch is left out."""
-        start, (random, steps) = time.monotonic(), self._begin(epoch)
-        self.misfit = self.misfit or self._make_misfit()
-        self.generator.train(), self.encoder.train()
-        order = torch.randperm(len(self.images), generator=random)
-        losses = torch.stack([self._step(rows) for rows in order.split(self.config.batch_size)[:steps]])
-        self._end(epoch, losses)
-        bound, divergence = losses.mean(0).tolist()
-        return VAEEpoch(epoch, bound, divergence, time.monotonic() - start)
-
-    def _make_misfit(self) -> Callable[[Tensor, Tensor], Tensor]:
+    @functools.cached_property  # made when an epoch needs it
+    def misfit(self) -> Callable[[Tensor, Tensor], Tensor]:
         """-log p(x | G(z)) up to a constant, [N] nats, from generated and real images."""
         if self.config.likelihood == "bernoulli":
             return bernoulli_misfit
@@ -84,9 +68,7 @@ class VAE(GeneratorStage):
         misfit = self.misfit(generated.float(), images).mean()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
         loss = misfit + self.config.kl_weight * divergence
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
+        self._descend(self.optimiser, loss)
         return torch.stack([loss.detach(), divergence.detach()])
 
     def _prior(self, count: int) -> Tensor:
@@ -97,12 +79,9 @@ class VAE(GeneratorStage):
         encoder = training.with_prefix(f"{training.RESUME}encoder.", self.encoder.state_dict())
         return super().state() | encoder | training.optimiser_state(self.optimiser)
 
-    def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Take back `state`, and the number format that the training began with."""
-        super().restore(state, facts)
-        if any(name.startswith(training.RESUME) for name in state):  # else it is finished: G alone was kept
-            load_weights(self.encoder, state, f"{training.RESUME}encoder.")
-            training.restore_optimiser(self.optimiser, state)
+    def _resume(self, state: dict[str, Tensor]) -> None:
+        load_weights(self.encoder, state, f"{training.RESUME}encoder.")
+        training.restore_optimiser(self.optimiser, state)
 
 
 def bernoulli_misfit(generated: Tensor, images: Tensor) -> Tensor:
