@@ -46,22 +46,9 @@ def fit_classifier(
     """
     config = config or ClassifierConfig()
     stage = ClassifierTraining(images, labels, test_images, test_labels, config, torch.device(device))
-    history = training.run(stage, path)
-    return _trained(stage.network, stage.facts(), history)
-
-
-def load_classifier(path: Path, device: torch.device | str = "cpu") -> TrainedClassifier:
-    """The finished classifier that `fit_classifier` left at `path`; a file that holds no such thing is a ValueError."""
-    state, record = training.finished(path, ClassifierTraining.name, "a classifier")
-    network = Classifier(record["image_shape"][0], record["classes"])
-    load_weights(network, state, "network.")
-    return _trained(network.to(device), record, [ClassifierEpoch(**row) for row in record["history"]])
-
-
-def _trained(network: Classifier, facts: dict[str, Any], history: list[ClassifierEpoch]) -> TrainedClassifier:
-    config, shape = ClassifierConfig(**facts["config"]), tuple(facts["image_shape"])
-    origin = facts["train_sha256"], facts["test_sha256"]
-    return TrainedClassifier(network.eval(), facts["test_accuracy"], history, config, shape, *origin)
+    history, network = training.run(stage, path), stage.network.eval()
+    origin = stage.train_sha256, stage.test_sha256
+    return TrainedClassifier(network, stage.test_accuracy, history, config, stage.image_shape, *origin)
 
 
 class ClassifierTraining:

@@ -11,10 +11,10 @@ import torch
 from glann_lib.config import DataConfig
 from glann_lib.data.images import load_images
 from glann_lib.data.record import tensors_sha256
-from glann_lib.engine import storage, training
+from glann_lib.engine import training
 from glann_lib.networks import count_parameters
 from glann_lib.scores.classifier import Classifier, ClassifierConfig
-from glann_lib.scores.classifier_training import ClassifierTraining, fit_classifier, load_classifier
+from glann_lib.scores.classifier_training import ClassifierTraining, fit_classifier
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_DATA = Path(os.environ.get("GLANN_DATA", ROOT.parent / "shared" / "data"))
@@ -130,12 +130,10 @@ def test_what_is_finished_is_taken_from_its_file(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(ClassifierTraining, "run_epoch", None)
         again = fit_classifier(*SETS, TINY, path=path)
-        loaded = load_classifier(path)
-    for other in (again, loaded):
-        assert same(first, other) and not other.network.training
-        assert torch.equal(other.features(SETS[2]), first.features(SETS[2]))
-        for field in dataclasses.fields(first):
-            assert field.name == "network" or getattr(other, field.name) == getattr(first, field.name)
+    assert same(first, again) and not again.network.training
+    assert torch.equal(again.features(SETS[2]), first.features(SETS[2]))
+    for field in dataclasses.fields(first):
+        assert field.name == "network" or getattr(again, field.name) == getattr(first, field.name)
 
 
 def test_other_data_or_settings_are_trained_anew(tmp_path):
@@ -175,14 +173,6 @@ def test_images_of_another_shape_are_refused(trained, shape):
     for function in (trained.predict, trained.features, trained.probabilities):
         with pytest.raises(ValueError, match="1 x 16 x 16"):
             function(torch.zeros(shape, dtype=torch.uint8))
-
-
-def test_other_files_are_not_taken_for_a_classifier(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        load_classifier(tmp_path / "none.safetensors")
-    storage.save_tensors(tmp_path / "glo.safetensors", {"latents": torch.zeros(2)}, {"stage": "glo"})
-    with pytest.raises(ValueError, match="does not hold a classifier"):
-        load_classifier(tmp_path / "glo.safetensors")
 
 
 @pytest.mark.skipif(not (REAL_DATA / "MNIST").exists(), reason="MNIST is neither in GLANN_DATA nor in ../shared/data")
