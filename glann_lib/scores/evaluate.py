@@ -90,7 +90,7 @@ def _all_metrics(features: np.ndarray, real: np.ndarray, curve: PRDCurve) -> lis
     kernel, duplicates = kernel_distance(features, real), support_size(features, duplicate_threshold(real))
     values = {"frechet": frechet_distance(features, real), "kernel": kernel.value}
     values |= {"f8": curve.f8, "f1_8": curve.f1_8}
-    values |= vars(improved_precision_recall(features, real)) | vars(density_coverage(features, real))
+    values |= improved_precision_recall(features, real) | density_coverage(features, real)
     values["support"] = duplicates.estimate
     rows = {name: {"metric": name, "value": value, "standard_error": None} for name, value in values.items()}
     rows["kernel"]["standard_error"] = kernel.standard_error

@@ -57,22 +57,6 @@ class PRDCurve:
 
 
 @dataclass(frozen=True)
-class PrecisionRecall:
-    """Parts of 1: generated images that lie among the real ones, and real images that lie among the generated ones."""
-
-    precision: float
-    recall: float
-
-
-@dataclass(frozen=True)
-class DensityCoverage:
-    """How densely real images surround the generated ones (may exceed 1); part of the real images that are covered."""
-
-    density: float
-    coverage: float
-
-
-@dataclass(frozen=True)
 class SupportSize:
     """How many different images a generator makes, guessed from how many pairs are alike."""
 
@@ -141,10 +125,10 @@ def _curve(generated: np.ndarray, real: np.ndarray, angles: int) -> tuple[np.nda
     return precision, precision / slopes
 
 
-def improved_precision_recall(generated: ArrayLike, real: ArrayLike, k: int = 3) -> PrecisionRecall:
+def improved_precision_recall(generated: ArrayLike, real: ArrayLike, k: int = 3) -> dict[str, float]:
     """Precision and recall by spheres that reach to each image's k-th neighbour (Kynkaanniemi et al. 2019).
 
-    Precision is the part of the generated images within the sphere of any real one; recall is the part of the real
+    "precision" is the part of the generated images within the sphere of any real one; "recall" is the part of the real
     images within the sphere of any generated one. That paper uses 50,000 images and the second fully connected layer of
     VGG16. Features are [N, D] and [M, D]; a k that is not below N and M is a ValueError.
     """
@@ -154,16 +138,16 @@ def improved_precision_recall(generated: ArrayLike, real: ArrayLike, k: int = 3)
     for rows, squares, slack in _squared_distances(*sets):
         held[0][rows] = (squares <= radii[1].square() + slack).any(1)
         held[1] |= (squares <= radii[0][rows, None].square() + slack).any(0)
-    return PrecisionRecall(*(part.double().mean().item() for part in held))
+    return {name: part.double().mean().item() for name, part in zip(("precision", "recall"), held, strict=True)}
 
 
-def density_coverage(generated: ArrayLike, real: ArrayLike, k: int = 5) -> DensityCoverage:
+def density_coverage(generated: ArrayLike, real: ArrayLike, k: int = 5) -> dict[str, float]:
     """Density and coverage (Naeem et al. 2020): spheres around real images only, which outliers sway less.
 
-    Density is the mean number of real images' spheres that hold a generated image, divided by k; coverage is the part
-    of the real images' spheres that hold a generated one. As in the paper's equations, the sphere holds its surface
-    (the authors' code leaves it out). For equal distributions coverage is expected at 1 - 1 / 2^k or so, not at 1.
-    Features are [N, D] and [M, D]; a k that is not below M is a ValueError.
+    "density" is the mean number of real images' spheres that hold a generated image, divided by k, and may exceed 1;
+    "coverage" is the part of the real images' spheres that hold a generated one. As in the paper's equations, the
+    sphere holds its surface (the authors' code leaves it out). For equal distributions coverage is expected at
+    1 - 1 / 2^k or so, not at 1. Features are [N, D] and [M, D]; a k that is not below M is a ValueError.
     """
     generated, real = (torch.from_numpy(rows) for rows in checked_features(generated, real))
     reach = _radii(real, k, "real").square()
@@ -172,7 +156,7 @@ def density_coverage(generated: ArrayLike, real: ArrayLike, k: int = 5) -> Densi
         inside = squares <= reach + slack
         spheres += inside.sum().item()
         covered |= inside.any(0)
-    return DensityCoverage(spheres / (k * len(generated)), covered.double().mean().item())
+    return {"density": spheres / (k * len(generated)), "coverage": covered.double().mean().item()}
 
 
 def support_size(generated: ArrayLike, threshold: float) -> SupportSize:

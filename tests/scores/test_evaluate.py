@@ -41,7 +41,7 @@ def test_every_metric_of_every_extractor_is_scored(reference):
     features, real = columns(images).numpy(), columns(pictures(60, 0)).numpy()
     assert value["classifier", "frechet"] == pytest.approx(metrics.frechet_distance(features, real))
     assert value["inception", "frechet"] == pytest.approx(4 * value["classifier", "frechet"], rel=1e-4)
-    assert value["classifier", "coverage"] == precision_recall.density_coverage(features, real).coverage
+    assert value["classifier", "coverage"] == precision_recall.density_coverage(features, real)["coverage"]
     kernel = next(row for row in record["scores"] if row["metric"] == "kernel")
     assert kernel["standard_error"] == pytest.approx(metrics.kernel_distance(features, real).standard_error)
     assert (record["generated"], record["real"], record["prd_images"]) == (90, 60, 60)

@@ -216,11 +216,11 @@ def test_neighbour_scores_are_their_definitions(blocks, n, m, width, k, offset):
     generated, real = offset + 0.3 + random.normal(size=(n, width)), offset + random.normal(size=(m, width))
     by_real, by_generated = spheres_by_loops(real, generated, k), spheres_by_loops(generated, real, k)
     found = improved_precision_recall(generated, real, k)
-    assert found.precision == pytest.approx(by_real.any(0).mean(), abs=1e-12)
-    assert found.recall == pytest.approx(by_generated.any(0).mean(), abs=1e-12)
+    assert found["precision"] == pytest.approx(by_real.any(0).mean(), abs=1e-12)
+    assert found["recall"] == pytest.approx(by_generated.any(0).mean(), abs=1e-12)
     dense = density_coverage(generated, real, k)
-    assert dense.density == pytest.approx(by_real.sum() / (k * n), abs=1e-12)
-    assert dense.coverage == pytest.approx(by_real.any(1).mean(), abs=1e-12)
+    assert dense["density"] == pytest.approx(by_real.sum() / (k * n), abs=1e-12)
+    assert dense["coverage"] == pytest.approx(by_real.any(1).mean(), abs=1e-12)
 
 
 @pytest.mark.parametrize("offset", [0.0, 300.0])
@@ -228,15 +228,15 @@ def test_equal_sets_lie_within_their_own_spheres(blocks, offset):
     rows = offset + np.random.default_rng(0).normal(size=(60, 40))
     other = np.random.default_rng(1).permutation(rows)
     found, dense = improved_precision_recall(other, rows), density_coverage(other, rows)
-    assert found.precision == found.recall == dense.coverage == 1
-    assert dense.density == pytest.approx((5 + 1) / 5)  # the 5 neighbours, the last on the surface, and itself
+    assert found["precision"] == found["recall"] == dense["coverage"] == 1
+    assert dense["density"] == pytest.approx((5 + 1) / 5)  # the 5 neighbours, the last on the surface, and itself
 
 
 def test_constant_features_lie_within_spheres_of_no_size():
     rows = np.full((9, 30), 0.1)
     found = improved_precision_recall(rows, rows)
-    assert found.precision == found.recall == density_coverage(rows, rows).coverage == 1
-    assert improved_precision_recall(rows, rows + 1).precision == 0
+    assert found["precision"] == found["recall"] == density_coverage(rows, rows)["coverage"] == 1
+    assert improved_precision_recall(rows, rows + 1)["precision"] == 0
 
 
 def test_dropped_modes_lower_recall_and_coverage_and_junk_lowers_precision_and_density():
@@ -246,11 +246,11 @@ def test_dropped_modes_lower_recall_and_coverage_and_junk_lowers_precision_and_d
     scores = {}
     for name, generated in (("good", good), ("dropped", dropped), ("spoilt", spoilt)):
         scores[name] = improved_precision_recall(generated, real), density_coverage(generated, real)
-    assert scores["good"][0].precision > 0.8 < scores["good"][0].recall
-    assert scores["dropped"][0].recall < 0.55 and scores["dropped"][0].precision > 0.8
-    assert scores["dropped"][1].coverage < 0.55 < scores["dropped"][1].density
-    assert scores["spoilt"][0].precision < 0.55
-    assert scores["spoilt"][1].density < 0.6 * scores["good"][1].density
+    assert scores["good"][0]["precision"] > 0.8 < scores["good"][0]["recall"]
+    assert scores["dropped"][0]["recall"] < 0.55 and scores["dropped"][0]["precision"] > 0.8
+    assert scores["dropped"][1]["coverage"] < 0.55 < scores["dropped"][1]["density"]
+    assert scores["spoilt"][0]["precision"] < 0.55
+    assert scores["spoilt"][1]["density"] < 0.6 * scores["good"][1]["density"]
 
 
 def test_scores_of_spheres_forget_the_order_of_rows(blocks):
