@@ -173,22 +173,18 @@ def fit_rival(
     if isinstance(settings, GLOConfig):
         embedding = fit_glo(images, settings, device, path)
         sample, history = _gaussian(embedding), embedding.history
+    elif isinstance(settings, GANConfig):
+        generator, history = fit_gan(images, settings, device, path)
+        sample = _from_prior(generator, "uniform")
+    elif isinstance(settings, VAEConfig):
+        generator, history = fit_vae(images, settings, device, path)
+        sample = _from_prior(generator, "normal")
     else:
-        generator, history = _fit_generator(settings, images, config, device, path)
-        sample = _from_prior(generator, "uniform" if isinstance(settings, GANConfig) else "normal")
+        generator, history = fit_pixel_imle(images, settings, config.glo.normalisation, device, path)
+        sample = _from_prior(generator, "normal")
     if isinstance(settings, GLOConfig | IMLEConfig):  # they train by whole epochs
         steps = settings.epochs * (len(images) // settings.batch_size)
     return Trained(CONTENDERS[key], sample, budget, _facts(settings, steps, images, history))
-
-
-def _fit_generator(
-    settings: Settings, images: Tensor, config: Config, device: torch.device, path: Path
-) -> tuple[nn.Module, Sequence[Any]]:
-    if isinstance(settings, GANConfig):
-        return fit_gan(images, settings, device, path)
-    if isinstance(settings, VAEConfig):
-        return fit_vae(images, settings, device, path)
-    return fit_pixel_imle(images, settings, config.glo.normalisation, device, path)
 
 
 def _from_prior(generator: nn.Module, prior: str) -> Callable[[int, int], Tensor]:
