@@ -107,6 +107,10 @@ class Estimate:
         return count(data.dataset, split, getattr(data, f"{split}_images"))
 
     def _training(self, settings: Any) -> float:
+        """A stage on the images or shapes; on them IMLE is that on pixels."""
+        if isinstance(settings, IMLEConfig):
+            given = (PixelIMLE, self.shape, self.settings.glo.normalisation)
+            return timing.imle_seconds(settings, self.train, self.device, *given)
         return timing.training_seconds(settings, self.shape, self.train, self.device)
 
     def _overview(self) -> float:
@@ -156,15 +160,8 @@ class Estimate:
 
     def _rival(self, key: str) -> float:
         """The training of one under all its budgets."""
-        found, images, own = 0.0, self.train, self.settings
-        for steps in self._budgets():
-            settings = contenders.rival_settings(key, own, steps, images)
-            if isinstance(settings, IMLEConfig):
-                given = (PixelIMLE, self.shape, own.glo.normalisation)
-                found += timing.imle_seconds(settings, images, self.device, *given)
-            else:
-                found += self._training(settings)
-        return found
+        budgets = self._budgets()
+        return sum(self._training(contenders.rival_settings(key, self.settings, n, self.train)) for n in budgets)
 
     def _translations(self) -> float:
         given, pairs, found = self.given, pairs_of(self.dataset), 0.0
