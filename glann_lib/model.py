@@ -237,7 +237,7 @@ class Glann:
             OSError: the file cannot be written.
         """
         parts = self.generator, self.mapper, self.latents, self.config, self.record, self.labels, self.class_names
-        return model_files.write(Path(path), model_files.Parts(*parts))
+        return model_files.write(Path(path), *parts)
 
     @staticmethod
     def available() -> tuple[str, ...]:
@@ -256,7 +256,7 @@ class Glann:
             FileNotFoundError: there is no such model or file; says which there are.
             ValueError: the file is damaged, or no model of this library.
         """
-        return cls(**vars(model_files.read(name, device)))
+        return cls(*model_files.read(name, device))
 
     def _checked(self, images: ArrayLike) -> Tensor:
         """Images or voxels of the training's shape, as `fit` takes them."""

@@ -33,7 +33,7 @@ LEFT_OUT = "A live view, left out for its size: run the notebook to see it."
 def light(content: bytes) -> bytes:
     """A PNG or GIF in fewer bytes; as it is where that is no gain. Raises ValueError where it is no picture."""
     picture = _opened(content)
-    if _moves(picture):
+    if getattr(picture, "is_animated", False):
         return min(content, _moving(picture, picture.width), key=len)
     picture = _on_white(picture)
     while len(small := _few_colours(picture) or _shaded(picture) or _busiest(picture)) > LARGEST:
@@ -73,16 +73,13 @@ def _lighten(output: dict[str, Any], widest: int) -> None:
 def _for_screen(letters: str, widest: int) -> tuple[str, str]:
     """The kind and the letters, base64, of a picture in base64 at most so many px wide."""
     picture = _opened(base64.b64decode(letters))
-    if _moves(picture):
-        return "image/gif", _letters(_moving(picture, widest // MOVING))
-    picture = _narrowed(_on_white(picture), widest)
-    photo, drawing = _saved(picture, "JPEG", quality=QUALITY), _few_colours(picture)
-    small = min(photo, drawing or photo, key=len)
-    return "image/jpeg" if small is photo else "image/png", _letters(small)
-
-
-def _letters(content: bytes) -> str:
-    return base64.b64encode(content).decode()
+    if getattr(picture, "is_animated", False):
+        forms = {"image/gif": _moving(picture, widest // MOVING)}
+    else:
+        picture = _narrowed(_on_white(picture), widest)
+        forms = {"image/jpeg": _saved(picture, "JPEG", quality=QUALITY), "image/png": _few_colours(picture)}
+    kind, small = min(((kind, form) for kind, form in forms.items() if form), key=lambda pair: len(pair[1]))
+    return kind, base64.b64encode(small).decode()
 
 
 def _opened(content: bytes) -> Image.Image:
@@ -137,10 +134,6 @@ def _busiest(picture: Image.Image) -> bytes:
 
     sample = picture.resize((-(-picture.width // 3), -(-picture.height // 3)), Image.Resampling.NEAREST)
     return _saved(picture.quantize(palette=sample.quantize(PALETTES[-1], kmeans=2, dither=0), dither=0))
-
-
-def _moves(picture: Image.Image) -> bool:
-    return getattr(picture, "n_frames", 1) > 1
 
 
 def _moving(picture: Image.Image, widest: int) -> bytes:

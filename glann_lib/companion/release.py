@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from glann_lib import sampling
 from glann_lib.companion.commands import command
 from glann_lib.companion.pages import obey, render, run_parser
-from glann_lib.config import ARRAY, Config, ShapeConfig, make_config
+from glann_lib.config import ARRAY, Config, kind_of, make_config
 from glann_lib.data.images import load_images
 from glann_lib.data.record import ImageData, random_order
 from glann_lib.engine import storage
@@ -131,7 +131,7 @@ def _largest_linear(model: Glann) -> compact.Layer | None:
 
 def measure(model: Glann, small: Glann) -> dict[str, Any]:
     """What a card says of quality: how far the released samples are from the trained model's, and both sets' scores."""
-    kind = _kind(model.config)
+    kind = kind_of(model.config.data.dataset)
     real, train = (_held(model.config, split) for split in ("test", "train"))
     judge, extractor = _judge(real)
     count = max(COMPARED[kind], len(real))
@@ -164,7 +164,7 @@ def require_as_good(measured: dict[str, Any]) -> None:
 
 def origin(model: Glann) -> dict[str, Any]:
     """What a card says of where the model comes from; what its record does not tell is unknown."""
-    record, config, kind = model.record, model.config, _kind(model.config)
+    record, config, kind = model.record, model.config, kind_of(model.config.data.dataset)
     data = {field: record.get("data", {}).get(field, UNKNOWN) for field in ("name", "source", "sha256")}
     count = len(model.latents)
     known = {field: record.get(field, UNKNOWN) for field in ("commit", "uncommitted_changes", "time", "precision")}
@@ -194,13 +194,9 @@ def made_by(config: Config) -> str:
     return command(_without_folders(dataset), config.profile, seed, settings)
 
 
-def _kind(config: Config) -> str:
-    return "shapes" if isinstance(config.data, ShapeConfig) else "images"
-
-
 def _held(config: Config, split: str) -> Tensor:
     """At most SCORED images or shapes of a split, drawn with a fixed seed."""
-    load = load_shapes if _kind(config) == "shapes" else load_images
+    load = load_shapes if kind_of(config.data.dataset) == "shapes" else load_images
     data = load(config.data, split)
     tensor = data.images if isinstance(data, ImageData) else data.voxels
     return tensor[random_order(len(tensor), SCORED)]

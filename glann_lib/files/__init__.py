@@ -7,6 +7,6 @@ from glann_lib.engine.lazy import hand_on
 
 __getattr__, __dir__, __all__ = hand_on(
     __name__,
-    model_files="Parts read write",
+    model_files="read write",
     released="available locate",
 )

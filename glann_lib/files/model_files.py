@@ -5,7 +5,7 @@ Sealed with a digest of the numbers. What `compact` made smaller is read as any 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +21,26 @@ from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, m
 FORMAT = "glann-1"
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What a file holds; each is described where `model.Glann` takes it."""
-
-    generator: InfoGANGenerator | VoxelGenerator
-    mapper: Mapper
-    latents: Tensor
-    config: Config
-    record: dict[str, Any]
-    labels: Tensor | None
-    class_names: tuple[str, ...]
-
-
-def write(path: Path, parts: Parts) -> Path:
-    """Write a model to one file; OSError where that cannot be."""
-    tensors = {f"generator.{name}": value for name, value in parts.generator.state_dict().items()}
-    tensors |= {f"mapper.{name}": value for name, value in parts.mapper.state_dict().items()}
-    tensors["latents"] = parts.latents
-    if parts.labels is not None:
-        tensors["labels"] = parts.labels
-    record = {"format": FORMAT, "config": parts.config.as_dict(), "image_shape": list(parts.generator.shape)}
-    record |= {"class_names": list(parts.class_names), "record": parts.record}
-    return storage.save_sealed(path, tensors, record)
+def write(
+    path: Path,
+    generator: InfoGANGenerator | VoxelGenerator,
+    mapper: Mapper,
+    latents: Tensor,
+    config: Config,
+    origin: dict[str, Any],
+    labels: Tensor | None,
+    class_names: Sequence[str],
+) -> Path:
+    """Write to one file what `model.Glann` consists of; OSError where that cannot be."""
+    tensors = {f"generator.{name}": value for name, value in generator.state_dict().items()}
+    tensors |= {f"mapper.{name}": value for name, value in mapper.state_dict().items()}
+    tensors |= {"latents": latents} if labels is None else {"latents": latents, "labels": labels}
+    record = {"format": FORMAT, "config": config.as_dict(), "image_shape": list(generator.shape)}
+    return storage.save_sealed(path, tensors, record | {"class_names": list(class_names), "record": origin})
 
 
-def read(name: str | Path, device: str = "auto") -> Parts:
-    """A model by the name of a released one, or by its file's path, on a device.
+def read(name: str | Path, device: str = "auto") -> tuple[Any, ...]:
+    """What `write` wrote, in that order, by the name of a released model or by a file's path, on a device.
 
     Raises FileNotFoundError, which says which there are, where there is none; ValueError where the file is damaged, or
     no model of this library.
@@ -67,4 +60,4 @@ def read(name: str | Path, device: str = "auto") -> Parts:
     load_weights(generator, tensors, "generator.")
     load_weights(mapper, tensors, "mapper.")
     classes = tensors.get("labels"), tuple(record.get("class_names", ()))
-    return Parts(generator.to(place), mapper.to(place), latents.to(place), config, origin, *classes)
+    return generator.to(place), mapper.to(place), latents.to(place), config, origin, *classes

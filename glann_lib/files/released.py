@@ -1,8 +1,7 @@
 """Models that come with the repository: what there is, whether a file is whole, and each one's card as a page.
 
-A released model is a folder, results/published/<name>/, with three files: model.safetensors, its record model.json (the
-card: where the model comes from, what it may be used for, how good it is), and model.md, the card for people.
-torch is not needed here.
+A released model is a folder, results/published/<name>/, of model.safetensors, model.json (its card: where it is from,
+what it may be used for, how good it is) and model.md, the card for people. torch is not needed here.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,7 @@ MODEL, CARD, PAGE = "model.safetensors", "model.json", "model.md"
 LIMIT = 5 * 2**20  # bytes of a released file: every clone of the repository fetches it
 UNKNOWN = "unknown"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
-LICENCES = {  # as data/README.md says
-    "digits": "CC BY 4.0",
-    "mnist": "CC BY-SA 3.0",
-    "fashion": "MIT",
-    "cifar10": "none stated; asks for citation",
-    "svhn": "non-commercial use only",
-    "celeba": "non-commercial research only; the faces are of real people",
-    "chairs": "research use only; the meshes belong to those who made them",
-    "made-chairs": "no outside source",
-}
-OWN_LICENCE = "the owner's"
+LICENCES = tomllib.loads(Path(__file__).with_name("licences.toml").read_text(encoding="utf-8"))
 OWN_DATA = (config.FOLDER, config.MESHES)  # before the path of a person's own data: such models are never released
 
 
@@ -84,7 +74,7 @@ def locate(name: str | Path, folder: Path | None = None) -> Path:
 
 def licence(dataset: str) -> str:
     """The terms of a data set's images or shapes, as stated at their source; a person's own are the owner's."""
-    return LICENCES.get(dataset, OWN_LICENCE)
+    return LICENCES.get(dataset, "the owner's")
 
 
 def _no_such_model(name: str, folder: Path | None) -> str:
