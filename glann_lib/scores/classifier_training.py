@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glann_lib.data.record import tensors_sha256
+from glann_lib.data.record import ImageData, tensors_sha256
 from glann_lib.engine import devices, storage, training
 from glann_lib.networks import load_weights
 from glann_lib.scores.classifier import (
@@ -157,7 +157,6 @@ def random_shift(images: Tensor, pixels: int, random: torch.Generator) -> Tensor
 def _require_labels(images: Tensor, labels: Tensor | None) -> None:
     if labels is None:
         raise ValueError("a classifier needs labels, and these images have none: choose the features random-vgg16")
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise ValueError(f"images are {images.dtype} {list(images.shape)}: give uint8 [N, C, S, S] with C = 1 or 3")
-    if labels.dtype != torch.int64 or labels.shape != images.shape[:1] or len(labels) == 0 or labels.min() < 0:
-        raise ValueError(f"labels are {labels.dtype} {list(labels.shape)}: give int64 [{len(images)}], 0 or more")
+    ImageData(images, labels)  # refuses what are no images and labels of one set
+    if labels.min() < 0:
+        raise ValueError(f"the least label is {labels.min()}: give class indices, 0 or more")

@@ -48,8 +48,7 @@ class ScoreExtractor:
 
         Images of another type or shape are a ValueError. A feature file that is damaged is made again.
         """
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
-            raise ValueError(f"images are {images.dtype} {list(images.shape)}: give uint8 [N, C, S, S], C = 1 or 3")
+        ImageData(images)  # refuses what is no such set of images
         if self.folder is None:
             return self._compute(images).numpy()
         path = self.folder / f"{self.name}-{storage.digest(tensors_sha256(images), self.digest)}.safetensors"

@@ -27,6 +27,7 @@ MEASURES = measures.METRICS | measures.SHAPE_METRICS
 PAIR = {"f8": "F8", "f1_8": "F1/8"}
 SIDES = {"f8": " (recall)", "f1_8": " (precision)"}  # what their names do not say
 ARROWS = {"lower": "↓", "higher": "↑", "0.5": "→ 0.5"}
+EXTRACTOR_NAMES = {"inception": "Inception", "random-vgg16": "random-VGG16"}
 DIGITS = 3  # of a column's largest number; the smallest shows at least 2
 MOST_DECIMALS = 5
 PAPER_COUNT = 10_000  # images, generated and real, in the paper's FID
@@ -40,50 +41,42 @@ def quality_table(records: Sequence[Record], dataset: str) -> pd.DataFrame:
     """
     rows = with_reported(group(records), dataset)
     found = extractors(rows, "frechet")
-    columns = _fid_columns(rows, dataset) if dataset in DATASETS or "inception" in found else {}
+    columns = {}
+    if dataset in DATASETS or "inception" in found:
+        quoted = [reported(dataset, row.model, "fid") for row in rows]
+        fids = [row.values("inception", "frechet") for row in rows]
+        columns[f"reported FID {QUOTED}"] = [number.text() if number else DASH for number in quoted]
+        columns["FID"] = column_text(fids, spread=True)
+        columns["difference"] = [_difference(*pair) for pair in zip(fids, quoted, strict=True)]
     for extractor in found:
         if extractor != "inception":
-            columns[f"Fréchet distance ({_extractor_name(extractor)})"] = _score_column(rows, extractor, "frechet")
-    columns |= {
-        "seeds": [str(len(row.records)) if row.records else DASH for row in rows],
-        "epochs": _field_column(rows, "epochs"),
-        "generator steps": _field_column(rows, "generator_steps"),
-        "seconds": _field_column(rows, "seconds"),
-    }
-    return _with_names(rows, columns)
-
-
-def _fid_columns(rows: Sequence[Row], dataset: str) -> dict[str, list[str]]:
-    quoted = [reported(dataset, row.model, "fid") for row in rows]
-    fids = [row.values("inception", "frechet") for row in rows]
-    return {
-        f"reported FID {QUOTED}": [number.text() if number else DASH for number in quoted],
-        "FID": column_text(fids, spread=True),
-        "difference": [_difference(*pair) for pair in zip(fids, quoted, strict=True)],
-    }
+            head = f"Fréchet distance ({EXTRACTOR_NAMES.get(extractor, extractor)})"
+            columns[head] = _score_column(rows, extractor, "frechet")
+    columns["seeds"] = [str(len(row.records)) if row.records else DASH for row in rows]
+    return _with_names(rows, columns | _field_columns(rows, "epochs", "generator_steps", "seconds"))
 
 
 def quality_note(records: Sequence[Record], dataset: str) -> str:
     """What a reader of `quality_table` must know: why cells are empty, and where the comparison is uneven."""
-    parts = ["The paper has no numbers for this data set."]
+    parts, rows = ["The paper has no numbers for this data set."], group(records)
     if dataset in DATASETS:
         parts = [
             f"{report_tables.QUOTED_NOTE}: GLO and GLANN after {GLO_EPOCHS} epochs, the adversarial models and the "
             f"Bernoulli VAE, taken from Lucic et al., after {PROTOCOL_EPOCHS[dataset]}. (The paper calls that VAE's "
             "loss L1.)"
         ]
-    scored = [row for row in group(records) if row.values("inception", "frechet")]
+    scored = [row for row in rows if row.values("inception", "frechet")]
     counts = {(record["generated"], record["real"]) for row in scored for record in row.records}
     if not counts:
         if dataset in DATASETS:
-            no_weights = "the weights of the Inception network were not at hand"
-            parts.append(f"FID and difference are empty ({DASH}): {no_weights}.")
+            empty = f"FID and difference are empty ({DASH})"
+            parts.append(f"{empty}: the weights of the Inception network were not at hand.")
         parts.append("Distances of other features are no FID: compare them with one another, not with the paper.")
     for generated, real in sorted(counts - {(PAPER_COUNT, PAPER_COUNT)}):
         parts.append(f"FID from {generated:,} generated and {real:,} real images (the paper: 10,000 each).")
-    if any(row.budget == "short" for row in group(records)):
+    if any(row.budget == "short" for row in rows):
         parts.append("Budget short: fewer generator steps than GLANN's, so that the page is done in minutes.")
-    if any(len(row.records) > 1 for row in group(records)):
+    if any(len(row.records) > 1 for row in rows):
         parts.append("± is the standard deviation over seeds (ddof=1).")
     return " ".join(parts)
 
@@ -117,7 +110,7 @@ def prd_table(records: Sequence[Record], dataset: str) -> pd.DataFrame:
             columns[f"reported {name} {QUOTED}"] = [number.text(3) if number else DASH for number in numbers]
     for extractor in extractors(rows, "f8"):
         for key, name in PAIR.items():
-            columns[f"{name} ({_extractor_name(extractor)})"] = _score_column(rows, extractor, key)
+            columns[f"{name} ({EXTRACTOR_NAMES.get(extractor, extractor)})"] = _score_column(rows, extractor, key)
     return _with_names(rows, columns)
 
 
@@ -128,16 +121,12 @@ def budgets_table(records: Sequence[Record], dataset: str = "", trained_on: str 
     """
     rows = [row for row in group(records) if row.kind != "floor"]
     paper = [reported_epochs(dataset, row.model) for row in rows]
-    columns = {
-        f"training {trained_on}": _field_column(rows, "train_images"),
-        "epochs": _field_column(rows, "epochs"),
-        f"epochs in the paper {QUOTED}": [DASH if n is None else str(n) for n in paper],
-        "batch": _field_column(rows, "batch_size"),
-        "generator steps": _field_column(rows, "generator_steps"),
-        "seconds": _field_column(rows, "seconds"),
-    }
+    columns = _field_columns(rows, "train_images", "epochs")
+    if any(paper):
+        columns[f"epochs in the paper {QUOTED}"] = [DASH if n is None else str(n) for n in paper]
+    columns |= _field_columns(rows, "batch_size", "generator_steps", "seconds")
     table = _with_names(rows, columns)
-    return table if any(paper) else table.drop(columns=f"epochs in the paper {QUOTED}")
+    return table.rename(columns={"train images": f"training {trained_on}", "batch size": "batch"})
 
 
 def styled(table: pd.DataFrame) -> Styler:
@@ -211,10 +200,7 @@ def _support_column(rows: list[Row], extractor: str, metric: str) -> list[str]:
     return cells
 
 
-def _field_column(rows: list[Row], name: str) -> list[str]:
-    """The mean of a record's field over its seeds."""
-    return column_text([[r[name] for r in row.records if r.get(name) is not None] for row in rows])
-
-
-def _extractor_name(extractor: str) -> str:
-    return {"inception": "Inception", "random-vgg16": "random-VGG16"}.get(extractor, extractor)
+def _field_columns(rows: list[Row], *names: str) -> dict[str, list[str]]:
+    """The means of records' fields over a row's seeds, a column a field."""
+    values = {name: [[r[name] for r in row.records if r.get(name) is not None] for row in rows] for name in names}
+    return {name.replace("_", " "): column_text(column) for name, column in values.items()}

@@ -75,7 +75,7 @@ def bad_sets():
     yield "floats", (images.float(), labels, test_images, test_labels), "give uint8"
     yield "too few labels", (images, labels[1:], test_images, test_labels), r"give int64 \[64\]"
     yield "negative", (images, labels - 1, test_images, test_labels), "0 or more"
-    yield "no images", (images[:0], labels[:0], test_images, test_labels), "labels"
+    yield "no images", (images[:0], labels[:0], test_images, test_labels), "N at least 1"
 
 
 @pytest.mark.parametrize(("sets", "words"), [case[1:] for case in bad_sets()], ids=[case[0] for case in bad_sets()])
