@@ -197,11 +197,14 @@ def test_grey_images_have_one_channel():
     assert grey == {"digits", "mnist", "fashion"} and estimate.image_shape("folder:x", 64) == (3, 64, 64)
 
 
-def test_the_cache_is_known_before_it_is_filled():
-    loss = make_loss("random-vgg16", 28, estimate.devices.resolve_precision("auto", CPU))
-    levels = TargetCache(loss, torch.zeros(3, 1, 28, 28, dtype=torch.uint8), CPU).levels
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_cache_is_known_before_it_is_filled(dtype, monkeypatch):
+    monkeypatch.setattr(estimate.devices, "resolve_precision", lambda name, device: dtype)
+    levels = TargetCache(make_loss("random-vgg16", 28, dtype), torch.zeros(3, 1, 28, 28, dtype=torch.uint8), CPU).levels
     wanted = 5000 * sum(level.nbytes for level in levels) / 3 / 2**20
-    assert make("01", "mnist").cache_mib() == pytest.approx(wanted)
+    assert (wanted > 1536) == (dtype == torch.float32)  # what does not fit is not kept
+    assert make("01", "mnist").cache_mib() == pytest.approx(wanted if wanted <= 1536 else 0)
+    assert make("01", "mnist", glo_cache_mib=4000).cache_mib() == pytest.approx(wanted)
     for dataset, given in (("mnist", {"glo_loss": "l1"}), ("mnist", {"glo_cache_mib": 9}), ("folder:nowhere", {})):
         assert make("01", dataset, **given).cache_mib() == 0
     assert make("06", "made-chairs").cache_mib() == 0
