@@ -7,8 +7,7 @@ from glann_lib.engine.lazy import hand_on
 
 __getattr__, __dir__, __all__ = hand_on(
     __name__,
-    images="load_images",
+    images="load_images images_at_hand",
     record="ImageData",
-    at_hand="images_at_hand",
     places="locate",
 )

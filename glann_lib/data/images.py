@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from glann_lib.config import FOLDER, DataConfig
+from glann_lib.config import ARRAY, FOLDER, DataConfig
 from glann_lib.data import places
 from glann_lib.data.files import DataFiles, Division, read_cached, reason
 from glann_lib.data.image_files import list_images, read_images, resize
@@ -46,6 +46,22 @@ def load_images(settings: DataConfig, split: str, download: bool = True) -> Imag
     check_split(split)
     load = _folder if settings.dataset.startswith(FOLDER) else LOADERS[settings.dataset]
     return load(settings, split, download)
+
+
+def images_at_hand(settings: DataConfig, split: str, sha256: str | None = None) -> tuple[ImageData | None, str]:
+    """One split and "" where it lies on this machine, or None and the reason in a line; nothing is downloaded.
+
+    With `sha256`, no images but those. A released model can be explored without its data.
+    """
+    if settings.dataset == ARRAY:
+        return None, "the model was trained on images that were held in memory only"
+    try:
+        data = load_images(settings, split, download=False)
+    except (OSError, ValueError) as error:
+        return None, str(error)
+    if sha256 is not None and data.sha256 != sha256:
+        return None, f"the {split}ing images of {data.name} on this machine are others than the model's"
+    return data, ""
 
 
 def _digits(settings: DataConfig, split: str, download: bool) -> ImageData:

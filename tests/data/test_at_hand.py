@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from glann_lib.config import ARRAY, DataConfig
-from glann_lib.data.at_hand import images_at_hand
-from glann_lib.data.images import load_images
+from glann_lib.data.images import images_at_hand, load_images
 
 
 def test_the_digits_are_always_here():
