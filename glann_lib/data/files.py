@@ -108,18 +108,13 @@ def read_cached(
     names = [files.names[number] for number in numbers.tolist()]
     key = storage.digest(CACHE_FORMAT, str(files.path.resolve()), files.stamp, names, *settings)
     tensors = places.cached(key, lambda: read(files, names, *settings))
-    return tensors, remark_on_skipped(files, names, tensors["readable"].tolist(), kind)
-
-
-def remark_on_skipped(files: DataFiles, names: list[str], readable: list[bool], kind: str) -> str:
-    """A piece of a sentence on files that could not be read, given as a warning, too; "" where there are none."""
-    skipped = [name for name, there in zip(names, readable, strict=True) if not there]
+    skipped = [name for name, there in zip(names, tensors["readable"].tolist(), strict=True) if not there]
     if not skipped:
-        return ""
+        return tensors, ""
     first = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
     remark = f"; {len(skipped)} unreadable of {len(names)} {kind} files skipped ({first})"
-    warnings.warn(files.path.name + remark, stacklevel=3)
-    return remark
+    warnings.warn(files.path.name + remark, stacklevel=2)
+    return tensors, remark
 
 
 def reason(error: Exception) -> str:
