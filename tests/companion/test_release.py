@@ -154,16 +154,16 @@ def test_the_command_gives_the_settings_again(config, command):
 
 def test_less_room_makes_a_smaller_file_of_the_same_model(run, tmp_path, monkeypatch):
     source = run / released.MODEL
-    trained, sizes = Glann.load(source, "cpu"), []
-    for limit in (released.LIMIT, 2**20):
+    trained, sizes = Glann.load(source, "cpu"), [release.LIMIT]
+    for _ in range(2):
+        limit = sizes[-1]  # the second time that of the file just made, which has to become smaller by the margin
         monkeypatch.setattr(release, "LIMIT", limit)
         path, form = release.write_small(source, trained, tmp_path / released.MODEL)
         rank = len(storage.load_tensors(path)[0]["generator.layers.3.weight.right_scale"])
         assert form == f"float16, latents int8, one weight as deflated int8 factors of rank {rank}"
         sizes.append(path.stat().st_size)
         distance = (Glann.load(path, "cpu").sample(200).float() - trained.sample(200).float()).abs()
-        assert sizes[-1] <= limit and distance.mean() < release.WORST_DIFFERENCE
-    assert sizes[1] < sizes[0]
+        assert sizes[-1] < limit and distance.mean() < release.WORST_DIFFERENCE
 
 
 def test_a_generator_without_batch_norm_is_factorised_too(tmp_path):
