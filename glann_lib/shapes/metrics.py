@@ -8,7 +8,6 @@ device; what is not bool, no cube of one size, or no shape at all is a ValueErro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -97,34 +96,22 @@ def _distance_fields(surfaces: Tensor) -> Tensor:
     return fields.flatten(1)
 
 
-@dataclass(frozen=True)
-class MatchingScores:
-    """How a set of generated shapes matches a set of real ones."""
-
-    matching_distance: float  # MMD: in the unit of the distances; lower is better
-    coverage: float  # COV: part of 1; higher is better
-    nearest_accuracy: float  # 1-NNA: part of 1; 0.5 is best at equal counts
-
-
-def matching_scores(cross: ArrayLike, generated: ArrayLike, real: ArrayLike) -> MatchingScores:
-    """Minimum matching distance, coverage and accuracy of the nearest neighbour, from distances.
+def matching_scores(cross: ArrayLike, generated: ArrayLike, real: ArrayLike) -> tuple[float, float, float]:
+    """How generated shapes match real ones, from distances: MMD, in their unit; COV and 1-NNA, each a part of 1.
 
     `cross` is [G, R], of generated to real shapes, `generated` [G, G] and `real` [R, R] among their own, whose
     diagonals do not matter; other shapes, no rows, or NaN are a ValueError.
 
-    Matching distance and coverage: Achlioptas et al. 2018; accuracy: Lopez-Paz and Oquab 2017, Yang et al. 2019. An
-    infinite distance is no match: a generated shape infinitely far from all real ones covers none, and a shape that is
-    infinitely far from all others is told apart. Of real shapes at equal distance a generated one covers the first
-    only, so that no shape covers two. A shape as near to its own set as to the other counts as half told apart.
+    Minimum matching distance (lower is better) and coverage (higher): Achlioptas et al. 2018; accuracy of the nearest
+    neighbour (0.5 is best at equal counts): Lopez-Paz and Oquab 2017, Yang et al. 2019. An infinite distance is no
+    match: a generated shape infinitely far from all real ones covers none, and a shape that is infinitely far from all
+    others is told apart. Of real shapes at equal distance a generated one covers the first only, so that no shape
+    covers two. A shape as near to its own set as to the other counts as half told apart.
     """
     cross, generated, real = _checked_distances(cross, generated, real)
     nearest = cross.argmin(1)[np.isfinite(cross.min(1))]
     told_apart = np.concatenate([_told_apart(generated, cross), _told_apart(real, cross.T)])
-    return MatchingScores(
-        matching_distance=float(cross.min(0).mean()),
-        coverage=len(np.unique(nearest)) / len(real),
-        nearest_accuracy=float(told_apart.mean()),
-    )
+    return float(cross.min(0).mean()), len(np.unique(nearest)) / len(real), float(told_apart.mean())
 
 
 def _told_apart(own: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -161,14 +148,16 @@ def score_shapes(generated: Tensor, real: Tensor) -> dict[str, float]:
     likeness = iou_matrix(generated, real).cpu().numpy()
     shapes = torch.cat([generated, real])
     chamfer = chamfer_matrix(shapes, shapes)  # in one, so that each distance field is found once
-    scores = matching_scores(chamfer[:count, count:], chamfer[:count, :count], chamfer[count:, count:])
+    distance, coverage, accuracy = matching_scores(
+        chamfer[:count, count:], chamfer[:count, :count], chamfer[count:, count:]
+    )
     covered = likeness.argmax(1)[likeness.max(1) > 0]  # with nothing in common, nothing is covered
     return {
-        "matching_chamfer": scores.matching_distance,
+        "matching_chamfer": distance,
         "matching_iou": float(likeness.max(0).mean()),
-        "coverage_chamfer": scores.coverage,
+        "coverage_chamfer": coverage,
         "coverage_iou": len(np.unique(covered)) / len(real),
-        "nearest_accuracy_chamfer": scores.nearest_accuracy,
+        "nearest_accuracy_chamfer": accuracy,
         "empty": float((~generated.flatten(1).any(1)).float().mean()),
     }
 

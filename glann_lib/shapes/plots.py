@@ -95,9 +95,8 @@ def animated(path: Path, alt: str) -> display.HTML:
 def _drawn(views: list[tuple[trimesh.Trimesh | None, float]], elevation: float, pixels: int) -> np.ndarray:
     """Meshes, each from its azimuth, as uint8 [N, 3, pixels, pixels]; None: an empty picture."""
     side = pixels * OVERSAMPLING / 100
-    figure = Figure(
-        figsize=(side, side), dpi=100, facecolor="white"
-    )  # one for all: making it takes longer than drawing
+    # One figure for all: making it takes longer than drawing.
+    figure = Figure(figsize=(side, side), dpi=100, facecolor="white")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1), projection="3d", proj_type="persp", focal_length=2.5)
     low, high = 0.5 - HALF_WIDTH, 0.5 + HALF_WIDTH

@@ -163,32 +163,29 @@ def scores_of(points, others):
 
 
 def test_matching_scores_of_points_on_a_line():
-    found = scores_of([0, 1, 7], [1.2, 4, 20])
-    assert found.matching_distance == pytest.approx((0.2 + 3 + 13) / 3)  # 4 is nearest to 1 and to 7
-    assert found.coverage == pytest.approx(2 / 3)
+    distance, coverage, accuracy = scores_of([0, 1, 7], [1.2, 4, 20])
+    assert distance == pytest.approx((0.2 + 3 + 13) / 3)  # 4 is nearest to 1 and to 7
+    assert coverage == pytest.approx(2 / 3)
     # Own set nearest: 0. Other set nearest: 1, 7, 1.2, 4 (3 to 7, 2.8 to 1.2: own), 20 (13 to 7, 16 to 4).
-    assert found.nearest_accuracy == pytest.approx(2 / 6)
+    assert accuracy == pytest.approx(2 / 6)
 
 
 def test_a_copied_set_is_covered_and_never_told_apart():
-    found = scores_of([1, 2, 4, 8], [8, 4, 2, 1])
-    assert (found.matching_distance, found.coverage, found.nearest_accuracy) == (0, 1, 0)
+    assert scores_of([1, 2, 4, 8], [8, 4, 2, 1]) == (0, 1, 0)
 
 
 def test_ties_cover_one_and_count_half():
-    found = scores_of([1, 1], [0, 2, 1, 1])
-    assert found.coverage == 1 / 4
-    assert found.nearest_accuracy == pytest.approx((0.5 + 0.5 + 0.5 * 4) / 6)
+    _, coverage, accuracy = scores_of([1, 1], [0, 2, 1, 1])
+    assert coverage == 1 / 4
+    assert accuracy == pytest.approx((0.5 + 0.5 + 0.5 * 4) / 6)
 
 
 def test_infinite_distances_match_and_cover_nothing():
     inf = math.inf
     found = matching_scores([[inf, inf], [0.1, 0.2]], [[inf, inf], [inf, 0]], [[0, 0.05], [0.05, 0]])
-    assert found.matching_distance == pytest.approx(0.15)
-    assert found.coverage == 1 / 2
-    assert found.nearest_accuracy == pytest.approx(3 / 4)
+    assert found == pytest.approx((0.15, 1 / 2, 3 / 4))
     nothing = matching_scores(np.full((2, 2), inf), np.full((2, 2), inf), [[0, 1], [1, 0]])
-    assert (nothing.matching_distance, nothing.coverage, nothing.nearest_accuracy) == (inf, 0, 1)
+    assert nothing == (inf, 0, 1)
 
 
 def test_the_diagonal_and_the_matrices_stay_as_they_are():
