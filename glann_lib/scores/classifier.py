@@ -1,8 +1,6 @@
-"""A small convolutional classifier trained on the data set itself: its features compare sets of images by their class.
+"""A small classifier of the data set's own classes: its features compare images, its classes judge translated ones.
 
-Inception has seen photographs only. On digits and clothes the last hidden layer of a network that knows these very
-classes tells more. The same network judges translated images by the class it sees in them. `classifier_training` makes
-it.
+Inception has seen photographs only; on digits and clothes these features tell more. `classifier_training` trains it.
 """
 
 from __future__ import annotations
@@ -20,10 +18,7 @@ BLOCK = 512  # images at once when nothing is trained
 
 
 class Classifier(nn.Module):
-    """Four 3x3 convolutions (32, 64, 128, 128 channels), the mean over space, a hidden layer of 128, the classes.
-
-    For 1 or 3 channels and any size from 4 px; 258,538 parameters for grey images and ten classes.
-    """
+    """Four 3x3 convolutions, the mean over space, a hidden layer of 128, the classes; 1 or 3 channels, from 4 px on."""
 
     def __init__(self, channels: int, classes: int):
         super().__init__()
@@ -48,11 +43,7 @@ class Classifier(nn.Module):
         return self.head(self.features(images))
 
     def features(self, images: Tensor) -> Tensor:
-        """The hidden layer [N, 128] of images [N, C, H, W] in [0, 1], after its BatchNorm and before its ReLU.
-
-        There each value has about mean 0 and variance 1 over the training images (scaled and moved by what BatchNorm
-        learns), and is nearer to a Gaussian, as the Frechet distance wants, than after the ReLU.
-        """
+        """The hidden layer [N, 128] before its ReLU, so nearer to a Gaussian, of images [N, C, H, W] in [0, 1]."""
         return self.body(2 * images - 1)
 
 
@@ -92,10 +83,9 @@ class ClassifierEpoch:
 
 @dataclass(frozen=True)
 class TrainedClassifier:
-    """What the training leaves.
+    """A classifier of images [N, C, S, S], uint8 or floats in [0, 1]; it answers on the CPU.
 
-    Each method takes images [N, C, S, S], uint8 or floats in [0, 1], and answers on the CPU; images of another size or
-    number of channels than in training are a ValueError.
+    Images of another size or number of channels than in training are a ValueError.
     """
 
     network: Classifier  # in eval mode

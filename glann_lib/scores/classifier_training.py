@@ -1,7 +1,4 @@
-"""How the network of `classifier` is trained: a stage that `training` runs, keeps and resumes.
-
-AdamW on the cross entropy, with images moved by a few pixels at random; the test images are judged once, at the end.
-"""
+"""How the network of `classifier` is trained: AdamW on the cross entropy of images moved at random by a few pixels."""
 
 from __future__ import annotations
 
@@ -38,11 +35,11 @@ def fit_classifier(
     device: torch.device | str = "cpu",
     path: Path | None = None,
 ) -> TrainedClassifier:
-    """Train a classifier, with progress shown, and judge it once on the test images.
+    """Train a classifier on images uint8 [N, C, S, S] and labels int64 [N]; judge it once on the test images.
 
-    Images are uint8 [N, C, S, S], labels int64 [N] of at least two classes. Checkpoints and the result go to `path`,
-    *.safetensors; what is finished there is not trained again. Data that cannot be learned and a damaged checkpoint are
-    a ValueError, a loss that is not finite a FloatingPointError.
+    Checkpoints and the result go to `path`, *.safetensors; what is finished there is not trained again. Data that
+    cannot be learned, as of one class, and a damaged checkpoint are a ValueError, a loss that is not finite a
+    FloatingPointError.
     """
     config = config or ClassifierConfig()
     stage = ClassifierTraining(images, labels, test_images, test_labels, config, torch.device(device))
@@ -107,7 +104,6 @@ class ClassifierTraining:
         return ClassifierEpoch(epoch, losses.mean().item(), right.mean().item(), time.monotonic() - start)
 
     def _step(self, batch: Tensor, random: torch.Generator) -> Tensor:
-        """One step on the images `batch`, row numbers [B]; returns the mean loss and the part that was right, [2]."""
         images = self.images[batch.to(self.images.device)].to(self.device).float() / 255
         labels = self.labels[batch].to(self.device)
         logits = self.network(random_shift(images, self.config.shift, random))

@@ -1,7 +1,6 @@
-"""The contest of the paper's tables: every model trained on the same images, each scored in the same way.
+"""The contest of the paper's tables: every model is trained on the same images and scored in the same way.
 
-Models are trained one after the other and scored at once; what a ScoreBook holds already is neither trained nor scored
-again, so that a contest that was stopped goes on where it was.
+What a ScoreBook holds already is neither trained nor scored again, so that a stopped contest goes on where it was.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ class Contest:
         return _told(self.book.add(facts, storage.tensor_digest(images), lambda: (images, {})))
 
     def score_glann(self, seed: int, loss: str | None = None) -> list[dict[str, Any]]:
-        """Train GLANN with one seed, where its folder does not hold it, and score it and its GLO with the Gaussian.
+        """Train GLANN with one seed, and score it and its GLO with the Gaussian.
 
-        `loss` is another loss of stage 1 in place of the run's own, a name in config.LOSSES; all else is the same. The
-        run's own loss or an unknown one is a ValueError.
+        `loss`, a name in config.LOSSES, replaces the run's own in stage 1; an unknown one or the run's own is a
+        ValueError.
         """
         config = rivals.with_seed(self.config, seed)
         first = seed == self.config.glo.seed
@@ -54,19 +53,16 @@ class Contest:
             config = dataclasses.replace(config, glo=dataclasses.replace(config.glo, loss=loss))
             folder = self.folder / "losses" / loss / f"seed{seed}"
         settings = {"glo": dataclasses.asdict(config.glo), "imle": dataclasses.asdict(config.imle)}
-        # Both share the first stage: trained, or read from the folder, once, and only where a score is missing.
+        # Both share the first stage: trained or read once, and only where a score is missing.
         fit = functools.cache(lambda: rivals.fit_glann(self.images, config, self.device, folder))
         return [
             self._score(shown, seed, "own", settings, lambda key=key: fit()[key]) for key, shown in contenders.items()
         ]
 
     def score_rivals(self, keys: Sequence[str], budgets: Mapping[str, int], seed: int) -> list[dict[str, Any]]:
-        """Train rivals, keys of rivals.RIVALS, with one seed under each budget, name -> generator steps; score them.
-
-        An unknown key is a ValueError.
-        """
+        """Train and score rivals, keys in RIVALS (else a ValueError), under each budget, name -> generator steps."""
         config, folder = rivals.with_seed(self.config, seed), self.folder / "rivals"
-        plan = []  # made whole before anything is trained, so that a wrong name costs no time
+        plan = []  # made whole first, so that a wrong name costs no training
         for budget, steps in budgets.items():
             for key in keys:
                 settings = rivals.rival_settings(key, config, steps, len(self.images))
@@ -87,7 +83,6 @@ class Contest:
 
 
 def _told(record: dict[str, Any]) -> dict[str, Any]:
-    """A line for each record, so that a reader sees how far the contest is."""
     row = record["scores"][0]
     steps = f", {record['generator_steps']:,} generator steps" if "generator_steps" in record else ""
     name = title(row["metric"], row["extractor"])

@@ -1,8 +1,4 @@
-"""From samples to scores: features, every metric, and a record a model that tables and figures are drawn from.
-
-A record is plain JSON in the run's work/scores/, with the model's first samples beside it. What is there with one
-fingerprint is not scored, and its model not trained, again.
-"""
+"""From samples to scores: every metric of a model's samples, in a JSON record that tables and figures draw on."""
 
 from __future__ import annotations
 
@@ -60,11 +56,11 @@ class Reference:
         return cls(tuple(extractors), features, digest)
 
     def score(self, images: Tensor, seed: int = 0) -> dict[str, Any]:
-        """Every metric, by every extractor, of images uint8 [N, C, S, S]: generated ones, or real ones for a floor.
+        """Every metric, by every extractor, of images uint8 [N, C, S, S], generated ones or, for a floor, real ones.
 
-        "scores" is a list of {extractor, metric, value, standard_error}, for the support size with lower_bound, too;
-        "prd" is extractor -> {precision, recall}, "by_count" extractor -> {counts, frechet}; "generated", "real" and
-        "prd_images" say how many images. The seed is that of PRD's clusters and of the subsets by count.
+        "scores" lists {extractor, metric, value, standard_error}, for the support size with lower_bound; "prd" is
+        extractor -> {precision, recall}, "by_count" extractor -> {counts, frechet}; "generated", "real" and
+        "prd_images" count images. The seed is that of PRD's clusters and of the subsets by count.
         """
         record: dict[str, Any] = {"scores": [], "prd": {}, "by_count": {}}
         for extractor, real in zip(self.extractors, self.features, strict=True):
@@ -100,18 +96,17 @@ def _all_metrics(features: np.ndarray, real: np.ndarray, curve: PRDCurve) -> lis
 
 @dataclass(frozen=True)
 class ScoreBook:
-    """The scores of one run's models: a record each in a folder, made once."""
+    """The scores of one run's models: a JSON record each, made once, with the model's first samples beside it."""
 
     folder: Path  # below the work folder of a run
     reference: Judge  # what all models are compared with
     provenance: dict[str, Any]  # goes into every record
 
     def add(self, facts: dict[str, Any], settings: Any, make: Callable[[], tuple[Tensor, dict[str, Any]]]) -> dict:
-        """The record of one model: scored now, or taken from the folder where it was made in the same way.
+        """The record of one model: from the folder where it was made in the same way, else scored now.
 
-        `facts` are model (its key), label, kind, seed and budget; they name the record. `settings` are plain values
-        that, with the reference, decide the scores. `make` trains the model and gives its samples, uint8 [N, C, S, S],
-        and further facts.
+        `facts` (model, label, kind, seed, budget) name the record. `settings`, plain values, decide the scores together
+        with the reference. `make` trains the model and gives its samples, uint8 [N, C, S, S], and further facts.
         """
         fingerprint = storage.digest(facts, settings, self.reference.digest)
         path = self.folder / _file_name(facts, "json")
@@ -127,7 +122,7 @@ class ScoreBook:
 
 
 def read_records(folder: Path, reference: str | None = None) -> list[dict[str, Any]]:
-    """The records in a ScoreBook's folder, by their files' names: all, or those against the reference of a digest."""
+    """A ScoreBook's records, sorted by file name: all, or those against the reference of a digest."""
     records = [record for path in sorted(folder.glob("*.json")) if (record := _read(path))]
     return [record for record in records if reference in (None, record["reference"])]
 
@@ -142,7 +137,7 @@ def _file_name(facts: dict[str, Any], ending: str) -> str:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A record, or None where there is none or it is damaged: it is then made again."""
+    """None where there is no record or a damaged one: it is then made again."""
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, ValueError):

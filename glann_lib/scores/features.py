@@ -1,8 +1,7 @@
-"""The features that scores compare sets of images by, under one signature, kept on disk so that none is computed twice.
+"""The features that scores compare sets of images by, kept on disk under the SHA-256 of images and extractor.
 
-"inception" is the network of the published FID values; it needs a weights file. "classifier" is trained here on the
-labels; "random-vgg16" needs neither file nor labels, and has other random weights than the loss. A feature file is
-named by the SHA-256 over images and extractor, so that other images or other weights never find it.
+"inception" is the network of the published FID values and needs a weights file, "classifier" is trained on the labels,
+"random-vgg16" needs neither.
 """
 
 from __future__ import annotations
@@ -44,10 +43,7 @@ class ScoreExtractor:
     folder: Path | None = None  # where features are kept; None: nowhere
 
     def features(self, images: Tensor) -> np.ndarray:
-        """Features float32 [N, D] of images uint8 [N, C, S, S], from the folder if they are there.
-
-        Images of another type or shape are a ValueError. A feature file that is damaged is made again.
-        """
+        """Features float32 [N, D] of images uint8 [N, C, S, S] (else a ValueError), from the folder if there."""
         ImageData(images)  # refuses what is no such set of images
         if self.folder is None:
             return self._compute(images).numpy()
@@ -72,12 +68,11 @@ def make_score_extractor(
     inception_weights: Path | None = None,
     config: ClassifierConfig | None = None,
 ) -> ScoreExtractor:
-    """One extractor, a name in EXTRACTORS, for the images of a data set; "classifier" is trained first, with `config`.
+    """The extractor of a name in EXTRACTORS for a data set's images; "classifier" is trained first, with `config`.
 
-    The folder keeps features and the classifier, which is taken from there when it was trained on the same data with
-    the same settings; None: nothing is kept. Inception's weights may be named where they are not in their usual places.
-    An unknown name, a classifier without labels or with one class and a wrong weights file are a ValueError; weights
-    that are neither here nor to be downloaded are a FileNotFoundError.
+    The folder keeps features and classifier for later calls. `inception_weights` names a file outside the usual places.
+    An unknown name, a classifier without labels of two classes and a wrong weights file are a ValueError; weights that
+    are neither here nor to be downloaded are a FileNotFoundError.
     """
     device, folder = torch.device(device), None if folder is None else Path(folder)
     if name == "inception":
@@ -92,10 +87,7 @@ def make_score_extractor(
 
 
 def available_extractors(train: ImageData, inception_weights: Path | None = None) -> tuple[str, ...]:
-    """The names in EXTRACTORS that the training images and this machine allow, without any download.
-
-    "classifier" needs labels of two classes at least. What Inception's weights file holds is not looked at.
-    """
+    """The names in EXTRACTORS that images and machine allow without a download; weights files are not checked."""
     usable = {
         "inception": inception.find_weights(features.weights_folder(), inception_weights) is not None,
         "classifier": train.labels is not None and len(train.labels.unique()) >= 2,
@@ -137,7 +129,7 @@ def _weights_sha256(network: torch.nn.Module) -> str:
 
 
 def _load(path: Path) -> Tensor | None:
-    """The features in a file, or None where there is none or it does not hold what was written."""
+    """None where there is no file or it does not hold what was written: it is then made again."""
     try:
         tensors, record = storage.load_tensors(path)
     except (FileNotFoundError, ValueError):
@@ -147,7 +139,7 @@ def _load(path: Path) -> Tensor | None:
 
 
 def _progress(blocks: tuple[Tensor, ...], label: str) -> Iterator[Tensor]:
-    """Pass blocks of images through and show how far they are: a bar, or lines where nobody watches."""
+    """Show how far the blocks are: a bar, or lines where nobody watches."""
     lines, shown = os.environ.get("GLANN_PROGRESS") == "lines", time.monotonic()
     for count, block in enumerate(tqdm(blocks, desc=label, disable=lines, leave=False), 1):
         yield block

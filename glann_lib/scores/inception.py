@@ -1,9 +1,8 @@
-"""The Inception network of the Frechet Inception Distance, as torch-fidelity carried it over from TensorFlow.
+"""The Inception network of FID (Heusel et al. 2017), as torch-fidelity carried it over from TensorFlow.
 
-FID values can be compared between papers only if this very network computes the features: the graph of 2015-12-05 with
-TensorFlow's own resizing to 299 px, the 2,048 values after the last average pooling (Heusel et al., 2017). The weights
-are one file of 95.7 MB. Its SHA-256 is checked before torch-fidelity loads it, because that unpickles: a file that
-someone has changed could run any code.
+FID values of two papers can be compared only with this network: the graph of 2015-12-05, TensorFlow's resizing to 299
+px, the 2,048 values after the last average pooling. Its weights file (95.7 MB) is unpickled, which could run any code:
+its SHA-256 is checked first.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ WEIGHTS_SHA256_PREFIX = "6726825d"  # torch.hub's convention: the name ends in t
 class InceptionFeatures(nn.Module):
     """torch-fidelity's FeatureExtractorInceptionV3, feature "2048", channels-last and in exact float32.
 
-    The weights at `path` are unpickled without any check, `make_inception` checks first; `sha256` is the file's.
+    The file at `path` is unpickled unchecked (`make_inception` checks it); `sha256` is the file's.
     """
 
     def __init__(self, path: Path, sha256: str = ""):
@@ -44,15 +43,15 @@ class InceptionFeatures(nn.Module):
 
 
 def exact_convolutions() -> AbstractContextManager[None]:
-    """Full float32 in the convolutions of a CUDA device inside the block: by default they round to TF32's 11 bits."""
+    """Full float32 in a CUDA device's convolutions inside the block: by default they round to TF32's 11 bits."""
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def make_inception(folder: Path, path: Path | None = None, sha256: str = WEIGHTS_SHA256_PREFIX) -> InceptionFeatures:
-    """The network with its weights, from a file in `folder` or torch.hub's, else by download into the latter.
+    """The network; weights are from `path` if given, else from `folder` or torch.hub's, or downloaded into the latter.
 
-    A file elsewhere or of another name is given by `path`; then nothing is downloaded. Where its SHA-256 does not begin
-    with `sha256` it is a ValueError, and nothing of it has been loaded; where there is none, a FileNotFoundError.
+    A SHA-256 that does not begin with `sha256` is a ValueError before anything is loaded; a missing `path` and a failed
+    download are a FileNotFoundError.
     """
     if path is not None and not Path(path).is_file():
         raise FileNotFoundError(f"{path} does not exist: name a file {WEIGHTS_FILE}, or leave inception_weights out")
@@ -78,7 +77,6 @@ def _hub_file() -> Path:
 
 
 def _download(sha256: str) -> Path:
-    """The file from where torch-fidelity takes it, into torch.hub's folder; what has another SHA-256 is not kept."""
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
     file = _hub_file()

@@ -1,8 +1,7 @@
-"""What a reader has to know of every score before reading its number: name, unit, orientation, bounds, protocol, paper.
+"""Name, unit, orientation, bounds, protocol and paper of every score, as they stand in measures.toml.
 
-The facts stand in measures.toml. `METRICS` are computed from features of images (`metrics`, `precision_recall`),
-`SHAPE_METRICS` from voxels (`shapes.metrics`), `TRANSLATION_METRICS` by a judge of the target domain
-(`translation.judges`). Which network the features are of decides what a score may be called.
+`METRICS` are of features of images (`metrics`, `precision_recall`), `SHAPE_METRICS` of voxels (`shapes.metrics`),
+`TRANSLATION_METRICS` by a judge of the target domain (`translation.judges`).
 """
 
 from __future__ import annotations
@@ -35,10 +34,7 @@ METRICS, SHAPE_METRICS, TRANSLATION_METRICS = (
 
 
 def title(metric: str, extractor: str) -> str:
-    """Words for axes and heads of tables: "FID", "Fréchet distance (classifier)", "MMD (Chamfer)".
-
-    An unknown metric is a ValueError.
-    """
+    """A metric's name for axes and tables: "FID", "Fréchet distance (classifier)"; an unknown one is a ValueError."""
     if metric in SHAPE_METRICS | TRANSLATION_METRICS:
         return (SHAPE_METRICS | TRANSLATION_METRICS)[metric].name
     if metric not in METRICS:

@@ -1,8 +1,4 @@
-"""The Frechet and the kernel distance of sets of images, from arrays of their features; no model or path comes in here.
-
-`measures.METRICS` says of each score its unit, which way is better, its bounds, its protocol and its paper. What is
-built on clusters and neighbours is in `precision_recall`.
-"""
+"""The Frechet and the kernel distance of sets of images, from arrays of their features; `measures` has their facts."""
 
 from __future__ import annotations
 
@@ -20,10 +16,7 @@ TINY = np.finfo(np.float64).tiny
 
 
 def checked_features(generated: ArrayLike, real: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Both sets as float64 [N, D] and [M, D].
-
-    A set that is not 2-D, has fewer than 2 rows or holds values that are not finite is a ValueError, as are two widths.
-    """
+    """Both sets as float64 [N, D] and [M, D]; other shapes, under 2 rows and values not finite are a ValueError."""
     sets = tuple(np.asarray(rows, dtype=np.float64) for rows in (generated, real))
     for name, rows in zip(("generated", "real"), sets, strict=True):
         if rows.ndim != 2 or not rows.shape[1]:
@@ -39,13 +32,12 @@ def checked_features(generated: ArrayLike, real: ArrayLike) -> tuple[np.ndarray,
 
 
 def frechet_distance(generated: ArrayLike, real: ArrayLike) -> float:
-    """Squared Frechet distance between the Gaussians fitted to two sets of features (Eq. 7).
+    """Squared Frechet distance between the Gaussians fitted to two sets of features (Eq. 7; see `checked_features`).
 
         ||mu_g - mu_r||^2 + Tr(S_g + S_r - 2 (S_g S_r)^(1/2))
 
-    Only with Inception features is this number called FID. In float64: float32 errs by tenths. The trace of the root
-    is the sum of the singular values of A_g^T A_r, where A A^T is the covariance: no root of a matrix is needed, and
-    nothing complex or negative can come out. Features are [N, D] and [M, D]; see `checked_features`.
+    Only with Inception features is it called FID. In float64: float32 errs by tenths. The root's trace is the sum of
+    the singular values of A_g^T A_r, where A A^T is the covariance, so that nothing complex or negative comes out.
     """
     sets = checked_features(generated, real)
     gap = np.square(sets[0].mean(0) - sets[1].mean(0)).sum()
@@ -79,10 +71,7 @@ def _factor_by_rank(covariance: np.ndarray) -> np.ndarray:
 
 
 def _root_trace_by_eigenvalues(product: np.ndarray) -> tuple[float, float]:
-    """Sum of the singular values in a quarter of the time that they take, and by how much it may be off.
-
-    Eigenvalues of the square are off by a rounding of the largest, each its own: much where a singular value is tiny.
-    """
+    """Sum of the singular values, four times as fast, and how much it may be off: much where one is tiny."""
     if not product.size:
         return 0.0, 0.0
     squares = np.linalg.eigvalsh(product @ product.T).clip(0)
@@ -103,11 +92,10 @@ def kernel_distance(generated: ArrayLike, real: ArrayLike) -> KernelDistance:
 
         mean of k(x_i, x_j) over i != j  +  mean of k(y_i, y_j) over i != j  -  2 * mean of k(x_i, y_j)
 
-    Only with Inception features is this number called KID. Usual code averages over 100 random subsets of 1,000 rows
-    and gives the standard deviation of the subsets: they overlap and are smaller than the sets, so it is no standard
-    error. Here all pairs count, and the error is the delete-one jackknife over both sets, in closed form from sums of
-    rows. It leaves out the part that vanishes faster than 1/N, which is all there is where the two sets are alike.
-    Features are [N, D] and [M, D]; see `checked_features`.
+    Only with Inception features is it called KID. All pairs of features [N, D] and [M, D] count (see
+    `checked_features`); usual code takes random subsets, whose spread is no standard error. Here the error is the
+    delete-one jackknife over both sets, without the part that vanishes faster than 1/N: all there is where the two sets
+    are alike.
     """
     x, y = checked_features(generated, real)
     n, m = len(x), len(y)
@@ -139,7 +127,6 @@ def _sums_within(rows: np.ndarray) -> np.ndarray:
 
 
 def _sums_across(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel values between the sets, summed for each row of x and for each row of y."""
     sums_x, sums_y, height = np.zeros(len(x)), np.zeros(len(y)), max(1, BLOCK // len(y))
     for start in range(0, len(x), height):
         values = _kernel(x[start : start + height], y)
@@ -158,9 +145,9 @@ def _jackknife_variance(within: np.ndarray, across: np.ndarray, others: int) -> 
 
 
 def label_agreement(labels: ArrayLike, neighbours: ArrayLike) -> float:
-    """How often an item's neighbours have its own label, as a part of 1.
+    """How often, 0 to 1, neighbours have an item's label.
 
-    Labels are [N], neighbours [N, k] row numbers, an item itself left out; other numbers of rows are a ValueError.
+    Labels are [N], neighbours [N, k] row numbers, the item itself left out; two different N are a ValueError.
     """
     labels, neighbours = np.asarray(labels), np.asarray(neighbours)
     if len(labels) != len(neighbours):

@@ -1,8 +1,7 @@
-"""Figures of scores that compare models: curves, points and rows with one look a model.
+"""Figures of scores that compare models; as in `records.plots`, nothing is computed here.
 
-As in `records.plots`, nothing is computed here. A model's look (colour, line, marker) follows from its place among the
-given names: give the same models in the same order, and every figure shows them alike. GLANN is set apart everywhere,
-drawn thick, in front or as a star.
+A model's look follows from its place among the names: the same names in the same order look alike in every figure.
+GLANN is drawn thick, in front or as a star.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def plot_sample_rows(samples: Mapping[str, ArrayLike]) -> Figure:
 
 @styled
 def plot_distance_by_count(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], ylabel: str) -> Figure:
-    """A distance, called `ylabel`, against the number of samples it is computed from; both axes are logarithmic."""
+    """A distance, called `ylabel`, against the number of samples that it is computed from, on logarithmic axes."""
     figure, ax = plt.subplots(figsize=(6.6, 3.4), layout="constrained")
     for name, look in _looks(curves).items():
         ax.plot(*curves[name], label=name, marker=look["marker"], markersize=4, **_line(look, name == FIRST))
@@ -79,10 +78,7 @@ def plot_distance_by_count(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], yl
 def plot_scores(
     values: Mapping[str, Sequence[float]], xlabel: str, floors: Mapping[str, float] | None = None, log: bool = False
 ) -> Figure:
-    """A row a model and a dot a seed; the mean stands at the right.
-
-    `xlabel` tells unit and orientation; floors, scores to compare with such as that of real images, are vertical lines.
-    """
+    """A row a model, a dot a seed, the mean at the right; floors, such as real images' scores, are vertical lines."""
     floors = floors or {}
     size = (6.2, ROW * len(values) + 0.9 + 0.2 * len(floors))
     figure, ax = plt.subplots(figsize=size, layout="constrained")
@@ -109,7 +105,6 @@ def plot_scores(
 
 
 def _looks(names: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Colour, line and marker of each name, by its place among the others."""
     own = {"color": HIGHLIGHT, "linestyle": "-", "marker": "*"}
     rivals = zip(*map(itertools.cycle, (RIVAL_COLOURS, LINES, MARKERS)), strict=True)
     return {name: own if name == FIRST else dict(zip(own, next(rivals), strict=True)) for name in names}
@@ -126,7 +121,6 @@ def _three_digits(number: float) -> str:
 
 
 def _square_panel(names: Collection[str]) -> tuple[Figure, Axes]:
-    """A panel from 0 to 1, with room for a legend of these names beside it."""
     size = (PANEL + 0.5 + 0.07 * max(map(len, names), default=0), PANEL)
     figure, ax = plt.subplots(figsize=size, layout="constrained", subplot_kw={"box_aspect": 1})
     ax.set(xlim=(-MARGIN, 1 + MARGIN), ylim=(-MARGIN, 1 + MARGIN))
@@ -134,7 +128,6 @@ def _square_panel(names: Collection[str]) -> tuple[Figure, Axes]:
 
 
 def _add_legend(ax: Axes) -> None:
-    """The legend, to the right of the panel; large markers are smaller there."""
     legend = ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.03), fontsize=8, handlelength=2.8)
     for key in legend.legend_handles:
         key.set_markersize(min(key.get_markersize(), 9))

@@ -1,8 +1,7 @@
 """Fidelity and variety apart: what is generated badly lowers precision, what is never generated lowers recall.
 
-A distance such as FID mixes the two. Here are the curve that the paper reports (PRD, Sec. 4.1), two scores built on
-nearest neighbours, and the birthday paradox, which counts how many different images a generator makes. Features go
-through `metrics.checked_features`, which says what it refuses.
+Here are the paper's curve (PRD, Sec. 4.1), two scores built on nearest neighbours, and the birthday paradox. Features
+are [N, D] of generated and [M, D] of real images; `metrics.checked_features` says which are a ValueError.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from glann_lib.neighbours import nearest_neighbours
 from glann_lib.scores.metrics import checked_features
 
 EDGE = 1e-10  # rad: the grid of angles stops short of 0 and of a right angle
-# Clusters depend on the few directions of most variance. On 10,000 + 10,000 MNIST images in 2,048 features, trained or
-# random, 64 directions moved F8 and F1/8 by at most 1.3 standard deviations over seeds, in a tenth of the time.
+# On 10,000 + 10,000 MNIST images in 2,048 features, trained or random, clusters in the 64 directions of most variance
+# moved F8 and F1/8 by at most 1.3 standard deviations over seeds, in a tenth of the time.
 DIRECTIONS = 64
 SKETCH_ROWS = 5000  # rows that the directions are found from
 DISTANCES = 4_000_000  # held at once: 32 MB
@@ -35,7 +34,7 @@ SURE = 3  # no collision in P pairs: with 95% certainty fewer than 3 in P were t
 
 @dataclass(frozen=True)
 class PRDCurve:
-    """Precision and recall at each angle, from all weight on precision's cost to all on recall's: [angles] each."""
+    """Precision and recall, [angles] each, from the smallest slope of `prd_curve` to the largest."""
 
     precision: np.ndarray
     recall: np.ndarray
@@ -71,14 +70,14 @@ def prd_curve(
 ) -> PRDCurve:
     """Precision and recall for distributions (Sajjadi et al. 2018), mean of several clusterings.
 
-    With P the real and Q the generated images' histogram over clusters of both together, for a slope s:
+    With P the real and Q the generated images' histogram over clusters of both together, for slopes s at evenly spaced
+    angles:
 
         precision = sum of min(s P, Q) over clusters        recall = precision / s
 
-    As in the authors' code, whose README names the two sets in the other order than its function does. Unlike there,
-    the clusters of the union are found in the directions of most variance, shared by all runs; the slopes' angles are
-    evenly spaced. Of features [N, D] and [M, D] the larger set is drawn down to the smaller, as clusters would follow
-    it, and a warning says so. More clusters than rows, fewer than 3 angles or no run is a ValueError.
+    Unlike in the authors' code (whose README swaps the sets), the clusters are found in the directions of most
+    variance, shared by all runs. The larger set is drawn down to the smaller, with a warning, as clusters would follow
+    it. More clusters than rows, fewer than 3 angles or no run is a ValueError.
     """
     random = np.random.default_rng(seed)
     sets = _equal_counts(*checked_features(generated, real), random, seed)
@@ -128,9 +127,8 @@ def _curve(generated: np.ndarray, real: np.ndarray, angles: int) -> tuple[np.nda
 def improved_precision_recall(generated: ArrayLike, real: ArrayLike, k: int = 3) -> dict[str, float]:
     """Precision and recall by spheres that reach to each image's k-th neighbour (Kynkaanniemi et al. 2019).
 
-    "precision" is the part of the generated images within the sphere of any real one; "recall" is the part of the real
-    images within the sphere of any generated one. That paper uses 50,000 images and the second fully connected layer of
-    VGG16. Features are [N, D] and [M, D]; a k that is not below N and M is a ValueError.
+    "precision" is the part of the generated images within the sphere of any real one, "recall" that of the real images
+    within the sphere of any generated one. A k that is not below N and M is a ValueError.
     """
     sets = [torch.from_numpy(rows) for rows in checked_features(generated, real)]
     radii = [_radii(rows, k, name) for rows, name in zip(sets, ("generated", "real"), strict=True)]
@@ -144,10 +142,9 @@ def improved_precision_recall(generated: ArrayLike, real: ArrayLike, k: int = 3)
 def density_coverage(generated: ArrayLike, real: ArrayLike, k: int = 5) -> dict[str, float]:
     """Density and coverage (Naeem et al. 2020): spheres around real images only, which outliers sway less.
 
-    "density" is the mean number of real images' spheres that hold a generated image, divided by k, and may exceed 1;
-    "coverage" is the part of the real images' spheres that hold a generated one. As in the paper's equations, the
-    sphere holds its surface (the authors' code leaves it out). For equal distributions coverage is expected at
-    1 - 1 / 2^k or so, not at 1. Features are [N, D] and [M, D]; a k that is not below M is a ValueError.
+    "density" is the mean number of these spheres that hold a generated image, divided by k; it may exceed 1. "coverage"
+    is the part of them that hold one: about 1 - 1 / 2^k for equal distributions. As in the paper's equations, unlike in
+    its code, a sphere holds its surface. A k that is not below M is a ValueError.
     """
     generated, real = (torch.from_numpy(rows) for rows in checked_features(generated, real))
     reach = _radii(real, k, "real").square()
@@ -162,11 +159,10 @@ def density_coverage(generated: ArrayLike, real: ArrayLike, k: int = 5) -> dict[
 def support_size(generated: ArrayLike, threshold: float) -> SupportSize:
     """How many different images a generator makes, by the birthday paradox (Arora, Risteski and Zhang 2018).
 
-    Of s equally likely images, n draws hold n (n - 1) / (2 s) equal pairs on average: s = pairs / collisions. Where
-    some images are likelier than others the estimate is lower than their number. Without a collision there is only a
-    lower bound: 95% of the time, a support of a third of the pairs would have shown one. Two of the features [N, D]
-    count as one image up to the threshold, a Euclidean distance (see `duplicate_threshold`); in that paper a person
-    looks at the closest pairs instead. A threshold that is negative or not finite is a ValueError.
+    Of s equally likely images, n draws hold n (n - 1) / (2 s) equal pairs on average: s = pairs / collisions, too low
+    where some are likelier. Without a collision it is a lower bound: a support of a third of the pairs would have shown
+    one 95% of the time. Two images count as one if their features' Euclidean distance is at most the threshold (see
+    `duplicate_threshold`); in that paper a person decides. A threshold that is negative or not finite is a ValueError.
     """
     if not (math.isfinite(threshold) and threshold >= 0):
         raise ValueError(f"the threshold is {threshold}: give a finite distance of 0 or more")
@@ -177,10 +173,7 @@ def support_size(generated: ArrayLike, threshold: float) -> SupportSize:
 
 
 def duplicate_threshold(real: ArrayLike) -> float:
-    """Half of the median distance between a real image and its nearest other one, by features [M, D].
-
-    Our rule, no paper's: two images are called the same where they are clearly closer than different real ones are.
-    """
+    """Half of the median distance between a real image and its nearest other one: our rule, no paper's."""
     rows = torch.from_numpy(checked_features(real, real)[1])
     return 0.5 * _radii(rows, 1, "real").median().item()
 

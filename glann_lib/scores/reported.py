@@ -1,9 +1,8 @@
-"""Every number of the paper that this project compares with; they stand in reported.csv, each with its place there.
+"""The paper's numbers, from reported.csv: quoted, never measured here.
 
-Quoted, never measured here: GLANN is Hoshen, Li and Malik (CVPR 2019); its numbers for the adversarial models and for
-the VAE are those of Lucic et al., "Are GANs Created Equal?" (2018), who write mean and standard deviation over 50 seeds
-of the best of 100 settings. What the spread of GLO and GLANN in Table 1 stands for is not said. The paper calls the
-loss of the VAE in Table 1 L1; in Lucic et al. it is a Bernoulli likelihood.
+Those of the adversarial models and the VAE are by Lucic et al. (2018): mean and standard deviation over 50 seeds of the
+best of 100 settings. What the spread of GLO and GLANN in Table 1 stands for is not said. The VAE's loss there, which
+the paper calls L1, is a Bernoulli likelihood in Lucic et al.
 """
 
 from __future__ import annotations
@@ -58,10 +57,7 @@ def reported(dataset: str, model: str, metric: str) -> Reported | None:
 
 
 def reported_epochs(dataset: str, model: str) -> int | None:
-    """For how many epochs the generator was trained for the paper's numbers; None where nothing is said.
-
-    The comparison is uneven, and the paper does not say so: 500 epochs for GLO and GLANN, 20 to 100 for the rivals.
-    """
+    """The epochs of G behind the paper's numbers: 500 for GLO and GLANN, 20 to 100 for rivals; None where not said."""
     if dataset not in DATASETS or model == "vae-perceptual":
         return None
     if model in ("glo", "glann", "glann-places365"):

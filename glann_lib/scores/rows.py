@@ -1,7 +1,4 @@
-"""Stored scores, grouped for tables and figures: a row a model and budget, its seeds together, in the paper's order.
-
-A record is what one trained model left: a dict with model, label, kind, seed, budget and its scores.
-"""
+"""Stored scores, grouped for tables and figures: a row a model and budget, its seeds together, in the paper's order."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from glann_lib.records.tables import DASH
 from glann_lib.rivals.contenders import RIVALS
 from glann_lib.scores.reported import ADVERSARIAL, LABELS, reported
 
-Record = dict[str, Any]
+Record = dict[str, Any]  # what one trained model left: model, label, kind, seed, budget, scores
 KINDS = ("adversarial", "non-adversarial", "baseline", "floor")
 BUDGETS = ("short", "equal", "long", "protocol", "own")
 ORDER = (*RIVALS, "glo", "", "glann", "glann-places365")  # "": any other model
@@ -75,7 +72,7 @@ def extractors(rows: Iterable[Row], metric: str) -> list[str]:
 
 
 def place(row: Row) -> tuple[int, int, str, int, str]:
-    """A row's place among others, to sort by: its kind, then the paper's order of models, then the budget."""
+    """What rows are sorted by: kind, the paper's order of models, budget."""
     family = row.model.partition("-")[0]  # "glann-vgg19" stands behind "glann"
     known = next((model for model in (row.model, family) if model in ORDER), "")
     return KINDS.index(row.kind), ORDER.index(known), row.model, (*BUDGETS, row.budget).index(row.budget), row.budget

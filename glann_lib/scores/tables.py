@@ -1,10 +1,8 @@
 """Tables of stored scores: Table 1 of the paper, precision and recall (Sec. 4.2), all metrics, what each model got.
 
-A record is what one trained model left: a dict with model, label, kind, seed, budget and its scores. Records of one
-model under one budget are its seeds: a cell is their mean, from 2 seeds on "mean ± standard deviation" (ddof=1); two
-records of one seed are a ValueError. A row is a model and budget, in the paper's order. Only distances of Inception
-features are called FID and stand beside the paper's; the paper's own numbers stand in columns whose heads end with
-"(quoted)". An en dash: there is no such number.
+A row is a model and budget, as `rows.group` makes it; a cell is the mean over its seeds, from 2 seeds on "mean ±
+standard deviation" (ddof=1), an en dash where there is no number. The paper's own numbers stand in columns whose heads
+end with "(quoted)"; only distances of Inception features are called FID and stand beside them.
 """
 
 from __future__ import annotations
@@ -34,11 +32,7 @@ PAPER_COUNT = 10_000  # images, generated and real, in the paper's FID
 
 
 def quality_table(records: Sequence[Record], dataset: str) -> pd.DataFrame:
-    """Table 1 of the paper beside what was measured here, as text.
-
-    FID and difference (ours minus the paper's) have values only where Inception scores are stored. Where the paper has
-    no numbers for the data set and there are none, these columns are left out.
-    """
+    """Table 1 beside our scores, as text; "difference" is ours less the paper's. No FID columns if neither has any."""
     rows = with_reported(group(records), dataset)
     found = extractors(rows, "frechet")
     columns = {}
@@ -82,10 +76,7 @@ def quality_note(records: Sequence[Record], dataset: str) -> str:
 
 
 def all_scores_table(records: Sequence[Record], extractor: str) -> pd.DataFrame:
-    """Every metric of one extractor's features, or of "voxels": an arrow in each head points towards the better.
-
-    Models without its scores are left out.
-    """
+    """Every metric by one extractor, or of "voxels", of the models that have it; arrows point towards the better."""
     rows = group(records)
     known = {key: metric for key, metric in MEASURES.items() if extractor in extractors(rows, key)}
     rows = [row for row in rows if any(s["extractor"] == extractor for r in row.records for s in r["scores"])]
@@ -98,10 +89,7 @@ def all_scores_table(records: Sequence[Record], extractor: str) -> pd.DataFrame:
 
 
 def prd_table(records: Sequence[Record], dataset: str) -> pd.DataFrame:
-    """F8 (recall) and F1/8 (precision) by extractor, beside those that Sec. 4.2 gives for GLANN and GLO.
-
-    The paper's pairs are of Inception features; pairs of other features are comparable among one another only.
-    """
+    """F8 (recall) and F1/8 (precision) by extractor; those of Sec. 4.2, quoted, compare with Inception's only."""
     rows = with_reported(group(records), dataset, "f8")
     columns = {}
     for key, name in PAIR.items():
@@ -115,10 +103,7 @@ def prd_table(records: Sequence[Record], dataset: str) -> pd.DataFrame:
 
 
 def budgets_table(records: Sequence[Record], dataset: str = "", trained_on: str = "images") -> pd.DataFrame:
-    """What each model got: images or shapes, epochs, batch, steps of the generator, seconds; floors are left out.
-
-    A data set of the paper adds the epochs behind the paper's numbers.
-    """
+    """What each model but a floor got: images or shapes, epochs (also the paper's), batch, generator steps, seconds."""
     rows = [row for row in group(records) if row.kind != "floor"]
     paper = [reported_epochs(dataset, row.model) for row in rows]
     columns = _field_columns(rows, "train_images", "epochs")
@@ -142,10 +127,7 @@ def styled(table: pd.DataFrame) -> Styler:
 
 
 def column_text(column: Sequence[Sequence[float]], spread: bool = False) -> list[str]:
-    """The numbers of a column, each cell's values one a seed, as text with the same decimals.
-
-    With `spread` a cell of 2 values or more is "mean ± standard deviation" (ddof=1), else the mean alone.
-    """
+    """A column's means over seeds, with the same decimals; with `spread`, from 2 seeds on, "mean ± std" (ddof=1)."""
     means = [float(np.mean(values)) for values in column if len(values)]
     spreads = [float(np.std(values, ddof=1)) for values in column if spread and len(values) > 1]
     decimals = _decimals(means, spreads)
@@ -174,13 +156,11 @@ def _exponent(number: float) -> int:
 
 
 def _with_names(rows: list[Row], columns: dict[str, list[str]]) -> pd.DataFrame:
-    """The columns behind those that name a row."""
     names = {"model": [row.label for row in rows], "budget": [row.budget for row in rows]}
     return pd.DataFrame(names | columns, dtype=object)
 
 
 def _difference(values: list[float], number: Reported | None) -> str:
-    """Our mean minus the paper's number, with the paper's one decimal."""
     if number is None or not values:
         return DASH
     return f"{np.mean(values) - number.value:+.1f}".replace("-", MINUS)
@@ -201,6 +181,5 @@ def _support_column(rows: list[Row], extractor: str, metric: str) -> list[str]:
 
 
 def _field_columns(rows: list[Row], *names: str) -> dict[str, list[str]]:
-    """The means of records' fields over a row's seeds, a column a field."""
     values = {name: [[r[name] for r in row.records if r.get(name) is not None] for row in rows] for name in names}
     return {name.replace("_", " "): column_text(column) for name, column in values.items()}
