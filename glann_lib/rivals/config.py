@@ -1,11 +1,9 @@
-"""Settings of the rivals, by the protocol of Lucic et al. (2018), which the paper compares with.
+"""Settings of the rivals, by the protocol of Lucic et al. (2018), which reports the best of 100 settings a model.
 
-That protocol searches 100 settings a model and reports the best one. Here each has one setting: the best of a small
-search on 5,000 images of MNIST (100 to 400 steps, seed 0, by the classifier's Frechet distance) over the learning rate
-(2e-4, 5e-4, 1e-3), BatchNorm in the critic (on, off) and, for the two WGANs, critic steps (1, 5). BEGAN had a second
-one (MNIST, 1,170 steps, and Fashion-MNIST, 600, by the random VGG16's Frechet distance) over the learning rate (5e-5 to
-5e-4), gamma (0.5, 0.7, 1) and the balance's step (0.001 to 0.05). `make_gan_config` and `make_vae_config` are the only
-place that knows the settings. A budget is counted in generator steps.
+Here each has one, the best of a small search on 5,000 images of MNIST (100 to 400 steps, seed 0, by the classifier's
+Frechet distance) over the learning rate (2e-4, 5e-4, 1e-3), BatchNorm in the critic (on, off) and, for the two WGANs,
+critic steps (1, 5). BEGAN had a second search (MNIST, 1,170 steps, and Fashion-MNIST, 600, by the random VGG16's) over
+the learning rate (5e-5 to 5e-4), gamma (0.5, 0.7, 1) and the balance's step (0.001 to 0.05).
 """
 
 from __future__ import annotations
@@ -91,9 +89,8 @@ _OWN: dict[str, dict[str, Any]] = {
     "began": {"lr": 2.0e-4},  # at 5e-4 and more its autoencoder dies
 }
 
-# The protocol has no shapes. Of 1e-3, 3e-3, 5e-3 and 1e-2 the last two drew the made chairs nearest to held-out ones by
-# Chamfer distance, almost alike (240 steps, seed 0). On ModelNet's, with wider networks, 3e-3 and 1e-2 diverged (5e-3
-# was not tried): they keep the VAE's usual 1e-3.
+# Of 1e-3, 3e-3, 5e-3 and 1e-2 the last two drew the made chairs nearest to held-out ones by Chamfer distance, almost
+# alike (240 steps, seed 0). ModelNet's wider networks diverged at 3e-3 and 1e-2 (5e-3 was not tried): they keep 1e-3.
 VAE_ON_SHAPES: dict[str, dict[str, Any]] = {"made-chairs": {"lr": 5.0e-3}}
 
 

@@ -1,8 +1,4 @@
-"""Every model of the paper's tables, trained on the same images and asked for samples in the same way.
-
-`CONTENDERS` names them in the paper's order. `fit_rival` trains one under a budget of generator steps, `fit_glann` the
-paper's own two stages; both give `Trained`: a function that draws samples, and what the training took.
-"""
+"""Every model of the paper's tables, in its order, trained on the same images and asked for samples in the same way."""
 
 from __future__ import annotations
 
@@ -73,9 +69,9 @@ class Trained:
 
 
 def contender(key: str, config: Config, loss: str | None = None) -> Contender:
-    """A contender as printed; GLO tells its loss where that is not the perceptual one.
+    """A contender as printed; the label of GLO tells a loss that is not perceptual.
 
-    With another `loss` than the run's own (else a ValueError), key and label of "glo" and "glann" tell it.
+    `loss`, another than the run's own (else a ValueError), stands in key and label of "glo" and "glann".
     """
     known = CONTENDERS[key]
     if loss is not None:
@@ -90,11 +86,11 @@ def contender(key: str, config: Config, loss: str | None = None) -> Contender:
 
 
 def budgets(config: Config, images: int, steps: int | None = None) -> dict[str, int]:
-    """The budgets that rivals are trained under, in generator steps by name.
+    """The budgets that rivals are trained under, name -> generator steps.
 
-    The quick profile gives every rival as many steps as GLANN's generator takes ("equal"), on the data sets that need
-    no download fewer ("short"); the paper profile that and the protocol's epochs ("protocol"). `steps` replaces them
-    all ("long" where that is more).
+    The quick profile gives as many steps as GLANN's generator takes ("equal"), fewer on data sets that need no download
+    ("short"); the paper profile "equal" and the protocol's epochs ("protocol"). `steps` replaces them all ("long" where
+    that is more).
     """
     equal = glo_steps(config, images)
     if steps is not None:
@@ -117,10 +113,7 @@ def glo_steps(config: Config, images: int) -> int:
 
 
 def fit_glann(images: Tensor, config: Config, device: torch.device, folder: Path) -> dict[str, Trained]:
-    """GLANN ("glann"), and GLO with the Gaussian on GLANN's own first stage ("glo").
-
-    `folder` holds glo.safetensors and imle.safetensors, or gets them.
-    """
+    """GLANN, and GLO with the Gaussian on the same first stage; `folder` holds both stages or gets them."""
     embedding = fit_glo(images, config.glo, device, folder / "glo.safetensors")
     mapping = fit_imle(embedding.latents, config.imle, device, folder / "imle.safetensors")
     facts = _facts(config.glo, glo_steps(config, len(images)), images, embedding.history)
@@ -135,10 +128,9 @@ def fit_glann(images: Tensor, config: Config, device: torch.device, folder: Path
 
 
 def rival_settings(key: str, config: Config, steps: int, images: int) -> Settings:
-    """The settings of one of RIVALS (else a ValueError); their type decides how it is trained.
+    """The settings of one of RIVALS (else a ValueError), with seed, loss and variant of GLANN's where they apply.
 
-    Seed, loss and generator variant are those of GLANN's `config` where they apply. Of the generator `steps`, stages
-    that train by whole epochs take the nearest number.
+    Rivals that train by whole epochs take the number of them nearest to `steps`.
     """
     if key not in RIVALS:
         raise ValueError(f"unknown rival {key!r}: choose one of {', '.join(RIVALS)}")
@@ -163,10 +155,9 @@ def rival_settings(key: str, config: Config, steps: int, images: int) -> Setting
 def fit_rival(
     key: str, images: Tensor, config: Config, budget: str, steps: int, device: torch.device, folder: Path
 ) -> Trained:
-    """Train one rival on GLANN's own training images, uint8 [N, C, S, S], by `rival_settings`.
+    """Train one rival on GLANN's own training images, uint8 [N, C, S, S], by `rival_settings`; errors are `fit_glo`'s.
 
-    `budget` is the name that `budgets` gives the steps. Checkpoints and the generator go to `folder`: what is finished
-    there is not trained again. Errors are those of `fit_glo`.
+    `budget` is the steps' name in `budgets`. Results go to `folder`; what is finished there is not trained again.
     """
     settings = rival_settings(key, config, steps, len(images))
     path = folder / f"{key}-{budget}-seed{config.glo.seed}.safetensors"

@@ -1,12 +1,9 @@
-"""The adversarial rivals: seven GANs under the protocol of Lucic et al. (2018), with one loop.
+"""Seven GANs under the protocol of Lucic et al. (2018), with one loop: a game is two losses and at most a penalty.
 
-Two networks play: a critic D gives every image a number, a generator G answers. One GAN differs from another by what
-each of the two minimises, so here a game is a pair of losses, at most a penalty on the critic, and nothing else:
-
-    mm-gan   the minimax game of Goodfellow et al. 2014          wgan     Arjovsky et al. 2017, weights clipped
-    ns-gan   the same with the non-saturating generator loss     wgan-gp  Gulrajani et al. 2017, gradient penalty
-    lsgan    Mao et al. 2017, squares in place of logarithms     dragan   Kodali et al. 2017, penalty near real images
-    began    Berthelot et al. 2017, the critic is an autoencoder whose balance with the generator is regulated
+mm-gan   the minimax game of Goodfellow et al. 2014          wgan     Arjovsky et al. 2017, weights clipped
+ns-gan   the same with the non-saturating generator loss     wgan-gp  Gulrajani et al. 2017, gradient penalty
+lsgan    Mao et al. 2017, squares in place of logarithms     dragan   Kodali et al. 2017, penalty near real images
+began    Berthelot et al. 2017, the critic is an autoencoder whose balance with the generator is regulated
 """
 
 from __future__ import annotations
@@ -78,8 +75,7 @@ GAMES = {
 
 @dataclass(frozen=True)
 class GANEpoch:
-    """A pass of generator steps: number from 1, mean loss of the generator, and of the critic in its last step before
-    each of them (without the penalty), and seconds."""
+    """A pass of generator steps: number from 1, mean losses (the critic's last before each, no penalty), seconds."""
 
     epoch: int
     loss: float
@@ -159,8 +155,5 @@ class GAN(GeneratorStage):
 def fit_gan(
     images: Tensor, config: GANConfig, device: torch.device | str = "cpu", path: Path | None = None
 ) -> tuple[InfoGANGenerator, list[GANEpoch]]:
-    """Train one GAN on images uint8 [N, C, S, S], with progress shown; checkpoints and errors are `fit_glo`'s.
-
-    Gives the generator in eval mode, for noise uniform in [-1, 1], and a record an epoch.
-    """
+    """Train a GAN as `fit_glo` does GLO; gives G in eval mode, for noise uniform in [-1, 1], and a record an epoch."""
     return GAN(images, config, torch.device(device)).fit(path)

@@ -1,7 +1,4 @@
-"""What training a GAN and a VAE share: all but what a step is, and which second network it needs.
-
-Both draw codes from a prior and count their budget in steps of the generator.
-"""
+"""What training a GAN and a VAE share: codes from a prior, and a budget in steps of the generator."""
 
 from __future__ import annotations
 
@@ -24,8 +21,7 @@ from glann_lib.rivals.config import GANConfig, VAEConfig
 class GeneratorStage:
     """Half a stage for `training.train`: a subclass sets `generator` and `networks`, adds `_prior`, `_step`, `_resume`.
 
-    An epoch is as many generator steps as batches fit into the images; the last one may be cut short by the budget.
-    `name` is that of files, messages and random streams. A ValueError refuses fewer images than a batch.
+    `name` is that of files, messages and random streams. Fewer images than a batch are a ValueError.
     """
 
     generator: nn.Module
@@ -43,7 +39,7 @@ class GeneratorStage:
         self.epochs = math.ceil(config.steps / self.epoch_steps)
 
     def run_epoch(self, epoch: int) -> Any:
-        """Steps of the generator on images in a new order; the last, incomplete batch is left out."""
+        """Steps on images in a new order, an incomplete batch left out; the budget may cut the last epoch short."""
         start, (random, steps) = time.monotonic(), self._begin(epoch)
         for network in self.networks:
             network.train()

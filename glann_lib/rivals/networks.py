@@ -1,9 +1,4 @@
-"""The rivals' second networks under the protocol of Lucic et al. (2018): critics and the VAE's encoder.
-
-Their generator is GLANN's own, `networks.InfoGANGenerator`. All networks for images share one convolutional trunk, that
-of InfoGAN's discriminator. A critic gives one number an image; what the number means is the game's business. For
-shapes there is an encoder only: the rival there is a VAE.
-"""
+"""The rivals' second networks under the protocol of Lucic et al. (2018): critics and the VAE's encoder."""
 
 from __future__ import annotations
 
@@ -16,10 +11,7 @@ from glann_lib.networks import InfoGANGenerator, initialise
 
 
 class InfoGANEncoder(nn.Module):
-    """Images to numbers: conv 64 and 128 (k4 s2), linear 1024, linear to the outputs, LeakyReLU 0.2 between them.
-
-    `image_size` is in px, a multiple of 4; BatchNorm follows the second and third layer (the protocol searches both).
-    """
+    """InfoGAN's discriminator for images of a multiple of 4 px; the protocol searches BatchNorm, with and without."""
 
     def __init__(self, image_size: int, channels: int, outputs: int, batch_norm: bool):
         super().__init__()
@@ -45,10 +37,7 @@ class InfoGANEncoder(nn.Module):
 
 
 class VoxelEncoder(nn.Module):
-    """Shapes of 32 or 64 voxels a side to numbers: 3D-GAN's discriminator (Wu et al. 2016), `VoxelGenerator`'s mirror.
-
-    `channels` are those of the last convolution; they double from layer to layer.
-    """
+    """3D-GAN's discriminator (Wu et al. 2016), for 32 or 64 voxels a side; `channels` are the last convolution's."""
 
     def __init__(self, size: int, outputs: int, channels: int):
         super().__init__()

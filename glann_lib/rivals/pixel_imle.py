@@ -2,8 +2,8 @@
 
     e_i = arg min over e_m of ||G(e_m) - x_i||^2,   G = arg min over G of sum_i ||G(e_i) - x_i||^2
 
-No mode is dropped here either, but the squared distance of pixels blurs, and every epoch generates twice as many images
-as there are: the paper's reason for moving IMLE to the latents.
+No mode is dropped, but squared distances of pixels blur, and an epoch generates twice as many images as there are:
+hence the paper's IMLE on latents.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def fit_pixel_imle(
     device: torch.device | str = "cpu",
     path: Path | None = None,
 ) -> tuple[InfoGANGenerator, list[IMLEEpoch]]:
-    """Train a generator by IMLE on pixels, with progress shown; checkpoints and errors are `fit_imle`'s.
+    """Train a generator by IMLE on pixels, with `fit_imle`'s checkpoints and errors.
 
     As float32 the images uint8 [N, C, S, S] must fit into the device's memory, and those of their noises twice. Gives
     the generator in eval mode, for noise from N(0, I), and a record an epoch.

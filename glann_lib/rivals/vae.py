@@ -2,9 +2,8 @@
 
     min over encoder and G of  sum_i  E_{z ~ q(z|x_i)} [ -log p(x_i | G(z)) ] + KL(q(z|x_i) || N(0, I))
 
-The negative logarithm of the likelihood is summed over the pixels: the Bernoulli's cross entropy (the protocol; the
-paper's VAE column), |G(z) - x| (what the paper says that column used), or the paper's perceptual loss, a mean, times
-the number of pixels (the "additional VAE experiments" of Sec. 4.1).
+-log p, summed over pixels, is the Bernoulli's cross entropy (the protocol; the paper's VAE column), |G(z) - x| (what
+the paper says that column used), or the perceptual loss, a mean, times the number of pixels (Sec. 4.1).
 """
 
 from __future__ import annotations
@@ -59,7 +58,6 @@ class VAE(GeneratorStage):
         return lambda generated, images: loss(generated, images) * images[0].numel()
 
     def _step(self, rows: Tensor) -> Tensor:
-        """One step of Adam on both networks; returns the batch's mean bound and KL [2]."""
         images = unit(self.images[rows].to(self.device))
         with self._autocast():
             mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
@@ -94,8 +92,5 @@ def bernoulli_misfit(generated: Tensor, images: Tensor) -> Tensor:
 def fit_vae(
     images: Tensor, config: VAEConfig, device: torch.device | str = "cpu", path: Path | None = None
 ) -> tuple[InfoGANGenerator | VoxelGenerator, list[VAEEpoch]]:
-    """Train one VAE on images or voxels, with progress shown; checkpoints and errors are `fit_glo`'s.
-
-    Gives the generator in eval mode, for codes from N(0, I), and a record an epoch.
-    """
+    """Train a VAE as `fit_glo` does GLO; gives G in eval mode, for codes from N(0, I), and a record an epoch."""
     return VAE(images, config, torch.device(device)).fit(path)
