@@ -128,7 +128,8 @@ def improved_precision_recall(generated: ArrayLike, real: ArrayLike, k: int = 3)
     """Precision and recall by spheres that reach to each image's k-th neighbour (Kynkaanniemi et al. 2019).
 
     "precision" is the part of the generated images within the sphere of any real one, "recall" that of the real images
-    within the sphere of any generated one. A k that is not below N and M is a ValueError.
+    within the sphere of any generated one; published values are of 50,000 images and VGG16's second fully connected
+    layer. A k that is not below N and M is a ValueError.
     """
     sets = [torch.from_numpy(rows) for rows in checked_features(generated, real)]
     radii = [_radii(rows, k, name) for rows, name in zip(sets, ("generated", "real"), strict=True)]

@@ -57,7 +57,10 @@ def reported(dataset: str, model: str, metric: str) -> Reported | None:
 
 
 def reported_epochs(dataset: str, model: str) -> int | None:
-    """The epochs of G behind the paper's numbers: 500 for GLO and GLANN, 20 to 100 for rivals; None where not said."""
+    """The epochs of G behind the paper's numbers; None where not said.
+
+    The comparison is uneven, and the paper does not say so: 500 for GLO and GLANN, 20 to 100 for the rivals.
+    """
     if dataset not in DATASETS or model == "vae-perceptual":
         return None
     if model in ("glo", "glann", "glann-places365"):
