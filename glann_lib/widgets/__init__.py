@@ -1,7 +1,4 @@
-"""What is moved by hand in JupyterLab; each widget has a file, and a plain function behind it.
-
-Enters: a trained model. Leaves: pictures that follow sliders, clicks and drawings.
-"""
+"""What is moved by hand. Enters: a trained model. Leaves: pictures that follow sliders, clicks and drawings."""
 
 from glann_lib.engine.lazy import hand_on
 

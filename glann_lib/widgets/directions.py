@@ -1,7 +1,4 @@
-"""An image moved along directions in the space of the latents: those of largest variance, and those towards a class.
-
-The plain functions behind it are `moved` and `along`; the directions come from `latent_directions`.
-"""
+"""An image moved along directions in the space of the latents: those of largest variance, and those towards a class."""
 
 from __future__ import annotations
 
@@ -39,10 +36,10 @@ def along(
 
 
 class DirectionsWidget(Explorer):
-    """The image of a seed, a slider for each of `count` principal directions, and the whole way of the one moved last.
+    """The image of `model.sample(1, seed)`, a slider a principal direction, and the whole way of the one moved last.
 
-    Where the model's training images have labels, one more slider leads towards a class. Seed s is the image that
-    `model.sample(1, s)` gives. A ValueError refuses a model of shapes and a count beyond the latents' width.
+    Where the training images have labels, one more slider leads towards a class. A ValueError refuses a model of shapes
+    and a count beyond the latents' width.
     """
 
     def __init__(self, model: Glann, seed: int = 0, count: int = 5):
@@ -74,7 +71,7 @@ class DirectionsWidget(Explorer):
         return self.seed.value, self.kind.value, amounts, self._moving
 
     def draw(self, request: tuple[int, int | None, tuple[float, ...], int]) -> None:
-        """The image, as `moved` draws it, and then, unless something newer is asked for, the strip."""
+        """Show the image and then, unless something newer is asked for, the strip."""
         seed, label, amounts, moving = request
         directions = self._directions(label, amounts, moving)
         amounts = amounts[: len(directions)]
@@ -93,7 +90,7 @@ class DirectionsWidget(Explorer):
         self.strip.show(strip_of(torch.cat(images)), words, f"{SHOWN} images: {words}")
 
     def _directions(self, label: int | None, amounts: Sequence[float], moving: int) -> list[Direction]:
-        """The principal ones, and that towards the class where it counts: learned when it is first needed."""
+        """The principal ones and, learned when it is first needed, that towards the class."""
         if not amounts[-1] and moving < len(self._principal):
             return self._principal
         if label not in self._attributes:
@@ -104,7 +101,7 @@ class DirectionsWidget(Explorer):
         return [*self._principal, self._attributes[label]]
 
     def _refusal(self) -> list[ipywidgets.Widget]:
-        """Switch off what needs labels where there are none to learn from, and a line that says why."""
+        """Switches off what needs labels where there are none to learn from; a line that says why."""
         if len(self.kind.options) > 1:
             return []
         reason = latent_directions.NO_LABELS if self.model.labels is None else ONE_CLASS
@@ -119,7 +116,7 @@ class DirectionsWidget(Explorer):
         moving = self._moving
         for control in (*self.sliders, self.likeness):
             control.value = 0.0
-        self._moving = moving  # the strip stays that of the slider that the hand moved last
+        self._moving = moving  # the strip stays that of the slider moved last
         self.refresh()
 
 

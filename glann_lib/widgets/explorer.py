@@ -1,7 +1,7 @@
-"""What the widgets share: controls that ask for a picture, drawn in a thread, the newest request first.
+"""What the widgets share: controls that ask for a picture, which is drawn in a thread; the newest request counts.
 
-Each widget is a thin shell: `request` reads its controls, `draw` hands what they say to a plain function of the library
-and shows what comes back. A mistake in what a person gave is one line below the controls, and the last picture stays.
+`request` reads the controls, `draw` hands what they say to a plain function and shows what comes back. A mistake in
+what a person gave is one line below the controls, and the last picture stays.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import ipywidgets
 
 from glann_lib.widgets.latest import Latest
 
-WIDE = {"description_width": "10.5em"}  # the longest label is not cut off, and the controls stand below each other
+WIDE = {"description_width": "10.5em"}  # of the longest label: the controls stand below each other
 LONG = "440px"  # of a slider with its label and its number
 SLIDERS = (ipywidgets.IntSlider, ipywidgets.FloatSlider)
 
 
 def labelled(kind: type[ipywidgets.Widget], label: str, tooltip: str, **options: Any) -> ipywidgets.Widget:
-    """A control of that kind, with a label as wide as the others' and a tooltip."""
+    """A control with a tooltip and a label as wide as the others'."""
     layout = {"width": LONG} if kind in SLIDERS else {}
     return kind(description=label, tooltip=tooltip, style=WIDE, layout=layout, **options)
 
@@ -42,10 +42,7 @@ def choice(label: str, tooltip: str, options: Sequence[Any], **more: Any) -> ipy
 
 
 class Explorer(ipywidgets.VBox):
-    """A box of controls and pictures; a line for messages comes last.
-
-    A subclass makes its controls, calls this constructor with the rows to show, then `start`.
-    """
+    """Rows of controls and pictures, and a line for messages; a subclass calls this constructor, then `start`."""
 
     def __init__(self, rows: Sequence[ipywidgets.Widget]):
         self.message = ipywidgets.HTML()
@@ -61,7 +58,7 @@ class Explorer(ipywidgets.VBox):
         raise NotImplementedError
 
     def draw(self, request: Any) -> None:
-        """Show what was asked for; runs in a thread of its own, and never twice at the same time."""
+        """Show what was asked for; runs in a thread of its own, never twice at once."""
         raise NotImplementedError
 
     def start(self, *controls: ipywidgets.Widget) -> None:
@@ -75,7 +72,7 @@ class Explorer(ipywidgets.VBox):
         self._latest.submit(self.request())
 
     def wait(self, timeout: float = 60) -> None:
-        """Return once what was asked for last is shown, for tests and scripts; see `Latest.wait`."""
+        """Return once what was asked for last is shown; see `Latest.wait`."""
         self._latest.wait(timeout)
 
     @property
@@ -88,12 +85,12 @@ class Explorer(ipywidgets.VBox):
         self.message.value = f'<span role="status">{html.escape(text)}</span>' if text else ""
 
     def _failed(self, error: Exception) -> None:
-        meant = isinstance(error, ValueError | FileNotFoundError)  # for a person to read: one line that says what to do
+        meant = isinstance(error, ValueError | FileNotFoundError)  # one line for a person, that says what to do
         self.say(str(error) if meant else f"{type(error).__name__}: {error}")
 
 
 def require_kind(model: Any, shown: str = "images") -> None:
-    """Refuse a model that draws something else than what is shown, "images" or "shapes", by a ValueError."""
+    """ValueError where the model draws something else than what is shown, "images" or "shapes"."""
     drawn = "shapes" if len(set(model.generator.shape)) == 1 else "images"
     if drawn != shown:
         fitting = "InterpolationWidget" if drawn == "images" else "ShapesWidget"

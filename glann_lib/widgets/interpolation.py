@@ -1,7 +1,4 @@
-"""A path between two images to move along (Sec. 4.3): between two noises, or between real images that were inverted.
-
-The plain functions behind it are `Glann.interpolate` and `Glann.invert`.
-"""
+"""A path between two images to move along (Sec. 4.3): between two noises, or between real images that were inverted."""
 
 from __future__ import annotations
 
@@ -27,11 +24,11 @@ NOISES, REAL = "random noises", "real images"
 
 
 class InterpolationWidget(PathWidget):
-    """Two ends, the way between them, a slider along it, the whole strip beneath, and buttons that save it.
+    """Two ends, a slider along the way between them, the whole strip beneath, and buttons that save it to `folder`.
 
     `images` are real ones to go between, uint8 [N, C, S, S], best held out; each is inverted (Eq. 6), in `steps` of
-    Adam, when it is first asked for. Where their `noises` [N, noise_dim] are known, the widget begins with them. The
-    buttons save to `folder`. A ValueError refuses a model of shapes.
+    Adam, when it is first asked for. Where their `noises` [N, noise_dim] are known, the widget begins with them. A
+    ValueError refuses a model of shapes.
     """
 
     def __init__(
@@ -60,11 +57,11 @@ class InterpolationWidget(PathWidget):
         self.begin([self.picture, ipywidgets.VBox(controls)], Picture(width=SHOWN * 72), self.ends)
 
     def request(self) -> tuple[str, int, int, str]:
-        """Kind of the ends, their numbers, and the path."""
+        """The kind of the ends, their numbers, and the path."""
         return self.ends.value, *super().request()
 
     def ends_of(self, request: tuple[str, int, int, str]) -> Sequence[int | Tensor]:
-        """Seeds, or the noises of real images: those that are not known yet are sought."""
+        """Seeds, or the noises of real images, sought where they are not known yet; ValueError beyond the images."""
         kind, *numbers, _ = request
         if kind == NOISES:
             return numbers
@@ -89,7 +86,6 @@ class InterpolationWidget(PathWidget):
             self.picture.alt = self.picture.caption = f"{part} {self.way(request)}"
 
     def _saver(self, label: str, tooltip: str, write: Callable[[Path, dict[str, Any]], Path]) -> ipywidgets.Button:
-        """A button that saves what is shown by `write`."""
         button = ipywidgets.Button(description=label, tooltip=tooltip)
         button.on_click(lambda _: self.save_by(lambda: write(*self._path_and_record())))
         return button

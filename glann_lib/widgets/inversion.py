@@ -1,8 +1,4 @@
-"""The noise that draws a given image, sought before one's eyes (Eq. 6), and walks from it towards fresh noises.
-
-The plain functions behind it: `uploads` makes what a person gives an image as the model takes it, `Glann.search` finds
-its noise, `vary` draws the walks.
-"""
+"""The noise that draws a given image, sought before one's eyes (Eq. 6), and walks from it towards fresh noises."""
 
 from __future__ import annotations
 
@@ -26,13 +22,13 @@ from glann_lib.widgets.picture import Picture, Sketch, strip_of
 SHOW_EVERY = 5  # steps of the search
 PARTS = 100  # of the way to a fresh noise, that `vary` can stop at
 SEEDS = tuple(range(9))  # of the strip
-EXAMPLES = 64  # samples that say how the model's own images are placed
+EXAMPLES = 64  # samples that tell how the model's own images are placed
 WIDTH = 168  # px of a picture
 FILE, DRAWING, NOTHING = "file", "drawing", "nothing"
 
 
 def require_weights(model: Glann) -> None:
-    """Refuse a model whose loss would need a download, by a FileNotFoundError that says where to put the weights."""
+    """FileNotFoundError, with where to put the weights, where the model's loss would need a download."""
     places = features.weights_folder(), Path(torch.hub.get_dir()) / "checkpoints"
     here = any((place / features.VGG16_FILE).is_file() for place in places)
     if model.config.glo.loss == "vgg16" and not here:
@@ -55,10 +51,9 @@ def vary(model: Glann, noise: Tensor, amount: float, seeds: Sequence[int]) -> Te
 
 
 class InversionWidget(Explorer):
-    """A file or a drawing, what the search makes of it, and variations of what was found.
+    """A file or a drawing, what `steps` of Adam from `restarts` noises make of it, and variations of what was found.
 
-    The search takes `steps` of Adam from `restarts` noises: more find better and take longer. A ValueError refuses a
-    model of shapes.
+    More steps and restarts find better and take longer. A ValueError refuses a model of shapes.
     """
 
     def __init__(self, model: Glann, steps: int = 150, restarts: int = 4):
@@ -98,7 +93,7 @@ class InversionWidget(Explorer):
         return ipywidgets.VBox([pictures, self.amount, self.seed, self.strip])
 
     def request(self) -> tuple[str, Tensor | ValueError | None, bool]:
-        """Whether there is a file, a drawing or nothing; the image, or why there is none; light and dark swapped."""
+        """Which of file, drawing and nothing; the image, or why there is none; whether to swap light and dark."""
         return *self._given, self.swap.value
 
     def draw(self, request: tuple[str, Tensor | ValueError | None, bool]) -> None:
@@ -122,7 +117,6 @@ class InversionWidget(Explorer):
         self._variations.wait(timeout)
 
     def _show_given(self, image: Tensor, words: str) -> None:
-        """What is sought, and that nothing is found yet."""
         self._noise = None
         self.given.show(image[0], words)
         empty = torch.zeros_like(image)
@@ -149,7 +143,7 @@ class InversionWidget(Explorer):
             self._variations.submit((self._noise, self.amount.value, self.seed.value))
 
     def _vary(self, request: tuple[Tensor, float, int]) -> None:
-        """The variation of one seed and those of SEEDS, in a thread of their own: a search goes on meanwhile."""
+        """Drawn in a thread of its own: a search goes on meanwhile."""
         noise, amount, seed = request
         one, *strip = vary(self.model, noise, amount, [seed, *SEEDS])
         if noise is not self._noise:  # something else was given
@@ -176,7 +170,7 @@ class InversionWidget(Explorer):
             self._give(NOTHING, None, False)
 
     def _give(self, kind: str, image: Tensor | ValueError | None, swap: bool) -> None:
-        """Ask for the noise of an image, once: to set the checkbox to another value is to ask."""
+        """Ask once: to set the checkbox to another value is to ask."""
         self._given = kind, image
         if swap == self.swap.value:
             self.refresh()
@@ -185,7 +179,7 @@ class InversionWidget(Explorer):
 
 
 def _read(read: Any, content: bytes, like: Any) -> Tensor | ValueError:
-    """The image that a function of `uploads` makes of what a person gave, or why there is none."""
+    """The image, or why there is none."""
     try:
         return read(content, like)
     except ValueError as error:

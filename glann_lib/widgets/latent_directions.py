@@ -1,7 +1,6 @@
 """Directions in the space of the latents, to move codes along: those of largest variance, and those towards a class.
 
-Stage 1 puts every training image on the unit sphere and asks nothing of the axes (Sec. 3.1), so no axis means anything
-by itself. Principal directions follow how the latents spread; attribute directions are learned from labels.
+Stage 1 asks nothing of the latents' axes (Sec. 3.1), so no axis means anything by itself.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ class Direction:
 
 
 def principal_directions(latents: Tensor, count: int = 6) -> list[Direction]:
-    """The orthogonal directions along which latents [N, D] vary most, largest variance first; `count` is 1 to D.
+    """The orthogonal directions along which latents [N, D] vary most, largest variance first.
 
-    Of each vector the entry of largest magnitude is positive, so that the sign is the same on every machine. A
-    ValueError refuses fewer than 2 latents and another count.
+    Each vector's entry of largest magnitude is positive: the same sign on every machine. ValueError for fewer than 2
+    latents and for a count outside 1 to D.
     """
     rows = _rows(latents)
     if not 1 <= count <= rows.shape[1]:
@@ -44,20 +43,19 @@ def principal_directions(latents: Tensor, count: int = 6) -> list[Direction]:
 
 
 def name_classes(labels: ArrayLike, class_names: Sequence[str] = ()) -> dict[int, str]:
-    """The names of the classes that occur among labels [N], by label; their numbers where they have no names."""
+    """By label the names of the classes that occur among labels [N]; the number where a class has no name."""
     known = np.unique(np.asarray(labels)).tolist()
     return {label: class_names[label] if label < len(class_names) else str(label) for label in known}
 
 
 def attribute_directions(latents: Tensor, labels: ArrayLike | None, class_names: Sequence[str] = ()) -> list[Direction]:
-    """For each class of `labels` [N] the direction "more like <name>": from the mean of the other latents to its own.
+    """For each class of `labels` [N], integers from 0, "more like <name>": from the other latents' mean to its own.
 
-    Classes are whole numbers from 0; without `class_names` the numbers are the names. A ValueError refuses missing
-    labels, fewer than 2 classes, and another number of labels than of latents [N, D].
+    ValueError for missing labels, fewer than 2 classes, and another number of labels than of latents [N, D].
 
-    The normal of a logistic regression tells classes apart better, but leads to a place between them: on MNIST, 30
-    samples moved by 4 standard deviations towards each class became it in 35% of the cases, by this direction in 66%
-    (judged by the label of the training image that is nearest in pixels).
+    The normal of a logistic regression tells classes apart better, but leads to a place between them: of 30 MNIST
+    samples moved by 4 standard deviations towards each class it moved 35% there, this direction 66% (by the label of
+    the training image that is nearest in pixels).
     """
     if labels is None:
         raise ValueError(f"no labels: {NO_LABELS}")
@@ -74,9 +72,9 @@ def attribute_directions(latents: Tensor, labels: ArrayLike | None, class_names:
 
 
 def move(latents: Tensor, directions: Sequence[Direction], amounts: Sequence[float]) -> Tensor:
-    """Latents [N, D] moved and put on the unit sphere again: z -> unit(unit(z) + sum_i a_i s_i v_i).
+    """Latents [N, D] moved on the unit sphere, z -> unit(unit(z) + sum_i a_i s_i v_i), s_i the spread of direction v_i.
 
-    `directions` are v_i with their spreads s_i, `amounts` a_i in standard deviations: as many, or a ValueError.
+    `amounts` a_i are in standard deviations: as many as directions, or a ValueError.
     """
     if len(amounts) != len(directions):
         raise ValueError(f"{len(amounts)} amounts for {len(directions)} directions: give one amount a direction")

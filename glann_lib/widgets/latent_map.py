@@ -1,9 +1,8 @@
 """A plane through the latents, to point at: principal components show where codes lie, near latents what lies there.
 
-Two of 64 directions hold about an eighth of the variance, so the plane is a shadow: latents that fall on one point of
-it can be far apart. The inverse of the projection would draw the few shapes that those two directions know (on MNIST 0,
-1, 8 and 9, all over the plane). `LatentMap.lift` gives a code between few of the latents that fall nearest instead, so
-what is drawn somewhere is what lies there.
+Two of 64 directions hold about an eighth of the variance: latents far apart can fall on one point. The inverse of the
+projection would draw few kinds of image (on MNIST 0, 1, 8 and 9, all over the plane), so `LatentMap.lift` gives a code
+between few of the latents that fall nearest.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class LatentMap:
 
     @classmethod
     def of(cls, latents: Tensor) -> LatentMap:
-        """The map of latents [N, D], put on the unit sphere and on the CPU; ValueError where N or D is below 2."""
+        """The map of latents [N, D], which are put on the unit sphere and the CPU; ValueError for N or D below 2."""
         if latents.dim() != 2 or min(latents.shape) < 2:
             raise ValueError(f"latents {list(latents.shape)}: a map needs 2 or more, of 2 dimensions or more")
         latents = normalize(latents.detach().cpu().float())
@@ -47,10 +46,9 @@ class LatentMap:
     def lift(self, points: Tensor) -> Tensor:
         """Codes [n, D] on the unit sphere for points [n, 2] of the plane: a weighted mean of the 8 nearest latents.
 
-        The weights are a Gaussian of the distance in the plane, narrow where latents lie close together: about three
-        latents count, as the mean of many that are neighbours in the plane alone is a blur. They are
-        lowered to fall to zero at the ninth latent, so that the code does not jump, wherever a point is dragged, when
-        the eighth and the ninth change places. At a latent's own point that latent weighs most.
+        The weights are a Gaussian of the distance in the plane, so narrow that about three latents count: the mean of
+        many that are neighbours in the plane alone is a blur. They fall to zero at the ninth latent, so that the code
+        of a dragged point does not jump where the eighth and the ninth change places.
         """
         count = min(NEAREST, len(self.latents) - 1)
         found = nearest_neighbours(points.detach().cpu().float(), self.points, k=count + 1)
@@ -61,7 +59,7 @@ class LatentMap:
         return normalize((weights[:, :, None] * self.latents[found.index[:, :-1]]).sum(1))
 
     def extent(self) -> tuple[float, float, float, float]:
-        """Left, right, bottom and top of a square with every point in it and a margin around."""
+        """Left, right, bottom and top of a square around every point, with a margin."""
         low, high = self.points.amin(0), self.points.amax(0)
         half = (0.5 + MARGIN) * (high - low).max().item()
         x, y = ((low + high) / 2).tolist()

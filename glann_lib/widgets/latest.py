@@ -1,8 +1,4 @@
-"""Work of which only the newest request counts: what is asked for while it runs is kept one deep, the rest forgotten.
-
-A slider that is dragged asks for far more pictures than can be drawn. Here the hand never waits for the drawing, and
-the drawing never works through what the hand has left behind: the latest value wins.
-"""
+"""Work of which only the newest request counts: a dragged slider asks for more pictures than can be drawn."""
 
 from __future__ import annotations
 
@@ -14,10 +10,7 @@ NOTHING = object()
 
 
 class Latest:
-    """Calls `work`, in a thread of its own and never twice at once, with the newest value that was submitted.
-
-    What `work` raises goes to `failed`, in the same thread; the next value is worked on as ever.
-    """
+    """A thread that calls `work` with the newest value submitted, and `failed` with what it raises; one at a time."""
 
     def __init__(self, work: Callable[[Any], None], failed: Callable[[Exception], None]):
         self._work, self._failed = work, failed
@@ -28,11 +21,11 @@ class Latest:
 
     @property
     def superseded(self) -> bool:
-        """Whether a newer value waits: long work looks at this between its steps, and stops."""
+        """Whether a newer value waits: long work stops then."""
         return self._waiting is not NOTHING
 
     def submit(self, value: Any) -> None:
-        """Ask for `value`; it takes the place of one that waits. Returns at once."""
+        """Ask for `value`, in place of one that waits; returns at once."""
         with self._changed:
             self._waiting = value
             if self._thread is None:
@@ -41,7 +34,7 @@ class Latest:
             self._changed.notify_all()
 
     def wait(self, timeout: float = 60) -> None:
-        """Return once the newest value is worked on and nothing waits; TimeoutError after `timeout` seconds."""
+        """Return once nothing is worked on or waits; TimeoutError after `timeout` seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: not self._busy and not self.superseded, timeout):
                 raise TimeoutError(f"still at work after {timeout:g} s")

@@ -1,7 +1,4 @@
-"""A map of the training latents to point at: what is drawn at a point of it, and which training images lie near.
-
-The plain functions behind it are `draw_map`, `place`, `at` and `nearest_training`; the plane is `latent_map.LatentMap`.
-"""
+"""A map of the training latents to point at: what is drawn at a point of it, and which training images lie near."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ HOW = "Each point is the latent of a training image. Click, drag or press arrow 
 
 
 def place(latent_map: LatentMap, point: Sequence[float]) -> tuple[float, float]:
-    """Where in the plane a point of `draw_map`'s picture lies: parts of width and height from its upper left corner."""
+    """Where in the plane a point of the map's picture lies, given in parts of width and height from its upper left."""
     left, right, bottom, top = latent_map.extent()
     return left + point[0] * (right - left), top + point[1] * (bottom - top)
 
@@ -51,10 +48,10 @@ def nearest_training(latent_map: LatentMap, point: Sequence[float], count: int =
 def draw_map(
     latent_map: LatentMap, labels: ArrayLike | None = None, names: Sequence[str] = (), width: int = 2 * WIDTH
 ) -> np.ndarray:
-    """The map without margins, uint8 [3, width, width]: `latent_map.extent` gives the picture's own edges.
+    """The map, uint8 [3, width, width]; the picture's edges are `latent_map.extent`.
 
-    Up to 10 classes of `labels` [N] have a colour each; their names (without names their numbers) stand at or near
-    their means, as colours alone do not tell everybody which is which.
+    Up to 10 classes of `labels` [N] have a colour each; their names, or else numbers, stand at or near their means, as
+    colours alone do not tell everybody which is which.
     """
     figure = Figure(figsize=(4, 4), dpi=width / 4, facecolor="white")
     canvas, ax = FigureCanvasAgg(figure), figure.add_axes((0, 0, 1, 1))
@@ -80,13 +77,13 @@ def draw_map(
 
 
 def _classes(labels: ArrayLike | None, names: Sequence[str]) -> dict[int, str]:
-    """Names by label of the classes that are told apart: none, where there are too many or only one."""
+    """Names by label of the classes that are told apart: none where there are too many or only one."""
     named = {} if labels is None else name_classes(labels, names)
     return named if len(named) > 1 and max(named) < MOST_CLASSES else {}
 
 
 def _apart(places: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Places [n, 2] pushed from one another until names of that size [2], width and height, hardly overlap."""
+    """Places [n, 2] pushed apart until names of that width and height [2] hardly overlap."""
     scaled = places / size
     for _ in range(100):
         gaps = scaled[:, None] - scaled
@@ -98,8 +95,8 @@ def _apart(places: np.ndarray, size: np.ndarray) -> np.ndarray:
 class MapWidget(Explorer):
     """A map of the training latents; beside it what is drawn at the chosen point and the training images near it.
 
-    `images` are the model's training images in their order, uint8 [N, C, S, S] (None: their reconstructions are shown),
-    `names` those of the classes (empty: the model's own). A ValueError refuses a model of shapes and other images.
+    `images` are the training images in their order, uint8 [N, C, S, S] (None: their reconstructions are shown), `names`
+    the classes' (empty: the model's own). A ValueError refuses a model of shapes and other images.
     """
 
     def __init__(self, model: Glann, images: Tensor | None = None, names: Sequence[str] = ()):
@@ -112,8 +109,7 @@ class MapWidget(Explorer):
         self.plane = LatentMap.of(model.latents)
         self.map = Picture(width=WIDTH, smooth=True, asks=True)
         self.picture, self.strip = Picture(), Picture(width=NEAREST * 60)
-        # Of fixed width, or a long caption moves what stands beside the map.
-        self.map.layout = ipywidgets.Layout(width=f"{WIDTH + 16}px", flex="none")
+        self.map.layout = ipywidgets.Layout(width=f"{WIDTH + 16}px", flex="none")  # or a long caption moves the rest
         self.map.show(draw_map(self.plane, model.labels, self.names), HOW, self._map_in_words())
         super().__init__([ipywidgets.HBox([self.map, ipywidgets.VBox([self.picture, self.strip])])])
         self.start()
@@ -124,7 +120,7 @@ class MapWidget(Explorer):
         return place(self.plane, self.map.point)
 
     def draw(self, request: tuple[float, float]) -> None:
-        """The image at the point, and then, unless something newer is asked for, the training images near it."""
+        """Show the image at the point and then, unless something newer is asked for, the training images near it."""
         words = "drawn at ({:.2f}, {:.2f}) of the map".format(*request)
         self.picture.show(at(self.model, self.plane, request), words, f"image {words}")
         if self.superseded:
@@ -145,7 +141,6 @@ class MapWidget(Explorer):
         self.strip.show(strip_of(images), words)
 
     def _map_in_words(self) -> str:
-        """What the map shows, for those who do not see it."""
         told = ", ".join(_classes(self.model.labels, self.names).values())
         colours = f"a colour for each class, its name at the mean: {told}" if told else "all in one colour"
         part = f"which hold {self.plane.explained:.0%} of their variance"

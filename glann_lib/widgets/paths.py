@@ -1,8 +1,4 @@
-"""What the widgets of paths share: two ends, the way between them, a slider along it, and a strip beneath.
-
-A whole path is drawn at once by `Glann.interpolate`; what shows one place of it is made when it is first shown, and
-kept, so that moving along the path costs nothing.
-"""
+"""What the widgets of paths share: two ends, the way between them, a slider along it, and a strip beneath."""
 
 from __future__ import annotations
 
@@ -27,12 +23,11 @@ SHOWN = 9  # of a path's images or shapes, in the strip
 class PathWidget(Explorer):
     """Two ends, a path of `frames` images or shapes, a slider along it, a player that moves it each `interval` ms.
 
-    A subclass says how a frame is made ready (`prepare`) and shown, calls this constructor, makes what else it shows,
-    then calls `begin`.
+    A subclass says how a frame is made ready (`prepare`) and shown, calls this constructor, then `begin`.
     """
 
     kind = "images"  # on the path
-    prepare = staticmethod(png_bytes)  # of a frame, once, what `show` takes
+    prepare = staticmethod(png_bytes)  # of a frame what `show` takes; called once and kept
     pictures = staticmethod(np.asarray)  # of frames, for the strip, uint8 [n, C, H, W]
 
     def __init__(self, model: Glann, folder: Path | str, frames: int, interval: int, ends: str = "seed"):
@@ -47,18 +42,18 @@ class PathWidget(Explorer):
         super().__init__([])
 
     def begin(self, row: Sequence[ipywidgets.Widget], strip: Picture, *controls: ipywidgets.Widget) -> None:
-        """Show a row, the strip below it, and the first path; `controls`, too, ask for another path."""
+        """Show a row, the strip below it, and the first path; `controls`, too, ask for another."""
         self.strip, self.children = strip, (ipywidgets.HBox(row), strip, self.message)
         ipywidgets.jslink((self.play, "value"), (self.position, "value"))
         self.position.observe(lambda _: self._show_position(), "value")
         self.start(*controls, self.first, self.last, self.path)
 
     def request(self) -> tuple[Any, ...]:
-        """The seeds of both ends, and the path."""
+        """The seeds of both ends, and the kind of path."""
         return self.first.value, self.last.value, self.path.value
 
     def draw(self, request: tuple[Any, ...]) -> None:
-        """The path between two ends, as `Glann.interpolate` draws it."""
+        """Show the path that `Glann.interpolate` draws."""
         self.say("")
         frames = self.model.interpolate(*self.ends_of(request), self.frames, request[-1])
         strip = frames[np.linspace(0, self.frames - 1, SHOWN).round().astype(int)]
@@ -76,7 +71,7 @@ class PathWidget(Explorer):
         return "from seed {} to seed {}".format(*request[-3:-1])
 
     def show(self, prepared: Any, part: str, request: tuple[Any, ...]) -> None:
-        """Show one frame, which lies at that part of the way."""
+        """Show the frame at that part of the way."""
         raise NotImplementedError
 
     def save_by(self, write: Callable[[], Path]) -> None:

@@ -1,8 +1,7 @@
-"""A picture for notebooks that is replaced fast, has words for those who do not see it, and may ask for a point.
+"""A picture for notebooks, and a field to draw in; the parts that run in the browser are picture.js and sketch.js.
 
-ipywidgets' own Image has no alternative text and smooths small images when it enlarges them; here the browser enlarges
-them pixel by pixel, so that only the small image travels. The other way about, `Sketch` is a field to draw in, with the
-mouse, a finger, a pen or the keyboard. The parts that run in the browser are picture.js and sketch.js.
+ipywidgets' own Image has no alternative text and smooths small images when it enlarges them; this one enlarges pixel by
+pixel, in the browser, so that only the small image travels.
 """
 
 from __future__ import annotations
@@ -44,13 +43,13 @@ class Picture(anywidget.AnyWidget):
     alt = traitlets.Unicode("").tag(sync=True)
     caption = traitlets.Unicode("").tag(sync=True)  # a line below it
     width = traitlets.Int(224).tag(sync=True)  # px on the page
-    smooth = traitlets.Bool(False).tag(sync=True)  # whether the browser may smooth it; small images are not to be
+    smooth = traitlets.Bool(False).tag(sync=True)  # whether the browser may smooth it
     asks = traitlets.Bool(False).tag(sync=True)
     # Parts of width and height from the upper left corner, each in [0, 1].
     point = traitlets.Tuple(traitlets.Float(), traitlets.Float(), default_value=(0.5, 0.5)).tag(sync=True)
 
     def show(self, image: ArrayLike, caption: str, alt: str = "") -> None:
-        """Replace the picture by an image uint8 [C, H, W], and its words, in one message; without `alt` the caption."""
+        """Replace the picture by an image uint8 [C, H, W], and its words, in one message; `alt` is else the caption."""
         with self.hold_sync():
             self.value, self.caption, self.alt = png_bytes(image), caption, alt or caption
 

@@ -1,8 +1,4 @@
-"""A path between two shapes to move along (Sec. 4.4), in a view that the mouse and a slider turn.
-
-The plain function behind it is `Glann.interpolate`. The view is k3d's: one mesh whose corners are replaced, so that
-nothing flickers.
-"""
+"""A path between two shapes to move along (Sec. 4.4), in a view of k3d that the mouse and a slider turn."""
 
 from __future__ import annotations
 
@@ -30,7 +26,7 @@ DISTANCE = 1.75  # of the camera from the cube's centre, in sides of the cube: a
 
 
 def camera(turn: float) -> list[float]:
-    """A camera as k3d takes it: where it stands, what it looks at, and what is up, three numbers each.
+    """Where k3d's camera stands, what it looks at, and what is up, three numbers each.
 
     `turn` is in degrees about the upright axis from the view of `shape_plots`, from +x towards +y.
     """
@@ -40,10 +36,10 @@ def camera(turn: float) -> list[float]:
 
 
 def stl_of(mesh: trimesh.Trimesh | None) -> bytes:
-    """A mesh as k3d takes it, binary STL; None: without a triangle.
+    """A mesh as binary STL; None: without a triangle.
 
-    One message, one value: corners and triangles sent as two are drawn mixed up now and then. The normals are zero, as
-    k3d rounds the surface off only where corners of different triangles are alike.
+    k3d sometimes mixes up corners and triangles that are sent as two values. The normals are zero, as it rounds the
+    surface off only where corners of different triangles are alike.
     """
     triangles = np.zeros(len(mesh.faces) if mesh else 0, TRIANGLE)
     if mesh:
@@ -60,9 +56,9 @@ def surface_of(field: Tensor) -> trimesh.Trimesh | None:
 
 
 class ShapesWidget(PathWidget):
-    """Two seeds, the way between their shapes, sliders along it and around it, a strip beneath, and a button to save.
+    """Two seeds, sliders along and around the way between their shapes, a strip, and a button that saves to `folder`.
 
-    The button saves to `folder`. A ValueError refuses a model of images.
+    A ValueError refuses a model of images.
     """
 
     kind, prepare, pictures = "shapes", staticmethod(surface_of), staticmethod(shape_plots.render)
@@ -88,7 +84,6 @@ class ShapesWidget(PathWidget):
         self.say("" if prepared else "the shape is empty: none of its voxels is solid; move on or choose another seed")
 
     def _save(self) -> None:
-        """Save the shape that is shown."""
         (first, last, path), *_, mesh_at = self.shown
         position = self.position.value
         mesh = mesh_at(position)
@@ -100,7 +95,6 @@ class ShapesWidget(PathWidget):
 
 
 def _make_view() -> tuple[k3d.Plot, Any]:
-    """A white view, and an empty mesh in it."""
     plain = {"background_color": 0xFFFFFF, "grid_visible": False, "axes_helper": 0, "menu_visibility": False}
     upright = {"camera_mode": "orbit", "camera_up_axis": "z", "camera_fov": FIELD_OF_VIEW}
     view = k3d.plot(height=HEIGHT, camera_auto_fit=False, **plain, **upright)  # to fit each shape would make it jump

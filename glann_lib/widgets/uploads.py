@@ -1,8 +1,4 @@
-"""What a person gives, a file or a drawing -> one image as a model takes it, uint8 [1, C, S, S].
-
-Files pass the same way as training images do (`image_files.decode`). A drawing is scaled and placed as the model's own
-images are: a generator that never saw a small 7 in a corner has no code for one.
-"""
+"""What a person gives, a file or a drawing, as one image that a model takes, uint8 [1, C, S, S]."""
 
 from __future__ import annotations
 
@@ -33,11 +29,11 @@ DARK, BRIGHT = 96, 160  # grey levels; a border between them is neither
 
 
 def from_file(content: bytes, shape: tuple[int, int, int]) -> Tensor:
-    """An image file's centre square as the model's images are, (C, S, S): uint8 [1, C, S, S].
+    """The centre square of an image file, decoded as training images are, at a shape (C, S, S): uint8 [1, C, S, S].
 
     The file is a PNG, JPEG, WebP, BMP, GIF or TIFF of any mode; of an animation the first frame counts. C 1 makes a
-    coloured file grey (ITU-R 601 luma), 3 a grey one coloured. A ValueError refuses a file that is empty, too large,
-    damaged or no image, and an image of less than 8 px a side.
+    coloured file grey (ITU-R 601 luma). A ValueError refuses a file that is empty, of more than 30 MiB or 50 million
+    pixels, damaged or no image, and an image of less than 8 px a side.
     """
     _require_readable(content)
     with _decoding():
@@ -50,8 +46,8 @@ def from_file(content: bytes, shape: tuple[int, int, int]) -> Tensor:
 def looks_inverted(image: Tensor, examples: Tensor) -> bool:
     """Whether an image's border is bright where those of the model's samples are dark, or the other way about.
 
-    So is a photograph of a digit on white paper for a model of white digits on black. Where the samples' own borders
-    are some bright and some dark, as those of photographs are, nothing looks inverted.
+    So is a digit on white paper for a model of white digits on black. Where less than 0.9 of the samples agree, as with
+    photographs, nothing looks inverted.
     """
     borders, own = _borders(examples), _borders(image).item()
     opposite = borders < DARK if own >= 128 else borders > BRIGHT
@@ -59,14 +55,12 @@ def looks_inverted(image: Tensor, examples: Tensor) -> bool:
 
 
 def from_drawing(strokes: bytes, examples: Tensor) -> Tensor:
-    """A drawing as the model would show it, uint8 [1, C, S, S].
+    """A drawing placed as in samples of the model: a generator that never saw a small 7 in a corner has no code for it.
 
-    The box around the strokes is scaled, its aspect kept, so that its larger side is the median of those around the
-    examples' own strokes, and its middle lies where the median of theirs does. Thin strokes, which grow dim as they
-    shrink, are lit up to the examples' brightness. For a model whose borders are bright, the drawing is inverted.
-
-    `strokes` are a PNG, bright on black or on nothing; else, and where nothing is drawn, a ValueError. `examples` are
-    samples of the model.
+    `strokes` are a PNG, bright on black or on nothing; else, and where nothing is drawn, a ValueError. The box around
+    them gets the median larger side and middle of the boxes in the examples, its aspect kept. Thin strokes, which dim
+    as they shrink, are lit up to the examples' brightness; for bright borders the drawing is inverted. Returns uint8
+    [1, C, S, S].
     """
     drawing = _on_black(strokes)
     if drawing.max() < 16:
@@ -81,7 +75,7 @@ def from_drawing(strokes: bytes, examples: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def _decoding() -> Iterator[None]:
-    """A ValueError that says what to give, whatever a file raises that is too large, damaged or no image."""
+    """Whatever a file raises becomes a ValueError that says what to give."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata, and its limit, looser than the one here
@@ -93,7 +87,7 @@ def _decoding() -> Iterator[None]:
 
 
 def _require_readable(content: bytes) -> None:
-    """By the file's header alone, before anything is decoded."""
+    """By the header alone, before anything is decoded."""
     if not content:
         raise ValueError("the file is empty: choose a PNG, JPEG, WebP or BMP")
     if len(content) > MOST_MIB * 2**20:
@@ -107,7 +101,7 @@ def _require_readable(content: bytes) -> None:
 
 
 def _on_black(strokes: bytes) -> np.ndarray:
-    """A drawing as uint8 [H, W]; what is transparent is black."""
+    """uint8 [H, W]; what is transparent is black."""
     _require_readable(strokes)
     with _decoding(), Image.open(io.BytesIO(strokes)) as image:
         picture = image.convert("RGBA")
@@ -133,7 +127,7 @@ def _box(grey: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def _usual_place(examples: np.ndarray) -> tuple[float, tuple[float, float], float]:
-    """Of the strokes of [N, S, S], medians: the larger side of the box around them, its middle (x, y), their peak."""
+    """Medians over [N, S, S]: the larger side of the box around the strokes, its middle (x, y), their peak."""
     drawn = [image for image in examples if image.max() > 0]
     if not drawn:
         size = examples.shape[-1]
@@ -145,7 +139,7 @@ def _usual_place(examples: np.ndarray) -> tuple[float, tuple[float, float], floa
 
 
 def _placed(drawing: np.ndarray, side: float, middle: tuple[float, float], size: int) -> np.ndarray:
-    """The drawing with its box's larger side `side` px long and its middle at `middle`, uint8 [size, size]."""
+    """uint8 [size, size], the box's larger side `side` px long and its middle at `middle`."""
     strokes = Image.fromarray(drawing).crop(_box(drawing))
     scale = max(strokes.size) / side  # px of the drawing a px of the result
     factor = max(1, int(scale / 4))  # first in whole pixels: what is cut out below stays small, whatever is drawn
