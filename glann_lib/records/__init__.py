@@ -1,7 +1,4 @@
-"""What a run leaves for people: figures, tables, and beside each the record of how it was made.
-
-Enters: arrays and numbers. Leaves: PNG, PDF, GIF, CSV, Markdown, LaTeX and JSON under results/.
-"""
+"""Figures and tables, and how each was made. Enters: arrays and numbers. Leaves: files under results/, for people."""
 
 from glann_lib.engine.lazy import hand_on
 

@@ -1,7 +1,4 @@
-"""Figures of networks and latents: the two networks in a row, and clouds of codes in two dimensions.
-
-As in `plots`: arrays in, a matplotlib figure out, in the one style; nothing is computed here.
-"""
+"""Figures of networks and latents, as in `plots`: the two networks in a row, and clouds of codes in two dimensions."""
 
 from __future__ import annotations
 
@@ -57,10 +54,7 @@ def plot_covering(targets: ArrayLike, snapshots: Mapping[int, ArrayLike]) -> Fig
 def plot_projection(
     points: ArrayLike, labels: ArrayLike | None = None, class_names: Sequence[str] = (), title: str = ""
 ) -> Figure:
-    """Points [N, 2] of a projection, coloured by their labels [N] from 0 where there are 2 to 10 of them.
-
-    Without `class_names` the labels' numbers stand in the legend.
-    """
+    """Points [N, 2] of a projection, coloured by labels [N] from 0 where 2 to 10 differ; a legend names the classes."""
     points = np.asarray(points)
     figure, ax = plt.subplots(figsize=(5.6, 4.4), layout="constrained")
     known = [] if labels is None else sorted(set(np.asarray(labels).tolist()))

@@ -1,8 +1,4 @@
-"""Figures: arrays in, a matplotlib figure out; nothing is computed, trained or saved here.
-
-One style for all: small type, no clutter, colours that colour-blind readers tell apart (Okabe and Ito). Images are
-drawn pixel by pixel.
-"""
+"""Figures in one style: arrays in, a matplotlib figure out; nothing is computed, trained or saved here."""
 
 from __future__ import annotations
 
@@ -18,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
+# Colour-blind readers tell them apart (Okabe and Ito).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
 STYLE = {"figure.dpi": 110, "figure.facecolor": "white", "legend.frameon": False, "pdf.fonttype": 42}
 STYLE |= {"font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left"}
@@ -28,13 +25,13 @@ GAP = 2  # px between images
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Give a plotting function the house style; its figure is shown once, by whoever shows it."""
+    """A plotting function in the house style; its figure is closed, and shown by whoever shows it."""
 
     @functools.wraps(draw)
     def drawing(*args: Any, **kwargs: Any) -> Figure:
         with plt.rc_context(STYLE):
             figure = draw(*args, **kwargs)
-        plt.close(figure)  # the notebook shows the returned figure: not a second time at the cell's end
+        plt.close(figure)  # or the notebook shows it a second time, at the cell's end
         return figure
 
     return drawing
@@ -69,7 +66,7 @@ def plot_strips(strips: Mapping[str, ArrayLike], title: str = "", ax: Axes | Non
 def plot_curves(
     curves: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str, ylabel: str, title: str = "", log: bool = False
 ) -> Figure:
-    """Lines (x [N], y [N]) with their names; integers on x (epochs) get no ticks between them, `log` is of y."""
+    """Lines (x [N], y [N]) by name; integers on x (epochs) get no ticks between them, `log` is of y."""
     figure, ax = _subplots((5.6, 2.8))
     for name, (x, y) in curves.items():
         ax.plot(x, y, label=name, marker="o" if len(x) < 15 else None, markersize=3)
@@ -86,7 +83,7 @@ def plot_curves(
 
 @styled
 def plot_bars(values: Mapping[str, float], xlabel: str) -> Figure:
-    """Horizontal bars from top to bottom, with their values written beside them; `xlabel` has unit and orientation."""
+    """Horizontal bars from top to bottom, their values beside them; `xlabel` tells the unit and which way is better."""
     figure, ax = _subplots((5.6, 0.36 * len(values) + 0.9))
     bars = ax.barh(list(values), list(values.values()), color=COLOURS[0], height=0.6)
     ax.bar_label(bars, fmt="{:.3g}", padding=3)
@@ -99,10 +96,7 @@ def plot_bars(values: Mapping[str, float], xlabel: str) -> Figure:
 
 @styled
 def plot_neighbours(queries: ArrayLike, neighbours: Mapping[str, ArrayLike]) -> Figure:
-    """Each query, uint8 [N, C, H, W], and to its right its nearest images by one or more distances.
-
-    `neighbours` has, by the distance's name, uint8 [N, k, C, H, W], nearest first.
-    """
+    """Each query, uint8 [N, C, H, W], and right of it, by a distance's name, uint8 [N, k, C, H, W], nearest first."""
     panels = {"image": np.asarray(queries)[:, None]}
     panels |= {name: np.asarray(images) for name, images in neighbours.items()}
     widths = [images.shape[1] for images in panels.values()]
@@ -114,16 +108,12 @@ def plot_neighbours(queries: ArrayLike, neighbours: Mapping[str, ArrayLike]) -> 
 
 
 def show_image(ax: Axes, image: np.ndarray) -> None:
-    """Draw an image, uint8 [C, H, W], pixel by pixel: none is smoothed, and grey runs from 0, black, to 255, white."""
-    # A colour image takes no notice of the grey levels' map and ends.
+    """Draw an image, uint8 [C, H, W], without smoothing; grey runs from 0, black, to 255, white."""
     ax.imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
 
 
 def plain_log_numbers(ax: Axes, *names: str) -> None:
-    """Write 1, 2, 5, 10, ... on the logarithmic axes "x", "y" or both, once all is drawn; more where they span little.
-
-    Powers of ten, matplotlib's own labels, would be too few.
-    """
+    """Write 1, 2, 5, 10, ... on the logarithmic axes "x", "y" or both, once all is drawn: powers of ten are too few."""
     for name in names:
         axis = {"x": ax.xaxis, "y": ax.yaxis}[name]
         low, high = axis.get_view_interval()
@@ -138,7 +128,7 @@ def _subplots(size: tuple[float, float]) -> tuple[Figure, Axes]:
 
 
 def _show_grid(ax: Axes, rows: Sequence[np.ndarray], columns: int, title: str) -> None:
-    """Rows of uint8 images [n, C, H, W] as one picture with white gaps."""
+    """Rows uint8 [n, C, H, W] as one picture with white gaps."""
     channels, height, width = rows[0].shape[1:]
     cells = np.full((len(rows), columns, channels, height + GAP, width + GAP), 255, np.uint8)
     for r, row in enumerate(rows):

@@ -1,9 +1,8 @@
-"""Where a run's results lie and what is recorded beside them.
+"""Where the results of a run, one data set under one profile, lie, and what is recorded beside them.
 
-A run is one data set under one profile. Its folder, results/<dataset>-<profile>/, has on top what a person looks for:
-report.html, model.safetensors, figures/, tables/, notebooks/ (executed copies), and meshes/ and saved/ where some were
-made. All else lies in work/: checkpoints, rivals, features, stored samples and scores, locks. Every path that is
-recorded is relative to the repository.
+On top of its folder, results/<dataset>-<profile>/, stands what a person looks for: report.html, model.safetensors,
+figures/, tables/, notebooks/ (executed copies), meshes/ and saved/. All else lies in work/: checkpoints, rivals,
+features, stored samples and scores, locks. Recorded paths are relative to the repository.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = "work"  # in a run's folder, for what nobody need look at
-# There now; earlier versions of this library left them beside the report.
+# In work/ now; earlier versions left them beside the report.
 ONCE_ON_TOP = ("glo.*safetensors", "imle.*safetensors", "classifier*.safetensors", "random-vgg16-*.safetensors")
 ONCE_ON_TOP += ("inception-*.safetensors", "scores", "rivals", "seeds", "losses", "*-to-*")
 RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "pandas")
@@ -47,19 +46,16 @@ def task_name(source: str, target: str) -> str:
 
 
 def run_directory(dataset: str, profile: str, results_dir: str | Path = "results") -> Path:
-    """The run's folder, results/<dataset>-<profile>; it need not exist yet.
-
-    Relative paths count from the repository. GLANN_RESULTS moves the default elsewhere.
-    """
+    """The run's folder, which need not exist; paths count from the repository, GLANN_RESULTS names another default."""
     if str(results_dir) == "results":
         results_dir = os.environ.get("GLANN_RESULTS", results_dir)
     return ROOT / Path(results_dir).expanduser() / run_name(dataset, profile)
 
 
 def work_directory(run: Path) -> Path:
-    """The place in a run's folder for what nobody need look at; moves what earlier versions left outside of it there.
+    """The run's work/; what earlier versions left outside moves there, so that a run goes on from old checkpoints.
 
-    So a run goes on from old checkpoints. What is in work/ already is never replaced.
+    Nothing in work/ is replaced.
     """
     work = Path(run) / WORK
     for old in [path for pattern in ONCE_ON_TOP for path in Path(run).glob(pattern)]:
@@ -70,14 +66,14 @@ def work_directory(run: Path) -> Path:
 
 
 def require(path: Path, notebook: str) -> Path:
-    """`path` itself; FileNotFoundError, with the notebook to run, where no earlier one has left it."""
+    """`path` itself; FileNotFoundError, with the notebook to run, where it is missing."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"{shown(path)} is missing: run notebook {notebook} with the same settings first")
     return Path(path)
 
 
 def require_same(found: dict[str, Any], wanted: dict[str, Any], notebook: str) -> None:
-    """ValueError, with the notebook to run, where what an earlier one left was made with other settings, by name."""
+    """ValueError, with the notebook to run, where results were made with other settings than `wanted`, by name."""
     if different := [name for name in wanted if found[name] != wanted[name]]:
         made = f"the results in this folder were made with other {' and '.join(different)}"
         raise ValueError(f"{made}: run notebook {notebook} with the same settings first")
@@ -90,7 +86,7 @@ def shown(path: Path) -> str:
 
 
 def provenance(device: torch.device | str, **facts: Any) -> dict[str, Any]:
-    """The record that goes beside every figure, table and model: code, machine, versions, and the caller's facts."""
+    """The record beside every figure, table and model: code, machine, versions, and the caller's facts."""
     return {
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
@@ -122,22 +118,21 @@ def device_name(device: torch.device | str) -> str:
 
 
 def save_figure(figure: Figure, path: Path, record: dict[str, Any]) -> Path:
-    """Write `figure` as `path`.png and .pdf, with `record` (see `provenance`) as .json beside them; the PNG's path."""
+    """Write `path`.png and .pdf, with `record` (see `provenance`) as .json beside them; the PNG's path."""
     png, pdf = io.BytesIO(), io.BytesIO()
     figure.savefig(png, format="png", bbox_inches="tight", dpi=150)
     figure.savefig(pdf, format="pdf", bbox_inches="tight", metadata={"CreationDate": None})
     if "caption" in record:
-        # The alternative text where a notebook shows the figure: for those who do not see it.
+        # The alternative text where a notebook shows the figure.
         words = {"image/png": {"alt": record["caption"]}}
         figure._repr_mimebundle_ = lambda **_: ({}, words)
     return _write(path, {".png": png.getvalue(), ".pdf": pdf.getvalue()}, record)
 
 
 def save_animation(frames: Any, path: Path, record: dict[str, Any]) -> Path:
-    """Write `frames` as `path`.gif, 0.06 s each, which plays without end, with `record` as .json; the GIF's path.
+    """Write `path`.gif, 0.06 s a frame, which plays without end, with `record` as .json; the GIF's path.
 
-    Frames are an array or tensor, uint8 [N, C, H, W] with C 1 (grey) or 3, else ValueError; equal ones in a row become
-    one longer frame.
+    Frames are an array or tensor, uint8 [N, C, H, W] with C 1 or 3, else ValueError; equal ones in a row become one.
     """
     import torch
     from PIL import Image
@@ -157,7 +152,7 @@ def save_animation(frames: Any, path: Path, record: dict[str, Any]) -> Path:
 
 
 def save_table(table: pd.DataFrame, path: Path, record: dict[str, Any]) -> Path:
-    """Write `table` as `path`.csv, .md and .tex (see `tables`), with `record` as .json beside them; the CSV's path."""
+    """Write `path`.csv, .md and .tex (see `tables`), with `record` as .json beside them; the CSV's path."""
     texts = {".csv": table.to_csv(index=False), ".md": tables.markdown(table), ".tex": tables.latex(table)}
     return _write(path, {suffix: text.encode() for suffix, text in texts.items()}, record)
 
@@ -166,14 +161,12 @@ def _folder_name(dataset: str) -> str:
     if not dataset.startswith((config.FOLDER, config.MESHES, config.CARS)):
         return dataset
     kind, _, written = dataset.partition(":")
-    # The path as written, not resolved: the name must not depend on the working folder.
-    path = Path(written)
+    path = Path(written)  # not resolved: the name must not depend on the working folder
     words = "-".join([kind, *path.parts[-2:-1], path.name.removesuffix(".zip").removesuffix(".npz")])
     return re.sub(r"[\W_]+", "-", words.lower()).strip("-")  # letters of any script stay
 
 
 def _amount(data: dict[str, Any]) -> str:
-    """How many there are and how large each is: images by channels and pixels, shapes by voxels."""
     count, size = f"{data['count']:,}", "x".join(str(n) for n in data["size"])
     if "channels" in data:
         return f"{count} images {data['channels']}x{size}"
@@ -182,14 +175,14 @@ def _amount(data: dict[str, Any]) -> str:
 
 
 def _write(path: Path, contents: dict[str, bytes], record: dict[str, Any]) -> Path:
-    """Write contents by suffix, and the record as .json; a point in `path` is part of its name."""
+    """Contents by suffix, and the record as .json; a point in `path` is part of its name."""
     written = [storage.write_bytes(Path(f"{path}{suffix}"), content) for suffix, content in contents.items()]
     storage.write_json(Path(f"{path}.json"), record)
     return written[0]
 
 
 def _git(*arguments: str) -> str | None:
-    """What git prints, or None where the code is not in a git checkout."""
+    """None where the code is not in a git checkout."""
     command = ["git", "-C", str(ROOT), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()

@@ -1,7 +1,7 @@
 """Tables as text that reads well: CSV as columns for a page, data frames as Markdown and LaTeX.
 
-Numbers are right-aligned; on a page they are rounded alike within a column. A column whose head ends with "(quoted)"
-holds numbers that others measured: everywhere its cells are in italics, with a dagger that a line below explains.
+A column whose head ends with "(quoted)" holds numbers that others measured: its cells are in italics, with a dagger
+that a line below explains.
 """
 
 from __future__ import annotations
@@ -38,10 +38,7 @@ class Column:
 
 
 def read_columns(text: str) -> list[Column]:
-    """The columns of CSV whose first row is the head; rows that are too short are filled up.
-
-    Raises ValueError where it is no CSV, or has no row.
-    """
+    """The columns of CSV whose first row is the head; short rows are filled up. ValueError for no CSV or no row."""
     import pandas as pd
 
     rows = pd.read_csv(io.StringIO(text), header=None, dtype=str, keep_default_na=False).fillna("")
@@ -56,7 +53,7 @@ def _column(head: str, cells: list[str]) -> Column:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A data frame as a Markdown table; text stays as it is written, numbers get at most 6 digits."""
+    """A data frame as a Markdown table; text stays as written, numbers get at most 6 digits."""
     marked = table.copy()
     for head in filter(is_quoted, table):
         marked[head] = [mark_quoted(cell, "*", f"*{DAGGER}") for cell in table[head]]
@@ -73,7 +70,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def latex(table: pd.DataFrame) -> str:
-    """A data frame as a LaTeX tabular (booktabs, UTF-8); what LaTeX takes for a command is escaped."""
+    """A data frame as a LaTeX tabular (booktabs, UTF-8), escaped."""
     marks = {head: lambda cell: mark_quoted(cell, r"\textit{", "}" + DAGGER) for head in filter(is_quoted, table)}
     align = "".join("r" if right else "l" for right in _right_aligned(table))
     text = table.to_latex(
@@ -98,7 +95,7 @@ def mark_quoted(cell: Any, before: str, after: str) -> str:
 def round_alike(cells: list[str]) -> list[str] | None:
     """Numbers as text, rounded to the same decimals; None where a cell is no number, or all are empty.
 
-    Whole numbers stay as they are, and no digits are added. A number that would be rounded to nothing keeps three.
+    No digits are added, and a number that would be rounded to nothing keeps three.
     """
     try:
         numbers = [Decimal(cell) for cell in cells if cell not in EMPTY]
@@ -123,7 +120,7 @@ def _number(number: float, decimals: int) -> str:
 
 
 def _are_numbers(cells: list[str]) -> bool:
-    """Whether a column is numbers, as written by a machine or for a reader ("8.6 ± 0.1", "–")."""
+    """As written by a machine or for a reader ("8.6 ± 0.1", "–")."""
     return round_alike(cells) is not None or (bool(cells) and all(map(NUMBER.fullmatch, cells)))
 
 
