@@ -1,7 +1,4 @@
-"""Every data set as one record.
-
-Enters: a name, a folder, a .zip. Leaves: `ImageData`, uint8 [N, C, S, S] with labels and where they come from.
-"""
+"""Every data set as one record. Enters: a name, a folder, a .zip. Leaves: `ImageData`, uint8 [N, C, S, S]."""
 
 from glann_lib.engine.lazy import hand_on
 

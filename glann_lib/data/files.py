@@ -1,7 +1,4 @@
-"""A person's own files, images and meshes alike: which a directory or .zip holds, and what is read of them.
-
-Hidden files and __MACOSX are never counted. Names come sorted, so that the same files mean the same data.
-"""
+"""A person's own files, images and meshes alike: which a directory or .zip holds, and what is read of them."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ CACHE_FORMAT = 1  # raise it when the same files would become other tensors
 
 @dataclass(frozen=True)
 class DataFiles:
-    """Files of a directory or .zip, in sorted order; nothing is read yet."""
+    """Files of a directory or .zip, sorted, so that the same files mean the same data; nothing is read yet."""
 
     path: Path  # the directory or the .zip
     names: tuple[str, ...]  # relative to the directory, or as stored in the .zip
@@ -34,7 +31,7 @@ class DataFiles:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Callable[[str], bytes]]:
-        """A function from a name to that file's bytes, which several threads may call."""
+        """A function from a name to the file's bytes, which several threads may call."""
         if self.path.is_dir():
             yield lambda name: (self.path / name).read_bytes()
         else:
@@ -42,10 +39,7 @@ class DataFiles:
                 yield archive.read
 
     def classes(self) -> tuple[torch.Tensor | None, tuple[str, ...]]:
-        """Labels where every file lies in a sub-folder, and there are at least two of these; else None and ().
-
-        int64 [N], each file's place in the sorted names of the parent folders, and those names.
-        """
+        """Labels int64 [N] and the folders' sorted names; None and () unless all files lie in 2 or more sub-folders."""
         parents = [name.rpartition("/")[0] for name in self.names]
         names = sorted({os.path.basename(parent) for parent in parents})
         if len(names) < 2 or os.path.commonpath(set(parents)) in parents:
@@ -54,10 +48,9 @@ class DataFiles:
 
 
 def list_files(path: Path, suffixes: tuple[str, ...], within: str = "") -> DataFiles:
-    """The files of some kinds in a directory (at any depth) or .zip; there may be none.
+    """The files with given suffixes (".png"; names may have capitals) in a directory, at any depth, or .zip, if any.
 
-    `suffixes` are in small letters with their point, capitals in names do not matter; only names that begin with
-    `within` count. ValueError where it is neither a directory nor a whole .zip.
+    Names begin with `within`; hidden files and __MACOSX never count. ValueError for neither a directory nor a whole .zip.
     """
 
     def wanted(name: str) -> bool:
@@ -86,13 +79,13 @@ class Division:
 
     @classmethod
     def draw(cls, count: int, tests: int, limits: dict[str, int | None]) -> Division:
-        """Of `count` files `tests` are for testing, by a fixed seed; `limits` is how many of each split are wanted."""
+        """`tests` of `count` files for testing, by a fixed seed; `limits` is how many of each split are wanted."""
         order = random_order(count)
         test, train = order[:tests][: limits["test"]], order[tests:][: limits["train"]]
         return cls(torch.cat([test, train]), len(test))
 
     def part(self, split: str, readable: torch.Tensor) -> slice:
-        """Where a split lies among the files that could be read (bool [N]): bad files leave neither part empty."""
+        """Where a split lies among the files that are `readable` (bool [N]): bad files leave neither part empty."""
         border = min(max(1, int(readable[: self.tests].sum())), int(readable.sum()) - 1)
         return slice(border) if split == "test" else slice(border, None)
 
@@ -100,10 +93,10 @@ class Division:
 def read_cached(
     files: DataFiles, numbers: torch.Tensor, kind: str, read: Callable[..., dict[str, torch.Tensor]], *settings: Any
 ) -> tuple[dict[str, torch.Tensor], str]:
-    """`read(files, names, *settings)` of the files at the indices int64 [N], or what the cache holds of it.
+    """Of the files at the indices int64 [N] `read(files, names, *settings)`, or what the cache holds, and a remark.
 
-    It returns tensors by name, among them "readable", bool [N]. Files of this kind ("image" or "mesh") that could not
-    be read are named in a warning and in the remark that is the second value.
+    The former are tensors by name, among them "readable", bool [N]. The remark and a warning name the files of this
+    kind ("image" or "mesh") that could not be read.
     """
     names = [files.names[number] for number in numbers.tolist()]
     key = storage.digest(CACHE_FORMAT, str(files.path.resolve()), files.stamp, names, *settings)

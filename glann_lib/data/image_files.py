@@ -1,8 +1,4 @@
-"""Image files as people keep them -> uint8 arrays: a directory or a .zip of mixed formats, sizes, modes and quality.
-
-Every image becomes an upright square: EXIF rotation applied, transparency laid on white, the centre cut out, resized
-with antialiasing. Files that cannot be read are left out and reported, never guessed at.
-"""
+"""Image files as people keep them, of mixed formats, sizes, modes and quality -> uint8 arrays."""
 
 from __future__ import annotations
 
@@ -23,10 +19,9 @@ GREY = ("1", "L", "LA", "La", *GREY_16_BIT)
 
 
 def list_images(path: Path) -> DataFiles:
-    """The image files in a directory (at any depth) or .zip; hidden ones and __MACOSX are left out.
+    """The image files in a directory or .zip, as `list_files`.
 
-    FileNotFoundError where nothing is there; ValueError where it is neither a directory nor a whole .zip, or holds
-    fewer than two images.
+    FileNotFoundError where nothing is there; ValueError also for fewer than two images.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: name a directory or a .zip of images")
@@ -39,11 +34,10 @@ def list_images(path: Path) -> DataFiles:
 
 
 def read_images(files: DataFiles, names: list[str], size: int, crop: float = 1.0) -> dict[str, torch.Tensor]:
-    """Decode N of the files, on all cores.
+    """Decode N files on all cores: "images", uint8 [n, C, size, size], of those that are "readable", bool [N].
 
-    `crop` is the side of the centre square that is kept, as a part of each image's shorter side, in (0, 1]. Returns
-    "images", uint8 [n, C, size, size] with C = 1 if every file is grey, else 3, and "readable", bool [N]: which files
-    those n are. ValueError where fewer than two of them can be read (if at least two are asked for).
+    C is 1 if every file is grey, else 3. `crop` is as in `decode`. ValueError where fewer than two files (or the one
+    asked for) can be read.
     """
     pixels = np.empty((len(names), 3, size, size), np.uint8)
 
@@ -52,7 +46,7 @@ def read_images(files: DataFiles, names: list[str], size: int, crop: float = 1.0
             picture = decode(read(names[index]), size, crop)
         except MemoryError:
             raise
-        except Exception:  # a damaged file can raise nearly anything; it is reported by its name
+        except Exception:  # a damaged file can raise nearly anything
             return 0
         pixels[index] = picture  # one channel fills all three
         return len(picture)
@@ -70,9 +64,9 @@ def read_images(files: DataFiles, names: list[str], size: int, crop: float = 1.0
 
 
 def decode(content: bytes, size: int, crop: float = 1.0) -> np.ndarray:
-    """One encoded image -> its centre square, uint8 [C, size, size]; C is 1 for grey modes, else 3.
+    """The upright centre square of an encoded image, uint8 [C, size, size]; C is 1 for grey modes, else 3.
 
-    What Pillow raises for a file that it cannot read to its end is not caught.
+    Its side is `crop`, in (0, 1], of the image's shorter one; transparency becomes white. Pillow's errors pass.
     """
     with Image.open(io.BytesIO(content)) as image:
         image.draft(None, (2 * size, 2 * size))  # decodes a 12 Mpx JPEG at an eighth: 6 times faster
@@ -85,7 +79,7 @@ def decode(content: bytes, size: int, crop: float = 1.0) -> np.ndarray:
 
 
 def resize(images: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [N, C, H, W] -> [N, C, size, size] with antialiasing, in whole numbers: the same bits on every machine."""
+    """uint8 [N, C, H, W] -> [N, C, size, size], antialiased in whole numbers: the same bits on every machine."""
     count, channels, height, width = images.shape
     planes = (Image.fromarray(plane) for plane in images.reshape(-1, height, width))
     pixels = [np.asarray(plane.resize((size, size), Image.Resampling.BICUBIC)) for plane in planes]

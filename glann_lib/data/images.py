@@ -1,8 +1,6 @@
-"""Every data set -> `ImageData`: images as uint8 [N, C, H, W], labels where there are any, and where they came from.
+"""Every data set -> `ImageData`: scikit-learn's digits, those of the paper's Sec. 4, or a person's own images.
 
-`load_images` reads scikit-learn's digits, the data sets of the paper's Sec. 4 through torchvision, or a person's own
-folder or .zip; `places` says where they lie. The same settings give the same images, bit for bit: see
-`ImageData.sha256`.
+The same settings give the same images, bit for bit: see `ImageData.sha256`.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from glann_lib.data.record import SPLITS, ImageData, check_split, random_order
 from glann_lib.engine import storage
 
 CELEBA_CROP = 160 / 178  # the centre 160 of 178 px of an aligned face (protocol of Lucic et al. 2018)
-# What each data set's files are called, in data/ or GLANN_DATA: an error names them.
+# Each data set's files in data/ or GLANN_DATA: errors name them.
 LAYOUTS = {
     "mnist": "MNIST/raw/*-ubyte.gz (four files)",
     "fashion": "FashionMNIST/raw/*-ubyte.gz (four files)",
@@ -38,10 +36,9 @@ LAYOUTS = {
 def load_images(settings: DataConfig, split: str, download: bool = True) -> ImageData:
     """One split of a data set at the size asked for; at most `train_images` or `test_images`, drawn with a fixed seed.
 
-    A relative PATH of "folder:PATH" counts from the working folder or, where nothing lies there, from the repository.
-    A folder and the 10,000 faces are split 9 to 1 with a fixed seed. ValueError for an unknown split, and for files
-    that are damaged, too few or not images; FileNotFoundError where there is no such folder; ConnectionError where the
-    data are not there and cannot, or may not, be downloaded: it says what to place where.
+    A folder ("folder:PATH", PATH as in `places.locate`) and the 10,000 faces are split 9 to 1 with a fixed seed.
+    ValueError for an unknown split, and for files that are damaged, too few or not images; FileNotFoundError where
+    there is no such folder; ConnectionError, with what to place where, for data that are missing and not downloaded.
     """
     check_split(split)
     load = _folder if settings.dataset.startswith(FOLDER) else LOADERS[settings.dataset]
@@ -49,10 +46,7 @@ def load_images(settings: DataConfig, split: str, download: bool = True) -> Imag
 
 
 def images_at_hand(settings: DataConfig, split: str, sha256: str | None = None) -> tuple[ImageData | None, str]:
-    """One split and "" where it lies on this machine, or None and the reason in a line; nothing is downloaded.
-
-    With `sha256`, no images but those. A released model can be explored without its data.
-    """
+    """One split and "", or None and the reason in a line; nothing is downloaded, `sha256` allows no other images."""
     if settings.dataset == ARRAY:
         return None, "the model was trained on images that were held in memory only"
     try:
@@ -126,7 +120,6 @@ LOADERS = {"digits": _digits, "mnist": _idx, "fashion": _idx, "svhn": _svhn, "ci
 def _from_arrays(
     settings: DataConfig, split: str, images: Any, labels: Any, source: str, class_names: Any
 ) -> ImageData:
-    """A whole split [N, C, H, W] -> the subset and size asked for."""
     images, labels = torch.as_tensor(images), torch.as_tensor(labels)
     data = ImageData(images, labels, settings.dataset, split, source, tuple(class_names))
     limit = _limits(settings)[split]
@@ -137,10 +130,9 @@ def _from_arrays(
 def _from_files(
     settings: DataConfig, split: str, files: DataFiles, source: str, crop: float = 1.0, divide: bool = False
 ) -> ImageData:
-    """Image files -> the subset and size asked for, in random order (archives are sorted by class).
+    """In random order (archives are sorted by class); with `divide`, a tenth of the files is for testing.
 
-    With `divide`, a tenth of the files is for testing; both parts are then decoded together, so that they have the
-    same channels and an unreadable file leaves neither part empty.
+    Both parts are then decoded together: they have the same channels, and unreadable files leave neither empty.
     """
     count, division = len(files.names), None
     if divide:
@@ -157,7 +149,7 @@ def _from_files(
 
 
 def _torchvision(dataset: str, kind: str, download: bool, folder: str = "", **options: Any) -> Any:
-    """torchvision's data set `kind` from the first place that holds it, else downloaded where that is allowed."""
+    """The data set `kind` from the first place that holds it, else downloaded where that is allowed."""
     from torchvision import datasets
 
     load, place = getattr(datasets, kind), places.data_place()
@@ -184,7 +176,7 @@ def _torchvision(dataset: str, kind: str, download: bool, folder: str = "", **op
 
 
 def _unpack(folder: str) -> None:
-    """Unpack the gzipped IDX files of `folder`, once, beside them or else into the same folder of data/."""
+    """Gzipped IDX files, once, beside them or else into the same folder of data/."""
     for root in dict.fromkeys((places.data_place(), places.DATA)):
         for archive in sorted((root / folder).glob("*-ubyte.gz")):
             target = (root if places.writable(root / folder) else places.DATA) / folder / archive.stem
@@ -202,7 +194,7 @@ def _limits(settings: DataConfig) -> dict[str, int | None]:
 
 
 def _resized(images: torch.Tensor, size: int) -> torch.Tensor:
-    """uint8 [N, C, H, H] -> [N, C, size, size]; 28 px get a black margin to 32, as is usual for MNIST."""
+    """28 px get a black margin to 32, as is usual for MNIST."""
     height = images.shape[-1]
     if height == size:
         return images.contiguous()

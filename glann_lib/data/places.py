@@ -1,8 +1,4 @@
-"""Where the data files lie, and the cache of what was decoded from them.
-
-Data lie in data/, or in the folder that the environment variable GLANN_DATA names; that folder is left as it is where
-it cannot be written. Whatever takes long to decode is kept in data/cache, a file a key, with a checksum.
-"""
+"""Where the data files lie, data/ or the folder that GLANN_DATA names, and data/cache, what was decoded from them."""
 
 from __future__ import annotations
 
@@ -28,13 +24,13 @@ def data_place() -> Path:
 
 
 def locate(path: str | Path) -> Path:
-    """A path as given or, where nothing lies there, counted from the repository: notebooks run in other folders."""
+    """A path as given or, where nothing lies there, from the repository: notebooks run in other folders."""
     path = Path(path).expanduser()
     return path if path.exists() else ROOT / path
 
 
 def find(relative: str) -> Path | None:
-    """A file or folder by its path in GLANN_DATA or else in data/; None where it is in neither."""
+    """A file or folder by its path in GLANN_DATA or else data/; None where it is in neither."""
     return next((root / relative for root in (data_place(), DATA) if (root / relative).exists()), None)
 
 
@@ -48,7 +44,7 @@ def writable(folder: Path) -> bool:
 def cached(key: str, make: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """Tensors on the CPU by name, from data/cache or, where that file is missing or damaged, made now and kept there.
 
-    The key names the file; it must differ wherever the tensors do (`storage.digest` makes one).
+    The key must differ wherever the tensors do (`storage.digest` makes one).
     """
     path = DATA / "cache" / f"{key}.safetensors"
     with contextlib.suppress(OSError, ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""The record that every data set becomes: uint8 images [N, C, H, W], labels where there are any, their provenance."""
+"""The record that every data set becomes."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class ImageData:
 
     @classmethod
     def from_array(cls, images: Any, labels: Any = None, **fields: Any) -> ImageData:
-        """Images from a numpy array or a torch tensor, copied; `fields` are the record's others.
+        """Images from an array or tensor, copied, with integer labels [N]; `fields` are the record's others.
 
         Images are uint8 in 0 to 255 or floating point in [0, 1]; [N, H, W], [N, C, H, W] or [N, H, W, C], C = 1 or 3.
-        Labels are integers [N] (an array, a tensor or a list). Anything else is a ValueError.
+        Anything else is a ValueError.
         """
         pixels = _to_uint8(to_numpy(images, "images"))
         if pixels.ndim == 3:
@@ -57,18 +57,18 @@ class ImageData:
         return len(self.images)
 
     def float(self, index: Any = slice(None), device: torch.device | str | None = None) -> torch.Tensor:
-        """The images at `index` (all, if left out) as float32 [n, C, H, W] in [0, 1], on `device`."""
+        """The images at `index` as float32 [n, C, H, W] in [0, 1], on `device`."""
         return self.images[index].to(device).float() / 255
 
     def take(self, count: int, seed: int = 0) -> ImageData:
-        """At most `count` images, drawn without repetition, in random order; the same seed draws the same ones."""
+        """At most `count` images, in random order; the same seed draws the same ones."""
         index = random_order(len(self), count, seed)
         labels = None if self.labels is None else self.labels[index]
         azimuths = None if self.azimuths is None else self.azimuths[index]
         return dataclasses.replace(self, images=self.images[index], labels=labels, azimuths=azimuths)
 
     def describe(self) -> dict[str, Any]:
-        """Plain values for the provenance record; no path of this machine stands in it."""
+        """Plain values for the provenance record, without a path of this machine."""
         count, channels, *size = self.images.shape
         facts = {"name": self.name, "split": self.split, "count": count, "channels": channels, "size": size}
         facts |= {"azimuths": True} if self.azimuths is not None else {}
@@ -76,14 +76,14 @@ class ImageData:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """SHA-256, in hexadecimal, of types, shapes and bytes: of images, labels and, where there are any, azimuths."""
-        # Without azimuths nothing is added: such data keep the sums that were written down before there were any.
+        """The `tensors_sha256` of images, labels and, where there are any, azimuths."""
+        # Without azimuths nothing is added: such data keep the sums recorded before there were any.
         directions = () if self.azimuths is None else (self.azimuths,)
         return tensors_sha256(self.images, self.labels, *directions)
 
 
 def random_order(count: int, limit: int | None = None, seed: int = 0) -> torch.Tensor:
-    """At most `limit` of the indices below `count`, in random order: int64 [n]; a smaller limit gives the first few."""
+    """At most `limit` of the indices below `count`, int64 [n], in random order; a smaller limit gives the first few."""
     return torch.randperm(count, generator=devices.seeded(seed, "subset"))[:limit]
 
 
@@ -104,7 +104,7 @@ def check_split(split: str) -> None:
 
 
 def to_numpy(values: Any, field: str) -> np.ndarray:
-    """An array, or a tensor as one (floating point as float32); anything else is a ValueError that names the field."""
+    """An array, or a tensor as one (floating point as float32); ValueError, by the field's name, for anything else."""
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()
         return (values.float() if values.is_floating_point() else values).numpy()
@@ -114,7 +114,7 @@ def to_numpy(values: Any, field: str) -> np.ndarray:
 
 
 def to_int64(numbers: Any, field: str, item: str, refused: tuple[torch.dtype, ...] = ()) -> torch.Tensor:
-    """Integers as int64, copied; other numbers, and those of a type that is refused, are a ValueError."""
+    """Integers as int64, copied; ValueError for other numbers and refused types."""
     numbers = torch.as_tensor(numbers).detach().cpu()
     if numbers.is_floating_point() or numbers.is_complex() or numbers.dtype in refused:
         raise ValueError(f"{field} are {kind(numbers)}: give integers, one {item}")
@@ -122,7 +122,7 @@ def to_int64(numbers: Any, field: str, item: str, refused: tuple[torch.dtype, ..
 
 
 def kind(values: torch.Tensor | None) -> str:
-    """A tensor's type and shape in words, for errors and digests: "uint8 [5, 1, 28, 28]"."""
+    """A tensor's type and shape, for errors and digests: "uint8 [5, 1, 28, 28]"."""
     return "none" if values is None else f"{str(values.dtype).removeprefix('torch.')} {list(values.shape)}"
 
 
