@@ -1,7 +1,6 @@
 """What the widgets share: controls that ask for a picture, which is drawn in a thread; the newest request counts.
 
-`request` reads the controls, `draw` hands what they say to a plain function and shows what comes back. A mistake in
-what a person gave is one line below the controls, and the last picture stays.
+A mistake in what a person gave is one line below the controls, and the last picture stays.
 """
 
 from __future__ import annotations

@@ -179,7 +179,6 @@ class InversionWidget(Explorer):
 
 
 def _read(read: Any, content: bytes, like: Any) -> Tensor | ValueError:
-    """The image, or why there is none."""
     try:
         return read(content, like)
     except ValueError as error:

@@ -26,10 +26,7 @@ DISTANCE = 1.75  # of the camera from the cube's centre, in sides of the cube: a
 
 
 def camera(turn: float) -> list[float]:
-    """Where k3d's camera stands, what it looks at, and what is up, three numbers each.
-
-    `turn` is in degrees about the upright axis from the view of `shape_plots`, from +x towards +y.
-    """
+    """Where k3d's camera stands and looks, and what is up; `turn` is in degrees from the plots' view, +x towards +y."""
     side, rise = np.deg2rad(shape_plots.AZIMUTH + turn), np.deg2rad(shape_plots.ELEVATION)
     away = np.array([np.cos(rise) * np.cos(side), np.cos(rise) * np.sin(side), np.sin(rise)])
     return [*(0.5 + DISTANCE * away).tolist(), 0.5, 0.5, 0.5, 0.0, 0.0, 1.0]

@@ -55,12 +55,11 @@ def looks_inverted(image: Tensor, examples: Tensor) -> bool:
 
 
 def from_drawing(strokes: bytes, examples: Tensor) -> Tensor:
-    """A drawing placed as in samples of the model: a generator that never saw a small 7 in a corner has no code for it.
+    """A drawing as uint8 [1, C, S, S], placed as samples of the model are: it has no code for a small 7 in a corner.
 
     `strokes` are a PNG, bright on black or on nothing; else, and where nothing is drawn, a ValueError. The box around
-    them gets the median larger side and middle of the boxes in the examples, its aspect kept. Thin strokes, which dim
-    as they shrink, are lit up to the examples' brightness; for bright borders the drawing is inverted. Returns uint8
-    [1, C, S, S].
+    them gets the median larger side and middle of those in `examples`, its aspect kept. Thin strokes, which dim as they
+    shrink, are lit up to the examples' brightness; for a model of bright borders the drawing is inverted.
     """
     drawing = _on_black(strokes)
     if drawing.max() < 16:
