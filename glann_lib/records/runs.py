@@ -53,10 +53,7 @@ def run_directory(dataset: str, profile: str, results_dir: str | Path = "results
 
 
 def work_directory(run: Path) -> Path:
-    """The run's work/; what earlier versions left outside moves there, so that a run goes on from old checkpoints.
-
-    Nothing in work/ is replaced.
-    """
+    """The run's work/; what earlier versions left outside moves there, for runs to go on from; nothing is replaced."""
     work = Path(run) / WORK
     for old in [path for pattern in ONCE_ON_TOP for path in Path(run).glob(pattern)]:
         if not (work / old.name).exists():
@@ -132,7 +129,7 @@ def save_figure(figure: Figure, path: Path, record: dict[str, Any]) -> Path:
 def save_animation(frames: Any, path: Path, record: dict[str, Any]) -> Path:
     """Write `path`.gif, 0.06 s a frame, which plays without end, with `record` as .json; the GIF's path.
 
-    Frames are an array or tensor, uint8 [N, C, H, W] with C 1 or 3, else ValueError; equal ones in a row become one.
+    Frames are uint8 [N, C, H, W], an array or tensor, C 1 or 3, else ValueError; equal neighbours become one longer one.
     """
     import torch
     from PIL import Image

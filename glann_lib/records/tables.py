@@ -1,7 +1,6 @@
 """Tables as text that reads well: CSV as columns for a page, data frames as Markdown and LaTeX.
 
-A column whose head ends with "(quoted)" holds numbers that others measured: its cells are in italics, with a dagger
-that a line below explains.
+Under a head that ends with "(quoted)" others' numbers are in italics, with a dagger that a line below explains.
 """
 
 from __future__ import annotations
