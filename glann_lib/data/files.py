@@ -50,7 +50,7 @@ class DataFiles:
 def list_files(path: Path, suffixes: tuple[str, ...], within: str = "") -> DataFiles:
     """The files with given suffixes (".png"; names may have capitals) in a directory, at any depth, or .zip, if any.
 
-    Names begin with `within`; hidden files and __MACOSX never count. ValueError where it is neither of them whole.
+    Names begin with `within`; hidden files and __MACOSX never count. ValueError for another or a damaged file.
     """
 
     def wanted(name: str) -> bool:

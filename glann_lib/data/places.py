@@ -42,10 +42,7 @@ def writable(folder: Path) -> bool:
 
 
 def cached(key: str, make: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Tensors on the CPU by name, from data/cache or, where that file is missing or damaged, made now and kept there.
-
-    The key must differ wherever the tensors do (`storage.digest` makes one).
-    """
+    """Tensors on the CPU by name, from data/cache, or made now and kept there; the key must differ wherever they do."""
     path = DATA / "cache" / f"{key}.safetensors"
     with contextlib.suppress(OSError, ValueError, KeyError):
         tensors, record = storage.load_tensors(path)
