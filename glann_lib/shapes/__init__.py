@@ -1,7 +1,4 @@
-"""The same method on voxels (Sec. 4.4): shapes from meshes or by rule, their surfaces and scores.
-
-Enters: meshes or a name. Leaves: `ShapeData`, bool [N, S, S, S]; surfaces of samples; scores.
-"""
+"""The same method on voxels (Sec. 4.4). Enters: meshes or a name. Leaves: `ShapeData`, surfaces of samples, scores."""
 
 from glann_lib.engine.lazy import hand_on
 

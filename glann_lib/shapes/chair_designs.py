@@ -1,7 +1,6 @@
-"""Designs of made chairs: the families that they come from, and the numbers and names that one chair is made from.
+"""Designs of made chairs: the numbers and names that one chair is made from, drawn from its family's ranges.
 
-Chair number i is drawn by a random generator of its own, so it is the same whoever asks for it. A family's sizes are in
-cm, a chair's in sides of the cube; x runs from its front to its back, y along its width, z up from the floor.
+A family's sizes are in cm, a chair's in sides of the cube; x runs from front to back, y along the width, z up.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ DIAGONAL = 0.98  # of the bounding box seen from above, at most: every turn stay
 THINNEST = 2.1 / 32  # any less, and a part may be one voxel thin at size 32
 CORNERS = {"box": math.inf, "rounded": 4.0, "round": 2.0}  # exponent of the outline |x|^p + |y|^p = 1
 ROUND_STEM = 1.2  # a round stem of this many thicknesses across holds as many voxels as a square one
-Span = tuple[float, float]  # from a number to another
+Span = tuple[float, float]  # low, high
 # By a family's name its ranges and the names to choose among; the file says what they are.
 FAMILIES = tomllib.loads(Path(__file__).with_name("chair_families.toml").read_text())
 SHARES = ("dining",) * 8 + ("lounge",) * 3 + ("armchair",) * 4 + ("sofa",) + ("swivel",) * 3 + ("cantilever", "bar") * 2
@@ -58,7 +57,7 @@ class Chair:
 
     @property
     def reach(self) -> float:
-        """How far out the seat's corners lie, as a part of half its width: 1 for a box."""
+        """How far out the seat's corners lie, in halves of its width: 1 for a box."""
         return 2 ** (-1 / self.corners)
 
     @property
@@ -68,16 +67,16 @@ class Chair:
 
     @property
     def leg_top(self) -> float:
-        """Legs end inside the seat, not at its underside: touching parts may be parted by rounding."""
+        """z where legs end: inside the seat, as rounding may part what only touches."""
         return self.underside + self.seat_thickness / 2
 
     @property
     def back_side(self) -> float:
-        """y of the back's right edge: no farther out than the seat's corners."""
+        """y of the back's right edge, no farther out than the seat's corners."""
         return min(self.back_width, self.width if self.seat == "box" else (self.reach + 0.03) * self.width) / 2
 
     def leg_place(self, height: float = math.inf) -> Span:
-        """x and y of the centre of the rear right leg at a height; below the seat's underside it may be splayed."""
+        """x and y of the centre of the rear right leg at a height; a splayed one stands farther out near the floor."""
         top = (ROUND_STEM if self.variant else 1) * (self.leg_thickness + self.leg_taper)
         out = self.splay * max(0.0, 1 - height / self.underside)
         inset = (0.3 if self.seat == "round" else 0.5) * top  # a round seat has little room between its legs
@@ -90,10 +89,7 @@ class Chair:
 
 
 def draw_chair(number: int) -> Chair:
-    """The chair of a number, 0 or more.
-
-    Only raw uniform numbers of a named bit generator are used: numpy promises those to stay as they are.
-    """
+    """The chair of a number, 0 or more, from uniform numbers of a named bit generator: numpy promises to keep those."""
     random = np.random.Generator(np.random.PCG64(number))
     family = FAMILIES[_pick(random, SHARES)]
     rise, seat_height, width, depth = (_within(random, family[of]) for of in ("rise", "seat_height", "width", "depth"))
@@ -127,7 +123,6 @@ def draw_chair(number: int) -> Chair:
 
 
 def _draw_names(random: np.random.Generator, family: dict[str, Any], low_back: bool) -> dict[str, str]:
-    """The seat, legs, back, arms and stretchers of a chair, as far as they go with one another."""
     kinds = ("seats", "legs", "backs", "arms", "stretchers")
     seat, legs, back, arms, stretchers = (_pick(random, family[kind]) for kind in kinds)
     if back == "shell" and seat == "box":

@@ -1,7 +1,6 @@
-"""Every set of shapes -> `ShapeData`: bool voxels [N, S, S, S], whose models and poses, and where they came from.
+"""Every set of shapes -> `ShapeData`: chairs made by rule, ModelNet10's chairs, or a person's own meshes or voxels.
 
-`load_shapes` makes chairs by rule, reads ModelNet10's chairs from where `places` finds them, or a person's own meshes
-or voxels. No model is in both splits. The same settings give the same voxels, bit for bit: see `ShapeData.sha256`.
+No model is in both splits. The same settings give the same voxels, bit for bit: see `ShapeData.sha256`.
 """
 
 from __future__ import annotations
@@ -31,10 +30,9 @@ PACKED = ("packed", "shape", "model", "pose")  # arrays of an .npz of packed vox
 def load_shapes(settings: ShapeConfig, split: str) -> ShapeData:
     """One split of a set of shapes at the size asked for; at most `train_models` or `test_models`.
 
-    A relative PATH of "meshes:PATH" counts from the working folder or, where nothing lies there, from the repository.
-    Sets that have no split of their own are split 9 to 1, by model, with a fixed seed. ValueError for an unknown split,
-    and for files that are damaged, too few, or neither meshes nor voxels of this size; FileNotFoundError where the path
-    does not exist; ConnectionError where ModelNet10's chairs are not there: it says what to place where.
+    Sets without a split of their own are split 9 to 1, by model, with a fixed seed. FileNotFoundError where the PATH
+    of "meshes:PATH" (as in `places.locate`) is missing; ConnectionError, with what to place where, without ModelNet10;
+    ValueError for an unknown split, and files that are damaged, too few, or neither meshes nor voxels of this size.
     """
     check_split(split)
     load = _own if settings.dataset.startswith(MESHES) else LOADERS[settings.dataset]
@@ -94,7 +92,7 @@ LOADERS = {"made-chairs": _made, "chairs": _chairs}
 def _assembled(
     settings: ShapeConfig, split: str, name: str, source: str, voxels: torch.Tensor, numbers: torch.Tensor
 ) -> ShapeData:
-    """All poses of one model after the other, voxels [n, poses, S, S, S] or flat, and the models' numbers [n]."""
+    """From voxels [n, poses, S, S, S], or flat, all poses of a model one after the other, and models' numbers [n]."""
     models = numbers.repeat_interleave(settings.poses)
     poses = torch.arange(settings.poses).repeat(len(numbers))
     return ShapeData(voxels.reshape(-1, *voxels.shape[-3:]), models, poses, name, split, source)
@@ -103,7 +101,7 @@ def _assembled(
 def _voxelised(
     files: DataFiles, numbers: torch.Tensor, settings: ShapeConfig
 ) -> tuple[torch.Tensor, torch.Tensor, str]:
-    """The files at the indices [N] as bool voxels [n, poses, S, S, S], bool [N] which those n are, and a remark."""
+    """The files at indices [N] as bool voxels [n, poses, S, S, S], bool [N] which those n are, and a remark."""
     size = settings.size
     tensors, remark = read_cached(files, numbers, "mesh", _read, size, settings.poses)
     watertight = tensors["watertight"]
@@ -115,7 +113,7 @@ def _voxelised(
 
 
 def _read(files: DataFiles, names: list[str], size: int, poses: int) -> dict[str, torch.Tensor]:
-    """What the cache keeps: the poses of a mesh packed to bits, uint8 [n, poses * S^3 / 8], and bool [N] and [n]."""
+    """For the cache: each mesh's poses packed to bits, uint8 [n, poses * S^3 / 8], readable [N], watertight [n]."""
     packed, watertight, faults = [], [], {}
     with files.opened() as read:
         for name in names:
@@ -123,7 +121,7 @@ def _read(files: DataFiles, names: list[str], size: int, poses: int) -> dict[str
                 mesh = read_mesh(read(name), name)
             except MemoryError:
                 raise
-            except Exception as error:  # a damaged archive can raise nearly anything; it is reported by its name
+            except Exception as error:  # a damaged archive can raise nearly anything
                 faults[name] = reason(error)
                 continue
             turned = [meshes.voxelise(mesh, size, turn * 360 / TURNS) for turn in _turns(poses)]
@@ -137,7 +135,7 @@ def _read(files: DataFiles, names: list[str], size: int, poses: int) -> dict[str
 
 
 def _from_voxels(settings: ShapeConfig, split: str, path: Path, name: str, source: str) -> ShapeData:
-    """An .npz of voxels -> the split, poses and models asked for, drawn before they are unpacked."""
+    """The split, poses and models asked for are drawn before they are unpacked."""
     packed, side, models, turns = _packed(path)
     wanted = torch.tensor(_turns(settings.poses))
     rows = torch.from_numpy(np.lexsort((turns, models)))
@@ -155,7 +153,7 @@ def _from_voxels(settings: ShapeConfig, split: str, path: Path, name: str, sourc
 
 
 def _fitted(voxels: np.ndarray, size: int, path: Path) -> torch.Tensor:
-    """Voxels at the size asked for, where there is a plain way: 30 are padded to 32, and these doubled to 64."""
+    """Voxels at the size asked for: 30 are padded to 32, and these doubled to 64; no others are scaled."""
     side = voxels.shape[-1]
     if side == PADDED:
         voxels = np.pad(voxels, ((0, 0), (1, 1), (1, 1), (1, 1)))
@@ -170,7 +168,7 @@ def _fitted(voxels: np.ndarray, size: int, path: Path) -> torch.Tensor:
 
 
 def _packed(path: Path) -> tuple[np.ndarray, int, torch.Tensor, torch.Tensor]:
-    """An .npz of packed voxels, or of one array `voxels` -> uint8 [N, bytes], their side, int64 [N] models, turns."""
+    """An .npz of PACKED, or of `voxels` -> packed uint8 [N, bytes], their side, models and turns int64 [N]."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in (*PACKED, "voxels") if key in file.files}
@@ -205,7 +203,6 @@ def _checked(
 
 
 def _turns(poses: int) -> list[int]:
-    """Which of the TURNS are taken for so many poses: evenly spaced, from the first."""
     return [TURNS * pose // poses for pose in range(poses)]
 
 

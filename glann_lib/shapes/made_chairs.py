@@ -1,8 +1,7 @@
 """Chairs as solid voxels, made by rule: a data set of 3D shapes that needs no download and has no end.
 
-A chair's number alone says what it is, at every size: `chair_designs` draws its numbers and names, here they become the
-few solids whose union it is, and these are evaluated at the voxels' centres; a pose turns those points, not the voxels.
-Lengths are in sides of the cube; x runs from the chair's front to its back, y along its width, z up from the floor.
+A chair's design becomes the few solids whose union it is, and these are evaluated at the voxels' centres; a pose turns
+those points, not the voxels. Lengths and axes are those of `chair_designs`.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ GAP = 2.0 / 32  # between bars, at least: less would close at size 32
 def make_chairs(first: int, count: int, size: int, poses: int = 1) -> np.ndarray:
     """Chairs `first` to `first` + `count` - 1 as bool [count * poses, size, size, size], each chair's poses together.
 
-    In the unturned pose a chair faces the negative x direction: its back stands at high x. Its bounding box is centred
-    in the cube; the longest side takes 3/4 of it, or a little less where turned corners would leave the cube. Pose k of
-    1 to 12 is turned by k * 360 / poses degrees about the vertical axis, counter-clockwise seen from above. More voxels
-    a side, 16 or more, show the same shape finer; from 32 on parts are 2 or more thick and a chair is one connected
-    solid, at less some fall apart. ValueError for a negative number or count, a size or poses out of range.
+    An unturned chair faces the negative x direction. Its bounding box is centred in the cube; the longest side takes
+    3/4 of it, or a little less where turned corners would leave the cube. Pose k of 1 to 12 is turned by k * 360 /
+    poses degrees about the vertical axis, counter-clockwise seen from above. The size is 16 voxels a side or more; from
+    32 on parts are 2 or more thick and a chair is one connected solid, below some fall apart. ValueError for a negative
+    number or count, a size or poses out of range.
     """
     if first < 0 or count < 0:
         raise ValueError(f"{count} chairs from number {first} on: give numbers of 0 or more")
@@ -44,14 +43,14 @@ def make_chairs(first: int, count: int, size: int, poses: int = 1) -> np.ndarray
 
 
 def _fill(shape: np.ndarray, parts: list[Part], angle: float) -> None:
-    """Set the voxels [S, S, S] whose centres lie in a part, all parts turned by an angle (radians)."""
+    """Set the voxels [S, S, S] whose centres lie in a part; the angle is in radians."""
     size = len(shape)
     corners = np.stack([part.corner_points() for part in parts])  # [P, 8, 3]
     corners -= (corners.min((0, 1)) + corners.max((0, 1))) / 2
     middle = parts[0].corner_points()[0] - corners[0, 0]
     cos, sin = math.cos(angle), math.sin(angle)
     turned = corners @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
-    # Only the voxels in the box around a part are looked at: most of a cube is far from all of them.
+    # Only the voxels in the box around a part are looked at.
     starts = np.ceil((turned.min(1) + 0.5) * size - 0.5).astype(int).clip(0, size)
     ends = np.floor((turned.max(1) + 0.5) * size + 0.5).astype(int).clip(0, size)
     centres = (np.arange(size) + 0.5) / size - 0.5
@@ -132,7 +131,7 @@ def _plinth(chair: Chair) -> Iterator[Part]:
 
 
 def _back(chair: Chair) -> Iterator[Part]:
-    """A panel, or posts with bars between them; all lean from the seat's top on, and a root ties them to the seat."""
+    """A panel, or posts and bars, that lean from the seat's top on, and a root that ties them to the seat."""
     y, low, high = (-chair.back_side, chair.back_side), chair.seat_height, chair.height
     yield _leaning(chair, y, (low - THINNEST, low))
     if chair.back in ("panel", "arch"):
@@ -145,7 +144,6 @@ def _back(chair: Chair) -> Iterator[Part]:
 
 
 def _leaning(chair: Chair, y: Span, z: Span, arch: float = 0.0) -> Part:
-    """A piece of the back."""
     half = chair.back_thickness / 2, (y[1] - y[0]) / 2
     middle = (y[0] + y[1]) / 2
     return Part(*z, half, (chair.back_place(z[0]), middle), (chair.back_place(z[1]), middle), arch=arch)
@@ -168,7 +166,7 @@ def _bars(chair: Chair, y: Span, z: Span) -> Iterator[tuple[Span, Span]]:
 
 
 def _spread(low: float, high: float, bars: int) -> list[Span]:
-    """Ends of bars spread evenly between two others, as many as leave gaps that can be seen."""
+    """Ends of evenly spread bars, as many as leave gaps that can be seen."""
     count = max(0, min(bars, int((high - low - GAP) / (THINNEST + GAP))))
     gap = (high - low - count * THINNEST) / (count + 1)
     starts = [low + gap + bar * (gap + THINNEST) for bar in range(count)]

@@ -1,8 +1,4 @@
-"""Mesh files -> meshes: which of them a directory or .zip holds, and one file's vertices and faces, checked.
-
-A mesh file that says something else than it holds is refused by name, never guessed at; a mesh that is not watertight
-is read.
-"""
+"""Mesh files -> meshes: which of them a directory or .zip holds, and one file's vertices and faces, checked."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ LISTED = ".off, .obj, .stl or .ply"
 
 
 def list_meshes(path: Path, within: str = "") -> DataFiles:
-    """The mesh files in a directory (at any depth) or .zip, as `list_files`; ValueError where it holds none."""
+    """The mesh files in a directory or .zip, as `list_files`; ValueError where it holds none."""
     files = list_files(path, SUFFIXES, within)
     if not files.names:
         raise ValueError(f"{path / within} holds no meshes: put {LISTED} files there")
@@ -31,10 +27,9 @@ def list_meshes(path: Path, within: str = "") -> DataFiles:
 
 
 def read_mesh(content: bytes, name: str) -> trimesh.Trimesh:
-    """One mesh file of the format that its name's suffix tells; equal vertices are merged, materials and normals left.
+    """One mesh file, watertight or not, of its suffix's format; equal vertices are merged, materials and normals left.
 
-    ValueError, by its name: another format, damaged, counts that do not fit, no faces, no extent, or no finite
-    coordinates.
+    ValueError, by its name: another format, damaged, counts that do not fit, no faces, no extent, not finite.
     """
     import trimesh
 
@@ -56,7 +51,7 @@ def read_mesh(content: bytes, name: str) -> trimesh.Trimesh:
 
 
 def _check_off(content: bytes, name: str) -> None:
-    """Refuse an .off whose lines are not the vertices and faces that its header counts."""
+    """ValueError where the lines are not the vertices and faces that the header counts."""
     lines = [line.partition("#")[0].split() for line in content.decode("utf-8", "replace").splitlines()]
     text = [" ".join(words) for words in lines if words]
     first = 2 if text and text[0].isalpha() else 1  # ModelNet's headers are often glued to the counts: "OFF490 518 0"
@@ -73,7 +68,7 @@ def _check_off(content: bytes, name: str) -> None:
 
 
 def _is_face(line: str) -> bool:
-    """Whether a line of an .off counts at least three corners and names as many (a colour may follow)."""
+    """Whether a line counts three corners or more and names as many (a colour may follow)."""
     count, *corners = line.split(" ")
     return count.isdigit() and 3 <= int(count) <= len(corners)
 

@@ -1,7 +1,4 @@
-"""Meshes <-> voxels: a person's or ModelNet's meshes become solids in a cube, and a cube of voxels a mesh again.
-
-Arrays have the axes x, y, z, and z is up. A mesh that is not watertight is solid where its walls enclose space.
-"""
+"""Meshes <-> voxels: meshes become solids in a cube, and a cube of voxels a mesh again; the axes are x, y, z, z up."""
 
 from __future__ import annotations
 
@@ -25,16 +22,15 @@ CHUNK = 2_000_000  # samples at once (about 0.3 GB)
 
 
 class EmptyShapeError(ValueError):
-    """No voxel of a field is solid, so that it has no surface."""
+    """No voxel of a field is solid: it has no surface."""
 
 
 def voxelise(mesh: trimesh.Trimesh, size: int, turn: float = 0.0) -> np.ndarray:
-    """A mesh as a solid: the voxels that its surface passes through, and all that these enclose.
+    """A mesh as a solid, bool [size, size, size]: the voxels that its surface passes through, and all they enclose.
 
-    The mesh's bounding box is centred in the cube, its longest side takes PART of the cube, then it is turned; what
-    then sticks out of the cube (by at most 0.03 of the cube's side) is cut off. Hollows without a way out are filled,
-    and only these: a bowl or an open box keeps its inside, if its opening is wider than a voxel. The turn is in degrees
-    about the upright axis z, counter-clockwise as seen from above. Returns bool [size, size, size].
+    The mesh need not be watertight: a bowl or an open box keeps its inside empty, if its opening is wider than a voxel.
+    Its bounding box is centred in the cube, the longest side takes PART of it, then the mesh is turned, in degrees
+    about z, counter-clockwise seen from above; what then sticks out (at most 0.03 of the cube's side) is cut off.
     """
     from scipy import ndimage
 
@@ -48,11 +44,11 @@ def voxelise(mesh: trimesh.Trimesh, size: int, turn: float = 0.0) -> np.ndarray:
 
 
 def surface(field: Any, level: float = 0.5) -> trimesh.Trimesh:
-    """The surface between the voxels below `level` and the others, by marching cubes; closed at the cube's border.
+    """The surface between the voxels below `level` and the others, by marching cubes: a watertight mesh in [0, 1]^3.
 
-    The field [S, S, S] is bool, uint8 in 0 to 255, or floating point in [0, 1], the level above 0 and below 1. Returns
-    a watertight mesh with outward normals; the cube is [0, 1]^3, with voxel i's centre at (i + 0.5) / S. ValueError for
-    another type, shape or range; EmptyShapeError where no voxel reaches the level.
+    The field [S, S, S] is bool, uint8 in 0 to 255, or floating point in [0, 1], the level above 0 and below 1. Voxel
+    i's centre is at (i + 0.5) / S; normals point outward. ValueError for another type, shape or range; EmptyShapeError
+    where no voxel reaches the level.
     """
     import trimesh
     from skimage import measure
@@ -73,7 +69,7 @@ def surface(field: Any, level: float = 0.5) -> trimesh.Trimesh:
 
 
 def save_mesh(mesh: trimesh.Trimesh, path: Path) -> Path:
-    """Write a mesh as .obj or .stl, by the path's suffix (ValueError for another), in one step."""
+    """Write a mesh as .obj or .stl, by the path's suffix (ValueError for another), in one step; the path."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".obj", ".stl"):
         raise ValueError(f"cannot write {Path(path).name}: name a file that ends in .obj or .stl")
@@ -95,10 +91,10 @@ def turned(points: np.ndarray, turn: float) -> np.ndarray:
 
 
 def _samples(triangles: np.ndarray) -> Iterator[np.ndarray]:
-    """Points [n, 3] that lie so close on the triangles [F, 3, 3] that no point of these is 0.447 voxels from one.
+    """Points [n, 3] on the triangles [F, 3, 3]; nothing on these is 0.447 voxels away from one.
 
-    Rows parallel to a triangle's longest edge, SPACING apart, are sampled SPACING apart. A long thin triangle gets few
-    samples; trimesh's voxelizer, which halves all edges until they are short, makes thousands of each.
+    Rows parallel to the longest edge, SPACING apart, are sampled SPACING apart. A long thin triangle gets few samples:
+    trimesh's voxelizer, which halves all edges until they are short, makes thousands of each.
     """
     lengths = np.linalg.norm(triangles - np.roll(triangles, -1, axis=1), axis=2)
     order = (lengths.argmax(1)[:, None] + np.arange(3)) % 3
@@ -118,7 +114,7 @@ def _samples(triangles: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _fractions(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each item's index, once for every border of its steps, int [n], and where that lies, float [n, 1] from 0 to 1."""
+    """Each item's index, once for every border of its steps, int [n], and where that lies, [n, 1] from 0 to 1."""
     counts = steps + 1
     index = np.repeat(np.arange(len(steps)), counts)
     position = np.arange(len(index)) - (np.cumsum(counts) - counts)[index]
@@ -126,7 +122,7 @@ def _fractions(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mark(shell: np.ndarray, points: np.ndarray) -> None:
-    """Set the voxels of `shell` that hold one of the points [n, 3]; on a border, those on both sides."""
+    """Set the voxels that hold one of the points [n, 3]; on a border, those on both sides."""
     cells = points.astype(np.int32)  # all are positive: this rounds down
     shell[cells[:, 0], cells[:, 1], cells[:, 2]] = True
     shared = points[(np.abs(points - np.rint(points)) < BORDER).any(1)]
@@ -135,7 +131,6 @@ def _mark(shell: np.ndarray, points: np.ndarray) -> None:
 
 
 def _to_unit(values: np.ndarray) -> np.ndarray:
-    """A field of voxels as float64 [S, S, S] in [0, 1]."""
     if values.ndim != 3 or len(set(values.shape)) > 1 or 0 in values.shape:
         raise ValueError(f"the field is {values.dtype} {list(values.shape)}: give a cube of voxels [S, S, S]")
     if values.dtype in (bool, np.uint8):

@@ -1,9 +1,8 @@
-"""Scores of sets of voxel shapes: how well each real shape is matched, how many are, and whether the sets differ.
+"""Scores of sets of voxel shapes, for which the paper has none: how real ones are matched, and whether sets differ.
 
-The paper has shapes but no scores for them. `measures.SHAPE_METRICS` says of each score its unit, which way is better,
-its protocol and its paper. All distances are exact: those between surfaces come from Euclidean distance transforms and
-matrix products, not from points drawn on the surfaces. Shapes are bool [N, S, S, S], tensors or arrays, all on one
-device; what is not bool, no cube of one size, or no shape at all is a ValueError.
+`measures.SHAPE_METRICS` says of each score its unit, which way is better, its protocol and its paper. All distances are
+exact, between voxels' centres, not points drawn. Shapes are bool [N, S, S, S], tensors or arrays, all on one device;
+what is not bool, no cube of one size, or no shape at all is a ValueError.
 """
 
 from __future__ import annotations
@@ -27,12 +26,9 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def iou_matrix(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of each of N shapes with each of M, float32 [N, M] in [0, 1], in bounded memory.
-
-    Exact up to 256 voxels a side, beyond which float32 no longer holds every count.
-    """
+    """Intersection over union of each of N shapes with each of M, float32 [N, M] in [0, 1], in bounded memory."""
     a, b = (shapes.flatten(1) for shapes in _checked(a, b))
-    common = _products(a, b)
+    common = _products(a, b)  # exact up to 256 voxels a side, where float32 still holds every count
     either = a.sum(1)[:, None] + b.sum(1) - common
     return _ratio(common, either)
 
@@ -42,7 +38,7 @@ def _ratio(common: Tensor, either: Tensor) -> Tensor:
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:
-    """Sums of a's rows times b's rows, [N, M] from [N, V] and [M, V] of any type; two blocks of floats at once."""
+    """a b^T, [N, M] from [N, V] and [M, V] of any type; two blocks of floats at once."""
     rows = max(1, FLOATS // a.shape[1])
     columns = []
     for block in b.split(rows):
@@ -52,13 +48,12 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
 
 
 def chamfer_matrix(a: Tensor, b: Tensor) -> Tensor:
-    """Chamfer distance of each of N shapes to each of M, between the centres of their surface voxels.
+    """Chamfer distance of each of N shapes to each of M, float32 [N, M] in sides of the cube, on the processor.
 
     The mean over a's surface voxels of the distance to b's nearest one, plus the same the other way round. Achlioptas
-    et al. 2018 add up squared distances of points drawn on the surfaces; here they are plain, so that the number is a
-    length, and all surface voxels count. A surface voxel is one with an empty neighbour at one of its 6 faces, or at
-    the border of the cube. A shape without voxels is infinitely far from all, other empty ones included. Returns
-    float32 [N, M], in sides of the cube, on the processor; `b` as the same object as `a` takes half of the time.
+    et al. 2018 add up squared distances of points drawn on the surfaces; plain ones make the number a length. A surface
+    voxel has an empty neighbour at one of its 6 faces, or is at the cube's border. A shape without voxels is infinitely
+    far from all, other empty ones included. `b` as the same object as `a` takes half of the time.
     """
     same = a is b
     a, b = (shapes.cpu() for shapes in _checked(a, b))
@@ -67,7 +62,6 @@ def chamfer_matrix(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _mean_distances(a: Tensor, b: Tensor) -> Tensor:
-    """[N, M]: the mean over a's surface voxels of the distance to b's nearest one."""
     surfaces, others = (_surfaces(shapes) for shapes in (a, b))
     counts = surfaces.flatten(1).sum(1)
     blocks = others.split(max(1, FLOATS // others[0].numel()))  # so that not all distance fields are held at once
@@ -78,7 +72,6 @@ def _mean_distances(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _surfaces(shapes: Tensor) -> Tensor:
-    """The voxels [N, S, S, S] that have an empty neighbour at a face; beyond the cube all is empty."""
     from scipy import ndimage
 
     faces = ndimage.generate_binary_structure(3, 1)[None]  # a voxel and its 6 neighbours, of the same shape
@@ -86,7 +79,7 @@ def _surfaces(shapes: Tensor) -> Tensor:
 
 
 def _distance_fields(surfaces: Tensor) -> Tensor:
-    """Distances [M, S * S * S], in voxels, of all voxels to the nearest voxel of each surface; 0 for an empty one."""
+    """Of all voxels to the nearest of each surface, [M, S * S * S] in voxels; 0 for an empty one."""
     from scipy import ndimage
 
     fields = torch.zeros(surfaces.shape, dtype=torch.float32)
@@ -97,16 +90,15 @@ def _distance_fields(surfaces: Tensor) -> Tensor:
 
 
 def matching_scores(cross: ArrayLike, generated: ArrayLike, real: ArrayLike) -> tuple[float, float, float]:
-    """How generated shapes match real ones, from distances: MMD, in their unit; COV and 1-NNA, each a part of 1.
+    """Minimum matching distance, in the distances' unit, coverage, and accuracy of the nearest neighbour, both 0 to 1.
 
     `cross` is [G, R], of generated to real shapes, `generated` [G, G] and `real` [R, R] among their own, whose
     diagonals do not matter; other shapes, no rows, or NaN are a ValueError.
 
-    Minimum matching distance (lower is better) and coverage (higher): Achlioptas et al. 2018; accuracy of the nearest
-    neighbour (0.5 is best at equal counts): Lopez-Paz and Oquab 2017, Yang et al. 2019. An infinite distance is no
-    match: a generated shape infinitely far from all real ones covers none, and a shape that is infinitely far from all
-    others is told apart. Of real shapes at equal distance a generated one covers the first only, so that no shape
-    covers two. A shape as near to its own set as to the other counts as half told apart.
+    MMD (lower is better) and COV (higher): Achlioptas et al. 2018; 1-NNA (0.5 is best at equal counts): Lopez-Paz and
+    Oquab 2017, Yang et al. 2019. A generated shape infinitely far from all real ones covers none, and a shape
+    infinitely far from all others is told apart. Of real shapes at equal distance a generated one covers the first. A
+    shape as near to its own set as to the other counts as half told apart.
     """
     cross, generated, real = _checked_distances(cross, generated, real)
     nearest = cross.argmin(1)[np.isfinite(cross.min(1))]
@@ -115,7 +107,7 @@ def matching_scores(cross: ArrayLike, generated: ArrayLike, real: ArrayLike) -> 
 
 
 def _told_apart(own: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """[N]: 1 where the nearest shape is of the own set, 0 where it is of the other, 0.5 where both are as near."""
+    """[N]: 1 where the nearest shape is of the own set, 0 where of the other, 0.5 where both are as near."""
     own = own.copy()
     np.fill_diagonal(own, np.inf)
     nearest_own, nearest_other = own.min(1), other.min(1)
@@ -136,7 +128,7 @@ def _checked_distances(*matrices: ArrayLike) -> tuple[np.ndarray, np.ndarray, np
 
 
 def score_shapes(generated: Tensor, real: Tensor) -> dict[str, float]:
-    """All scores of `measures.SHAPE_METRICS`, by its keys; give as many shapes as real ones, to compare them.
+    """All scores of `measures.SHAPE_METRICS`, by its keys; they compare at as many generated shapes as real ones.
 
     Generated shapes may be empty; a real one without voxels is a ValueError.
     """

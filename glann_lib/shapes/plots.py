@@ -1,8 +1,4 @@
-"""Shapes as pictures: shaded surfaces from a fixed view, on a turntable, in rows, and as a view that a mouse turns.
-
-A surface is drawn by matplotlib into a small RGB image; grids and strips of such images are those of `plots`. Fields
-are [S, S, S] with axes x, y, z and z up, as `meshes.surface` takes them.
-"""
+"""Shapes as pictures: shaded surfaces from a fixed view, on a turntable, in rows, and as a view that a mouse turns."""
 
 from __future__ import annotations
 
@@ -42,15 +38,14 @@ def render(
 ) -> np.ndarray:
     """Shapes [N, S, S, S] as shaded surfaces on white, all from one view: uint8 [N, 3, pixels, pixels].
 
-    They are bool, uint8 from 0 to 255, or float from 0 to 1; a voxel of one half or more is solid, and a shape without
-    one is an empty picture. The azimuth of the place looked from is in degrees about the upright axis, from +x towards
-    +y, its elevation in degrees above the ground.
+    Fields are as in `meshes.surface`; without a voxel of one half or more the picture is empty. The place looked from
+    has its azimuth in degrees about the upright axis, from +x towards +y, its elevation in degrees above the ground.
     """
     return _drawn([(_mesh(field), azimuth) for field in np.asarray(fields)], elevation, pixels)
 
 
 def turntable(field: ArrayLike, frames: int = 36, elevation: float = ELEVATION, pixels: int = 2 * PIXELS) -> np.ndarray:
-    """One shape seen on its way once round, uint8 [frames, 3, pixels, pixels]; the arguments are `render`'s."""
+    """One shape seen on a way once round, uint8 [frames, 3, pixels, pixels]."""
     mesh, angles = _mesh(np.asarray(field)), AZIMUTH + np.linspace(0, 360, frames, endpoint=False)
     return _drawn([(mesh, angle) for angle in angles], elevation, pixels)
 
@@ -61,21 +56,18 @@ def plot_shapes(fields: ArrayLike, columns: int = 8, title: str = "") -> Figure:
 
 
 def plot_shape_strips(strips: Mapping[str, ArrayLike], title: str = "") -> Figure:
-    """Rows of shapes, name -> [N, S, S, S], one below the other, all from one view."""
+    """Rows of shapes, by name [N, S, S, S], one below the other, all from one view."""
     return plot_strips({name: render(fields) for name, fields in strips.items()}, title, cell=CELL)
 
 
 def plot_views(fields: ArrayLike, azimuths: Sequence[float], title: str = "") -> Figure:
-    """Each shape of [N, S, S, S] in a row of its own; a column for each azimuth, in degrees from the fixed view."""
+    """A row for each shape of [N, S, S, S], a column for each azimuth, in degrees from the fixed view."""
     columns = [render(fields, AZIMUTH + turn) for turn in azimuths]
     return plot_images(np.stack(columns, axis=1).reshape(-1, 3, PIXELS, PIXELS), len(azimuths), title, cell=CELL)
 
 
 def view(field: ArrayLike, height: int = 420) -> display.HTML:
-    """A shape [S, S, S] that the mouse turns, for a notebook, `height` px high; ValueError where it is empty.
-
-    Everything it needs is in it, so that a saved page shows it too.
-    """
+    """A shape [S, S, S] that the mouse turns, in saved pages, too; `height` is in px. ValueError for an empty one."""
     import trimesh
     from trimesh.viewer.notebook import scene_to_notebook
 
@@ -86,8 +78,8 @@ def view(field: ArrayLike, height: int = 420) -> display.HTML:
 
 
 def animated(path: Path, alt: str) -> display.HTML:
-    """An animation that `runs.save_animation` left, for a notebook's page; `alt` says in words what it shows."""
-    # In the page itself: not every program that shows notebooks knows their image/gif.
+    """An animation that `runs.save_animation` left, for a notebook; `alt` says in words what it shows."""
+    # In the page itself: not every program that shows notebooks knows image/gif.
     content = base64.b64encode(Path(path).read_bytes()).decode()
     return display.HTML(f'<img src="data:image/gif;base64,{content}" alt="{html.escape(alt)}">')
 
@@ -95,8 +87,7 @@ def animated(path: Path, alt: str) -> display.HTML:
 def _drawn(views: list[tuple[trimesh.Trimesh | None, float]], elevation: float, pixels: int) -> np.ndarray:
     """Meshes, each from its azimuth, as uint8 [N, 3, pixels, pixels]; None: an empty picture."""
     side = pixels * OVERSAMPLING / 100
-    # One figure for all: making it takes longer than drawing.
-    figure = Figure(figsize=(side, side), dpi=100, facecolor="white")
+    figure = Figure(figsize=(side, side), dpi=100, facecolor="white")  # one for all: making it takes long
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1), projection="3d", proj_type="persp", focal_length=2.5)
     low, high = 0.5 - HALF_WIDTH, 0.5 + HALF_WIDTH
@@ -125,7 +116,7 @@ def _mesh(field: np.ndarray) -> trimesh.Trimesh | None:
 
 
 def _shaded(mesh: trimesh.Trimesh, azimuth: float) -> np.ndarray:
-    """A colour a triangle, [F, 3], from smoothed normals; the light stays with the camera when that goes round."""
+    """A colour a triangle, [F, 3], from smoothed normals; the light goes round with the camera."""
     light = turned(LIGHT / np.linalg.norm(LIGHT), azimuth - AZIMUTH)
     normals = mesh.vertex_normals[mesh.faces].mean(1)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(min=1e-9)
@@ -134,7 +125,7 @@ def _shaded(mesh: trimesh.Trimesh, azimuth: float) -> np.ndarray:
 
 
 def _towards_viewer(azimuth: float, elevation: float) -> np.ndarray:
-    """The rotation [3, 3] from x, y, z with z up to right, up and towards a viewer who looks from there (degrees)."""
+    """The rotation [3, 3] from x, y, z to right, up and towards a viewer who looks from there (degrees)."""
     side, rise = np.deg2rad(azimuth), np.deg2rad(elevation)
     right = np.array([-np.sin(side), np.cos(side), 0])
     viewer = np.array([np.cos(rise) * np.cos(side), np.cos(rise) * np.sin(side), np.sin(rise)])

@@ -1,4 +1,4 @@
-"""The record that every set of shapes becomes: bool voxels [N, S, S, S], whose models and poses, their provenance."""
+"""The record that every set of shapes becomes."""
 
 from __future__ import annotations
 
@@ -37,11 +37,10 @@ class ShapeData:
 
     @classmethod
     def from_array(cls, voxels: Any, models: Any = None, poses: Any = None, **fields: Any) -> ShapeData:
-        """Shapes from a numpy array or a torch tensor, copied; `fields` are the record's others.
+        """Shapes [N, S, S, S], bool or of 0 and 1, from an array or tensor, copied; `fields` are the record's others.
 
-        Voxels [N, S, S, S] (axes x, y, z) are bool, or numbers that are 0 and 1; models and poses are integers [N] (an
-        array, a tensor or a list). Without models, every shape is one of its own; without poses, all are 0. Anything
-        else is a ValueError.
+        Models and poses are integers [N]; without models, every shape is one of its own; without poses, all are 0.
+        Anything else is a ValueError.
         """
         voxels = _to_bool(to_numpy(voxels, "voxels"))
         count = len(voxels) if voxels.ndim else 0
@@ -53,27 +52,27 @@ class ShapeData:
         return len(self.voxels)
 
     def take(self, count: int, seed: int = 0) -> ShapeData:
-        """At most `count` models with all their poses, the models in random order; the same seed draws the same."""
+        """At most `count` models with all their poses, in random order; the same seed draws the same."""
         index = draw_models(self.models, count, seed)
         voxels, models, poses = self.voxels[index], self.models[index], self.poses[index]
         return dataclasses.replace(self, voxels=voxels, models=models, poses=poses)
 
     def describe(self) -> dict[str, Any]:
-        """Plain values for the provenance record; no path of this machine stands in it."""
+        """Plain values for the provenance record, without a path of this machine."""
         facts = {"name": self.name, "split": self.split, "count": len(self), "models": len(self.models.unique())}
         size = list(self.voxels.shape[1:])
         return {**facts, "poses": len(self.poses.unique()), "size": size, "source": self.source, "sha256": self.sha256}
 
     @functools.cached_property
     def sha256(self) -> str:
-        """SHA-256 of the voxels', models' and poses' types, shapes and bytes, in hexadecimal."""
+        """The `tensors_sha256` of voxels, models and poses."""
         return tensors_sha256(self.voxels, self.models, self.poses)
 
 
 def draw_models(models: torch.Tensor, count: int | None = None, seed: int = 0) -> torch.Tensor:
     """Indices int64 [n] of the shapes of at most `count` models, drawn at random; a smaller count gives the first few.
 
-    `models` int64 [N] is the model that each shape is a pose of. A model's poses follow one another in their order.
+    `models` int64 [N] is each shape's model; the poses of one follow one another in their order.
     """
     numbers, member = models.unique(return_inverse=True)
     order = random_order(len(numbers), count, seed)
@@ -82,10 +81,7 @@ def draw_models(models: torch.Tensor, count: int | None = None, seed: int = 0) -
 
 
 def for_testing(models: torch.Tensor) -> torch.Tensor:
-    """bool [N], the shapes of a tenth of the models int64 [N], by a fixed seed: no model has poses on both sides.
-
-    ValueError for fewer than two models; from there on neither side is empty.
-    """
+    """bool [N], the shapes of a tenth of the models int64 [N], by a fixed seed; ValueError for a single model."""
     numbers = models.unique()
     if len(numbers) < 2:
         raise ValueError(f"{len(numbers)} model cannot be divided: give at least two, one to train and one to test")
@@ -98,7 +94,6 @@ def tenth(count: int) -> int:
 
 
 def _to_bool(voxels: np.ndarray) -> torch.Tensor:
-    """Voxels of 0 and 1 in any type, as a bool tensor of its own."""
     if voxels.dtype.kind not in "biuf":
         raise ValueError(f"voxels are {voxels.dtype}: give bool, or numbers that are 0 or 1")
     solid = np.array(voxels == 1, order="C")

@@ -23,14 +23,14 @@ class ShapeReference:
 
     @classmethod
     def of(cls, voxels: Tensor) -> ShapeReference:
-        """The reference that voxels bool [R, S, S, S] make."""
+        """The reference of voxels bool [R, S, S, S]."""
         return cls(voxels, storage.tensor_digest(voxels))
 
     def score(self, shapes: Tensor, seed: int = 0) -> dict[str, Any]:
         """Every metric of shapes, bool [G, S, S, S] or fields uint8 as G draws them; errors are `score_shapes`'s.
 
         "scores" is a list of {extractor, metric, value, standard_error}, "generated" and "real" say how many shapes.
-        Nothing is drawn here: `seed` stands for the sake of `evaluate.Judge`.
+        `seed` is `evaluate.Judge`'s; nothing is drawn here.
         """
         voxels = shapes if shapes.dtype == torch.bool else solid(shapes)
         values = score_shapes(voxels, self.voxels).items()

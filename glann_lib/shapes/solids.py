@@ -1,8 +1,4 @@
-"""The solids that shapes are made of: each is analytic, and says of any points which lie inside it.
-
-A solid rises along z and may slant, taper, turn, close in an arch or be a rim. It is the same at every size: it knows
-nothing of voxels, only of points.
-"""
+"""The solids that shapes are made of: analytic, so that they are the same at every size."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Part:
-    """A solid whose level cross-section has one outline; on its way up it may move in a straight line and taper."""
+    """A solid along z whose level cross-section has one outline; on its way up it may slant and taper."""
 
     low: float  # z of its underside
     high: float  # z of its top
@@ -29,7 +25,7 @@ class Part:
     cut: float = 0.0  # where the rim begins, from -1 at its front to 1 at its back
 
     def corner_points(self) -> np.ndarray:
-        """x, y and z of the 8 corners of the boxes around both ends: [8, 3]."""
+        """x, y and z of the 8 corners of the boxes around both ends, [8, 3]."""
         cos, sin = math.cos(math.radians(self.turn)), math.sin(math.radians(self.turn))
         ends = ((self.foot, self.half, self.low), (self.head or self.foot, self.half_top or self.half, self.high))
         return np.array(
