@@ -19,7 +19,7 @@ GREY = ("1", "L", "LA", "La", *GREY_16_BIT)
 
 
 def list_images(path: Path) -> DataFiles:
-    """Image files as in `list_files`; FileNotFoundError where nothing is there, ValueError for fewer than two images."""
+    """Image files as in `list_files`; FileNotFoundError where nothing is there, ValueError for one image or none."""
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: name a directory or a .zip of images")
     files = list_files(path, SUFFIXES)

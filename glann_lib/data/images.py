@@ -1,7 +1,4 @@
-"""Every data set -> `ImageData`: scikit-learn's digits, those of the paper's Sec. 4, or a person's own images.
-
-The same settings give the same images, bit for bit: see `ImageData.sha256`.
-"""
+"""Every data set -> `ImageData`; the same settings give the same images, bit for bit: see `ImageData.sha256`."""
 
 from __future__ import annotations
 

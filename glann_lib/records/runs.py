@@ -129,7 +129,7 @@ def save_figure(figure: Figure, path: Path, record: dict[str, Any]) -> Path:
 def save_animation(frames: Any, path: Path, record: dict[str, Any]) -> Path:
     """Write `path`.gif, 0.06 s a frame, which plays without end, with `record` as .json; the GIF's path.
 
-    Frames are uint8 [N, C, H, W], an array or tensor, C 1 or 3, else ValueError; equal neighbours become one longer one.
+    Frames are uint8 [N, C, H, W], an array or tensor, C 1 or 3, else ValueError; equal neighbours become a longer one.
     """
     import torch
     from PIL import Image

@@ -1,7 +1,4 @@
-"""Every set of shapes -> `ShapeData`: chairs made by rule, ModelNet10's chairs, or a person's own meshes or voxels.
-
-No model is in both splits. The same settings give the same voxels, bit for bit: see `ShapeData.sha256`.
-"""
+"""Every set of shapes -> `ShapeData`; no model is in both splits, and the same settings give the same bits."""
 
 from __future__ import annotations
 

@@ -46,8 +46,7 @@ def from_file(content: bytes, shape: tuple[int, int, int]) -> Tensor:
 def looks_inverted(image: Tensor, examples: Tensor) -> bool:
     """Whether an image's border is bright where those of the model's samples are dark, or the other way about.
 
-    So is a digit on white paper for a model of white digits on black. Where less than 0.9 of the samples agree, as with
-    photographs, nothing looks inverted.
+    So is a digit on white paper for a model of white on black; nothing is where samples disagree, as photographs do.
     """
     borders, own = _borders(examples), _borders(image).item()
     opposite = borders < DARK if own >= 128 else borders > BRIGHT
