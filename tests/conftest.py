@@ -36,6 +36,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: "notebook" not in item.path.parent.name + item.path.name)  # the longest come first
     for item in items:
         reasons = [str(mark.kwargs.get("reason", "")) for mark in item.iter_markers("skipif")]
         if any(word in reason for reason in reasons for word in REAL_DATA_WORDS):

@@ -204,7 +204,7 @@ def test_a_moving_picture_of_a_slider_is_kept(page):
     page.press(handle(box, "how much more"), "Home")
     until(lambda: captions(box)[0] == "seed 0, more like 0 at -6", "the slider's left end")
     path = page.record_gif(
-        "slider", moved, lambda _: page.press(handle(box, "how much more"), "ArrowRight", 6), frames=21
+        "slider", moved, lambda _: page.press(handle(box, "how much more"), "ArrowRight", 12), frames=11
     )
     with Image.open(path) as gif:
         assert gif.n_frames >= 8
