@@ -23,6 +23,8 @@ DATASETS = {
     "shapes": (*config.SHAPES, "meshes:PATH"),
     "translations": (*config.TRANSLATIONS, "cars:PATH", "SOURCE-to-TARGET"),
 }
+SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def with_steps(plan: Plan, notebooks: list[catalogue.Notebook], dataset: str | N
 def with_parameters(plan: Plan, settings: dict[str, Any]) -> Plan:
     """The plan with the parameters that each notebook declares, `settings` among them.
 
-    ValueError where no notebook declares one of the settings, or one has no cell for parameters.
+    ValueError where no notebook declares one of the settings or its default is of another type, or where a notebook
+    has no cell for parameters.
     """
     common = {name: getattr(plan, name) for name in ("profile", "seed", "device", "results_dir")}
     declared = [_declared(step.notebook) for step in plan.steps]
@@ -108,9 +111,10 @@ def with_parameters(plan: Plan, settings: dict[str, Any]) -> Plan:
         hint = catalogue.suggestion(name, known)
         raise ValueError(f"--set: no notebook that would run has a parameter {name!r}: {hint}")
     steps = []
-    for step, names in zip(plan.steps, declared, strict=True):
-        values = {"dataset": step.dataset} | common | settings
-        steps.append(replace(step, parameters={name: value for name, value in values.items() if name in names}))
+    for step, own in zip(plan.steps, declared, strict=True):
+        values = {"dataset": step.dataset} | common
+        values |= {name: _typed(own[name], value) for name, value in settings.items() if name in own}
+        steps.append(replace(step, parameters={name: value for name, value in values.items() if name in own}))
     return replace(plan, steps=tuple(steps))
 
 
@@ -164,10 +168,24 @@ def _unsuited(notebooks: list[catalogue.Notebook]) -> tuple[str, str]:
     return f"{who} on {kind}", f"--dataset {joined(DATASETS[kind], 'or')}"
 
 
-def _declared(notebook: catalogue.Notebook) -> set[str]:
+def _declared(notebook: catalogue.Notebook) -> dict[str, catalogue.Parameter]:
     if notebook.parameters is None:
         raise ValueError(f"{notebook.name} has no cell tagged `parameters`, so it cannot be given any: tag one")
-    return {parameter.name for parameter in notebook.parameters}
+    return {parameter.name: parameter for parameter in notebook.parameters}
+
+
+def _typed(parameter: catalogue.Parameter, value: Any) -> Any:
+    """A setting in the type of its default; None, as a value or default, goes with any other."""
+    default = parameter.value
+    if value is None or default is None or type(value) is type(default):
+        return value
+    if isinstance(default, bool) and str(value).lower() in SWITCHES:
+        return SWITCHES[str(value).lower()]
+    if isinstance(default, str) and isinstance(value, int | float):  # a folder may be called 7
+        return str(value)
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    raise ValueError(f"--set: {parameter.name} is {value!r}: give {TYPES.get(type(default), parameter.default)}")
 
 
 def _total(times: Times) -> list[str]:

@@ -116,6 +116,46 @@ def test_settings_reach_the_notebooks_of_either_kind_that_declare_them(both):
     assert steps["06"] == common | {"poses": 3}
 
 
+@pytest.fixture(scope="module")
+def typed(write_notebook, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("typed")
+    parameters = "dataset = 'digits'\ncheck = True\nsteps = 11\nrate = 0.5\nname = 'x'\nepochs = None"
+    write_notebook(folder / "00_overview.ipynb", parameters=parameters)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        *((f"check={word}", False) for word in ("false", "False", "no", "off", "0")),
+        *((f"check={word}", True) for word in ("true", "yes", "ON", "1")),
+        *(("steps=7", 7), ("steps=None", None), ("rate=2", 2.0), ("rate=1e-3", 0.001)),
+        *(("name=7", "7"), ("name=faces", "faces"), ("epochs=3", 3), ("epochs=some", "some")),
+    ],
+)
+def test_a_setting_is_of_its_defaults_type(setting, value, typed):
+    (step,) = arguments.make_plan(["--set", setting], typed).steps
+    given = step.parameters[setting.partition("=")[0]]
+    assert given == value and type(given) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("check=never", "check is 'never': give true or false"),
+        ("check=2", "check is 2: give true or false"),
+        ("steps=few", "steps is 'few': give a whole number"),
+        ("steps=2.5", "steps is 2.5: give a whole number"),
+        ("steps=True", "steps is True: give a whole number"),
+        ("rate=fast", "rate is 'fast': give a number"),
+        ("name=[1]", r"name is \[1\]: give a text"),
+    ],
+)
+def test_a_setting_of_another_type_is_one_clear_line(setting, said, typed):
+    with pytest.raises(arguments.UsageError, match=f"^--set: {said}$"):
+        arguments.make_plan(["--set", setting], typed)
+
+
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
