@@ -116,7 +116,7 @@ def make_extractor(
 
 def weights_folder() -> Path:
     """Where weights files are looked for: the environment variable GLANN_WEIGHTS, else data/weights."""
-    return Path(os.environ.get("GLANN_WEIGHTS", ROOT / "data" / "weights")).expanduser()
+    return Path(os.path.expanduser(os.environ.get("GLANN_WEIGHTS", ROOT / "data" / "weights")))
 
 
 @torch.no_grad()

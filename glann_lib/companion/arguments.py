@@ -176,7 +176,7 @@ def _dataset(text: str) -> str:
         return "-to-".join(domain if domain in config.DOMAINS else _dataset(domain) for domain in pair)
     for prefix, (suffixes, wanted) in OWN_FILES.items():
         if text.startswith(prefix):
-            path = Path(text.removeprefix(prefix)).expanduser()
+            path = Path(os.path.expanduser(text.removeprefix(prefix)))
             if text == prefix or not path.exists():
                 raise argparse.ArgumentTypeError(f"{text} does not exist: name {wanted}")
             if not path.is_dir() and path.suffix.lower() not in suffixes:
@@ -199,7 +199,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
 
 def _from_root(text: str) -> str:
     """A path as typed in the person's folder -> relative to the repository: no absolute path is ever recorded."""
-    return os.path.relpath(Path(text).expanduser().resolve(), ROOT)
+    return os.path.relpath(Path(os.path.expanduser(text)).resolve(), ROOT)
 
 
 def _seed(text: str) -> int:

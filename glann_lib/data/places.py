@@ -25,7 +25,7 @@ def data_place() -> Path:
 
 def locate(path: str | Path) -> Path:
     """A path as given or, where nothing lies there, from the repository: notebooks run in other folders."""
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     return path if path.exists() else ROOT / path
 
 

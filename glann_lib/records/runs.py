@@ -49,7 +49,7 @@ def run_directory(dataset: str, profile: str, results_dir: str | Path = "results
     """The run's folder, which need not exist; paths count from the repository, GLANN_RESULTS names another default."""
     if str(results_dir) == "results":
         results_dir = os.environ.get("GLANN_RESULTS", results_dir)
-    return ROOT / Path(results_dir).expanduser() / run_name(dataset, profile)
+    return ROOT / Path(os.path.expanduser(results_dir)) / run_name(dataset, profile)
 
 
 def work_directory(run: Path) -> Path:

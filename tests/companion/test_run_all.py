@@ -118,6 +118,7 @@ def test_questions_are_answered_before_anything_is_installed(ready, argv, said, 
     [
         (["--datset"], "did you mean --dataset?"),
         (["--dataset", "folder:nowhere"], "folder:nowhere does not exist"),
+        (["--dataset", "folder:~nobody2/x"], "folder:~nobody2/x does not exist"),  # no such user
         (["--dataset", "meshes:nowhere"], "meshes:nowhere does not exist"),
         (["--dataset", "cars:nowhere"], "cars:nowhere does not exist"),
         (["--dataset", "digits-to-nothing"], "unknown data set 'digits-to-nothing'"),
