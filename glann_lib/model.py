@@ -249,7 +249,7 @@ class Glann:
         """A released model, or one that `save` wrote.
 
         Args:
-            name: one of `available()`, or a file's path.
+            name: one of `available()`, a file's path, or a run's folder.
             device: "auto", "cuda", "mps" or "cpu".
 
         Raises:

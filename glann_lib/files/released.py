@@ -60,15 +60,15 @@ def find(name: str, folder: Path | None = None) -> Path:
 
 
 def locate(name: str | Path, folder: Path | None = None) -> Path:
-    """The file that a released model's name or a path stands for; raises as `card`.
+    """The file that a released model's name, a file's path or a run's folder stands for; raises as `card`.
 
     A path need not exist unless it could be a name.
     """
     if isinstance(name, str) and name.startswith(OWN_DATA):
         raise FileNotFoundError(_no_such_model(name, folder))
-    is_name = isinstance(name, str) and NAME.fullmatch(name)
-    if not is_name or (name not in available(folder) and Path(name).is_file()):
-        return Path(name)
+    is_name, path = isinstance(name, str) and NAME.fullmatch(name), Path(name)
+    if not is_name or (name not in available(folder) and path.exists()):
+        return path / MODEL if path.is_dir() else path
     return find(name, folder)
 
 

@@ -67,6 +67,13 @@ def test_a_file_of_a_name_that_is_not_released_is_a_path(folder, monkeypatch):
     assert released.locate("spots", folder) == folder / "spots" / "model.safetensors"  # a name comes first
 
 
+def test_a_folder_stands_for_the_model_in_it(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "my-run").mkdir()
+    for name in ("my-run", "my-run/", str(folder / "my-run"), Path("my-run")):
+        assert released.locate(name, folder) == Path(name) / "model.safetensors"
+
+
 def test_a_wrong_name_says_which_there_are_and_what_to_do(folder, tmp_path):
     line = refused(lambda: released.locate("fashion", folder), FileNotFoundError)
     assert line == (
