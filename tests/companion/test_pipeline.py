@@ -113,8 +113,8 @@ def test_wrong_argument_is_one_line_and_exit_code_2(argv, said, four):
     ],
 )
 def test_values_are_read_as_python_else_as_text(text, value, four):
-    plan = arguments.make_plan(["--set", f"count={text}", "--only", "0"], four)
-    assert plan.steps[0].parameters["count"] == value
+    plan = arguments.make_plan(["--set", f"glo_epochs={text}", "--only", "1"], four)  # its default is None
+    assert plan.steps[0].parameters["glo_epochs"] == value
 
 
 def test_paths_are_planned_relative_to_the_repository(four, tmp_path, monkeypatch):
