@@ -52,10 +52,7 @@ def times(plan: Plan) -> Times:
 class Estimate:
     """What the notebooks on one data set would take, from nothing.
 
-    Args:
-        dataset: as their parameter `dataset`.
-        given: all other parameters of a notebook, and those by which the ones before it trained.
-        device: where it would run.
+    `given` are all other parameters of a notebook, and those by which the ones before it trained.
     """
 
     def __init__(self, dataset: str, given: dict[str, Any], device: torch.device):

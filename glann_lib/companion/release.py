@@ -41,6 +41,7 @@ SEEN_SEED = 1  # of their noises: the comparison's samples are others
 COMPARED = {"images": 1000, "shapes": 100}  # samples of the model as trained and as released
 SCORED = 1000  # held-out images or shapes, at most
 EXTRACTOR = "random-vgg16"  # needs no download
+TRIES = 6  # steps of the factors, each finer than the last
 WORST_RATIO, WORST_DIFFERENCE = 1.05, 2.0  # of the first score; grey levels of 255 on average
 PURPOSE = "This model is for trying out sampling, reconstruction, interpolation and inversion without any training."
 LIMITS = (
@@ -61,11 +62,17 @@ def release(run: Path, name: str, folder: Path | None = None, dirty: bool = Fals
         raise FileNotFoundError(f"{runs.shown(run)} has no {MODEL}: name the folder of a finished run")
     model = Glann.load(source, "cpu")
     require_fit(model, name, dirty)
+    comparison = Comparison(model)
     with tempfile.TemporaryDirectory() as place:
-        path, form = write_small(source, model, Path(place) / MODEL)
-        measured = measure(model, Glann.load(path, "cpu"))
+        for number in range(TRIES):  # ever finer: the smallest file that is as good
+            finest = compact.FINEST / compact.COARSER**number
+            path, form = write_small(source, model, Path(place) / MODEL, finest)
+            measured = comparison.with_small(Glann.load(path, "cpu"))
+            if not (lost := what_is_lost(measured)):
+                break
+        else:
+            raise ValueError(f"made small, the model {lost}: fit a smaller one")
         content = path.read_bytes()
-    require_as_good(measured)
     facts = {"name": name, "file": MODEL, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     facts |= {"format": form, "released_by": f"python -m glann_lib.companion.release {runs.shown(run)} {name}"}
     card = {**facts, **origin(model), **measured}
@@ -97,13 +104,14 @@ def require_fit(model: Glann, name: str, dirty: bool) -> None:
         raise ValueError("the model was trained by code with uncommitted changes: train it again, or add --dirty")
 
 
-def write_small(source: Path, model: Glann, path: Path) -> tuple[Path, str]:
+def write_small(source: Path, model: Glann, path: Path, finest: float = compact.FINEST) -> tuple[Path, str]:
     """The model of the file `source` in few bytes: the path, and in words how its numbers are stored.
 
+    `finest` is the step of `compact.shrink`.
     Raises ValueError where it cannot be made small enough.
     """
     tensors, record = storage.load_tensors(source)
-    small, rank = compact.shrink(compact.expand(tensors), LIMIT - MARGIN, _largest_linear(model))
+    small, rank = compact.shrink(compact.expand(tensors), LIMIT - MARGIN, _largest_linear(model), finest)
     # Where a person's own files lie is nobody else's business.
     for settings in (record["config"], record["record"].get("config", {"data": {"dataset": ""}})):
         settings["data"]["dataset"] = _without_folders(settings["data"]["dataset"])
@@ -129,37 +137,42 @@ def _largest_linear(model: Glann) -> compact.Layer | None:
     return compact.Layer(f"generator.layers.{place}.weight", norm, inputs)
 
 
-def measure(model: Glann, small: Glann) -> dict[str, Any]:
-    """What a card says of quality: how far the released samples are from the trained model's, and both sets' scores."""
-    kind = kind_of(model.config.data.dataset)
-    real, train = (_held(model.config, split) for split in ("test", "train"))
-    judge, extractor = _judge(real)
-    count = max(COMPARED[kind], len(real))
-    samples = {"float32": model.sample(count), "released": small.sample(count)}
-    compared = [images[: COMPARED[kind]].float() for images in samples.values()]
-    distance = (compared[0] - compared[1]).abs()
-    rows = []
-    for of, images in samples.items():
-        for row in judge.score(images[: len(real)])["scores"]:
-            facts, name = (METRICS | SHAPE_METRICS)[row["metric"]], title(row["metric"], extractor)
+class Comparison:
+    """What a card says of quality: a model as trained and made small, scored on the same held-out data."""
+
+    def __init__(self, model: Glann):
+        self.kind = kind_of(model.config.data.dataset)
+        real, train = (_held(model.config, split) for split in ("test", "train"))
+        (self.judge, self.extractor), self.count = _judge(real), len(real)
+        self.trained = model.sample(max(COMPARED[self.kind], self.count))
+        self.before = self._rows("float32", self.trained)
+        self.floor = {row["metric"]: row["value"] for row in self.judge.score(train[: self.count])["scores"]}
+
+    def with_small(self, small: Glann) -> dict[str, Any]:
+        """How far the small model's samples are from the trained one's, both sets' scores, and those of real data."""
+        samples, compared = small.sample(len(self.trained)), COMPARED[self.kind]
+        distance = (self.trained[:compared].float() - samples[:compared].float()).abs()
+        difference = {"mean": distance.mean().item(), "largest": int(distance.max()), "samples": compared}
+        scores = self.before + self._rows("released", samples)
+        return {"scores": scores, "real": self.floor, "difference": difference, "scored": self.count}
+
+    def _rows(self, of: str, samples: Tensor) -> list[dict[str, Any]]:
+        rows = []
+        for row in self.judge.score(samples[: self.count])["scores"]:
+            facts, name = (METRICS | SHAPE_METRICS)[row["metric"]], title(row["metric"], self.extractor)
             told = {"metric": row["metric"], "name": name, "unit": facts.unit, "better": facts.better}
             rows.append({"of": of, **told, "value": row["value"]})
-    floor = {row["metric"]: row["value"] for row in judge.score(train[: len(real)])["scores"]}
-    difference = {"mean": distance.mean().item(), "largest": int(distance.max()), "samples": COMPARED[kind]}
-    return {"scores": rows, "real": floor, "difference": difference, "scored": len(real)}
+        return rows
 
 
-def require_as_good(measured: dict[str, Any]) -> None:
-    """Refuse, by a ValueError that says what was lost, a model that was better before it was made small."""
+def what_is_lost(measured: dict[str, Any]) -> str:
+    """Why a model was better before it was made small, in words; "" where it was not."""
     name = measured["scores"][0]["metric"]  # the main one; lower is better, of images and of shapes
     before, after = (row["value"] for row in measured["scores"] if row["metric"] == name)
-    mean, lost = measured["difference"]["mean"], None
+    mean = measured["difference"]["mean"]
     if after > WORST_RATIO * before:
-        lost = f"is worse ({name} {after:.4g}, {before:.4g} in float32)"
-    elif mean > WORST_DIFFERENCE:
-        lost = f"draws other images ({mean:.2g} grey levels on average)"
-    if lost:
-        raise ValueError(f"made small, the model {lost}: fit a smaller one")
+        return f"is worse ({name} {after:.4g}, {before:.4g} in float32)"
+    return f"draws other images ({mean:.2g} grey levels on average)" if mean > WORST_DIFFERENCE else ""
 
 
 def origin(model: Glann) -> dict[str, Any]:

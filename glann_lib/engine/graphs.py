@@ -17,11 +17,8 @@ class ReplayedStep:
     """`step`, replayed from a CUDA graph from its fourth call on.
 
     Every call trains: the first three run as they are, and the recording itself runs nothing, it is replayed at once.
-
-    Args:
-        step: int [B] -> loss; always the same work on the same tensors, changed in place, without a look at a value on
-            the processor. B is the same at every call.
-        device: where it runs.
+    `step`, int [B] -> loss, is always the same work on the same tensors, changed in place, without a look at a value on
+    the processor, and B the same at every call.
     """
 
     def __init__(self, step: Callable[[Tensor], Tensor], device: torch.device):

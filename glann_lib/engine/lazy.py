@@ -12,11 +12,9 @@ from typing import Any
 
 
 def hand_on(room: str, **names: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """`__getattr__`, `__dir__` and `__all__` for the `__init__` of a package.
+    """`__getattr__`, `__dir__` and `__all__` for the `__init__` of the package `room`.
 
-    Args:
-        room: the package's name.
-        **names: by module of the package, the public names that it holds, with spaces between them.
+    `names` are the public names of each of its modules, with spaces between them.
     """
     places = {name: f"{room}.{module}" for module, words in names.items() for name in words.split()}
 

@@ -48,18 +48,12 @@ class Stage(Protocol):
 
 
 def train(stage: Stage, path: Path | None = None) -> Iterator[Any]:
-    """Train a stage, epoch by epoch; the generator yields each epoch's record, those done before included.
+    """Train a stage, which then holds its result; yields each epoch's record, those done before included.
 
-    Args:
-        stage: the stage; holds its result when the generator ends.
-        path: where the finished stage goes, *.safetensors; None: nothing is written. Until then checkpoints lie beside
-            it, named by the stage's fingerprint, so that other settings neither take them up nor destroy them.
-
-    Raises:
-        ValueError: a checkpoint is damaged.
-        OSError: a checkpoint cannot be written; the last one stays.
-        RuntimeError: another process trains into the same file.
-        FloatingPointError: from the stage, when a loss or latent is not finite.
+    The finished stage goes to `path`, *.safetensors; None: nothing is written. Until then checkpoints lie beside it,
+    named by the stage's fingerprint, so that other settings neither take them up nor destroy them. Raises ValueError
+    where a checkpoint is damaged, OSError where one cannot be written (the last one stays), RuntimeError where another
+    process trains into the same file, and the stage's FloatingPointError for a loss or latent that is not finite.
     """
     devices.keep_freed_memory()
     if path is None:

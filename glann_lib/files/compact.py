@@ -122,11 +122,13 @@ class Layer:
     inputs: Callable[[], Tensor]  # gives what the layer sees, [n, in]
 
 
-def shrink(tensors: dict[str, Tensor], room: int, layer: Layer | None) -> tuple[dict[str, Tensor], int | None]:
+def shrink(
+    tensors: dict[str, Tensor], room: int, layer: Layer | None, finest: float = FINEST
+) -> tuple[dict[str, Tensor], int | None]:
     """Tensors in few bytes, as `expand` takes them: "latents" in int8, the layer's weight in factors, the rest halved.
 
-    The factors are as fine as FINEST, or as `room` bytes for all of the tensors allow. Raises ValueError where nothing
-    fits. Also returns the factors' rank, None where no layer is given.
+    The factors' step is `finest`, or the least with which all tensors fit into `room` bytes; ValueError where none is.
+    Also returns the factors' rank, None where no layer is given.
     """
     small = halve({name: tensor for name, tensor in tensors.items() if layer is None or name != layer.weight})
     small["latents" + ROWS], small["latents" + STEPS] = _rounded(tensors["latents"], torch.zeros(1))
@@ -134,7 +136,7 @@ def shrink(tensors: dict[str, Tensor], room: int, layer: Layer | None) -> tuple[
     left = room - size(small)
     if layer is None and left >= 0:
         return small, None
-    for factors, means in _ever_coarser(tensors, layer) if layer and left > 0 else ():
+    for factors, means in _ever_coarser(tensors, layer, finest) if layer and left > 0 else ():
         packed = {f"{layer.weight}.{part}": tensor for part, tensor in deflate(factors).items()}
         if size(packed) <= left:
             return small | packed | halve(means), len(factors["right"])
@@ -149,7 +151,9 @@ def size(tensors: dict[str, Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
-def _ever_coarser(tensors: dict[str, Tensor], layer: Layer) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+def _ever_coarser(
+    tensors: dict[str, Tensor], layer: Layer, step: float
+) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
     """A layer's weight in factors, by ever larger steps; and the BatchNorm's mean that takes up their mean error."""
     weight, seen = tensors[layer.weight], layer.inputs()
     if layer.norm is None:  # then the mean error counts, too: of inputs and their mirror images, covariance is power
@@ -157,7 +161,6 @@ def _ever_coarser(tensors: dict[str, Tensor], layer: Layer) -> Iterator[tuple[di
     else:
         norm = {part: tensors[f"{layer.norm}.{part}"] for part in ("weight", "running_mean", "running_var")}
         inputs, gain = seen, norm["weight"].abs() * (norm["running_var"] + EPSILON).rsqrt()
-    step = FINEST
     while step <= COARSEST:
         factors = factorise(weight, inputs, gain, step)
         means = {}

@@ -217,8 +217,20 @@ def test_a_model_that_loses_quality_is_not_written(run, tmp_path, monkeypatch, c
     monkeypatch.setattr(release, "LIMIT", limit)
     monkeypatch.setattr(release, "WORST_RATIO", ratio)
     monkeypatch.setattr(release, "WORST_DIFFERENCE", difference)
+    monkeypatch.setattr(release, "TRIES", 2)
     assert named in line_of(capsys, run, "x", "--folder", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_finer_file_is_written_where_the_coarse_one_is_not_as_good(card, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(release, "WORST_DIFFERENCE", 0.99 * card["difference"]["mean"])
+    finer = release.release(run, "x", tmp_path)
+    assert finer["difference"]["mean"] < release.WORST_DIFFERENCE and finer["bytes"] > card["bytes"]
+
+
+@pytest.mark.parametrize("name", released.available())
+def test_no_released_model_has_lost_quality(name):
+    assert release.what_is_lost(released.card(name)) == ""
 
 
 def test_the_command_releases_and_says_so(run, tmp_path, capsys):
