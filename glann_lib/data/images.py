@@ -15,7 +15,8 @@ from torch.nn import functional
 from glann_lib.config import ARRAY, FOLDER, DataConfig
 from glann_lib.data import places
 from glann_lib.data.files import DataFiles, Division, read_cached, reason
-from glann_lib.data.image_files import list_images, read_images, resize
+from glann_lib.data.image_files import dimness, list_images, read_images, resize
+from glann_lib.data.listing import printable
 from glann_lib.data.record import SPLITS, ImageData, check_split, random_order
 from glann_lib.engine import storage
 
@@ -107,7 +108,7 @@ def _celeba(settings: DataConfig, split: str, download: bool) -> ImageData:
 
 def _folder(settings: DataConfig, split: str, download: bool) -> ImageData:
     files = list_images(places.locate(settings.dataset.removeprefix(FOLDER)))
-    source = f"{files.path.resolve().name}: {len(files.names):,} image files, centre squares, a tenth for testing"
+    source = f"{_own_name(files)}: {len(files.names):,} image files, centre squares, a tenth for testing"
     return _from_files(settings, split, files, source, divide=True)
 
 
@@ -136,13 +137,18 @@ def _from_files(
         division = Division.draw(count, max(1, count // 10), _limits(settings))
     numbers = division.numbers if division else random_order(count, _limits(settings)[split])
     tensors, remark = read_cached(files, numbers, "image", read_images, settings.image_size, crop)
+    remark += dimness(tensors)
     readable = tensors["readable"]
     part = division.part(split, readable) if division else slice(None)
-    labels, class_names = files.classes()
+    labels, class_names, classes = files.classes()
     labels = None if labels is None else labels[numbers[readable]][part]
     own = settings.dataset.startswith(FOLDER)
-    name = FOLDER + files.path.resolve().name if own else settings.dataset
+    name, source = (FOLDER + _own_name(files), source + classes) if own else (settings.dataset, source)
     return ImageData(tensors["images"][part].clone(), labels, name, split, source + remark, class_names)
+
+
+def _own_name(files: DataFiles) -> str:
+    return printable(files.path.resolve().name)
 
 
 def _torchvision(dataset: str, kind: str, download: bool, folder: str = "", **options: Any) -> Any:

@@ -10,6 +10,7 @@ import torch
 from glann_lib.config import MESHES, ShapeConfig
 from glann_lib.data import places
 from glann_lib.data.files import DataFiles, Division, read_cached, reason
+from glann_lib.data.listing import printable
 from glann_lib.data.record import check_split, random_order
 from glann_lib.shapes import meshes
 from glann_lib.shapes.made_chairs import make_chairs
@@ -67,7 +68,7 @@ def _chairs(settings: ShapeConfig, split: str) -> ShapeData:
 
 def _own(settings: ShapeConfig, split: str) -> ShapeData:
     path = places.locate(settings.dataset.removeprefix(MESHES))
-    name = path.resolve().name
+    name = printable(path.resolve().name)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: name a directory or .zip of meshes, or an .npz of voxels")
     if path.suffix.lower() == ".npz":
@@ -75,7 +76,9 @@ def _own(settings: ShapeConfig, split: str) -> ShapeData:
     files = list_meshes(path)
     count = len(files.names)
     if count < 2:
-        raise ValueError(f"{path} holds one mesh only ({files.names[0]}): put at least two there, better some hundreds")
+        raise ValueError(
+            f"{path} holds one mesh only ({printable(files.names[0])}): put at least two there, better some hundreds"
+        )
     division = Division.draw(count, tenth(count), _limits(settings))
     voxels, readable, remark = _voxelised(files, division.numbers, settings)
     part = division.part(split, readable)
@@ -119,7 +122,7 @@ def _read(files: DataFiles, names: list[str], size: int, poses: int) -> dict[str
             except MemoryError:
                 raise
             except Exception as error:  # a damaged archive can raise nearly anything
-                faults[name] = reason(error)
+                faults[name] = printable(reason(error))
                 continue
             turned = [meshes.voxelise(mesh, size, turn * 360 / TURNS) for turn in _turns(poses)]
             packed.append(np.packbits(np.stack(turned)))

@@ -8,11 +8,11 @@ direction in degrees, and which car it shows. A .zip may hold all of it within o
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
 import io
 import math
 import textwrap
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,9 @@ import torch
 
 from glann_lib.config import CARS
 from glann_lib.data import places
-from glann_lib.data.files import DataFiles, list_files, read_cached, reason
-from glann_lib.data.image_files import SUFFIXES, list_images, read_images
+from glann_lib.data.files import DataFiles, few, list_files, read_cached, reason
+from glann_lib.data.image_files import SUFFIXES, dimness, list_images, read_images
+from glann_lib.data.listing import printable
 from glann_lib.data.record import ImageData, check_split, random_order
 from glann_lib.shapes.record import for_testing
 
@@ -29,7 +30,7 @@ TABLE = "azimuths.csv"
 HEADER = "file,azimuth or file,azimuth,model"
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class _Cars:
     """The image files of a person's cars, and where among them the folder with azimuths.csv begins."""
 
@@ -86,17 +87,18 @@ def load_cars(path: Path, domain: str, split: str, size: int, limit: int | None 
     index = order[test[order] == (split == "test")][:limit]
     # Modulo twice, as float32 rounds what is a little below 360 up to it.
     azimuths = torch.tensor(azimuths, dtype=torch.float64).remainder(360).float().remainder(360)
-    name, absent = cars.files.path.resolve().name, len(table.keys() - set(cars.names))
+    name, absent = printable(cars.files.path.resolve().name), len(table.keys() - set(cars.names))
     source = f"{name}: {len(numbers):,} image files in {domain}, centre squares, azimuths from {TABLE}, a tenth"
     source += " for testing" if len(kinds) == len(models) else f" of {len(kinds):,} models for testing"
     source += f"; {absent} of {len(table)} rows of {TABLE} name no image" if absent else ""
-    source += skipped
+    source += skipped + dimness(tensors)
     return ImageData(tensors["images"][index], None, f"{CARS}{name}/{domain}", split, source, azimuths=azimuths[index])
 
 
 def _find(path: Path) -> _Cars:
     files = list_images(places.locate(path))
-    names = list_files(files.path, (*SUFFIXES, ".csv")).names
+    listed = list_files(files.path, (*SUFFIXES, ".csv"))
+    files, names = dataclasses.replace(files, remark=listed.remark), listed.names
     tops = {name.partition("/")[0] for name in names}
     for root in ("", *(f"{top}/" for top in tops if len(tops) == 1)):
         if root + TABLE in names:
@@ -165,7 +167,6 @@ def _numbers(cars: _Cars, domain: str, table: dict[str, tuple[float, str]]) -> t
         raise ValueError(f"no row of {cars.table} names an image: give them as in {names[0]}")
     missing = [name for name in names if name not in table]
     if missing:
-        first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-        held = f"{len(missing)} of {len(names)} images in {domain} have no azimuth in {cars.table} ({first})"
+        held = f"{len(missing)} of {len(names)} images in {domain} have no azimuth in {cars.table} ({few(missing)})"
         raise ValueError(f"{held}: add a row for each, or remove them")
     return torch.tensor(numbers)

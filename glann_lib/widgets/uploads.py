@@ -19,8 +19,6 @@ MOST_MIB = 30
 MOST_PIXELS = 50_000_000
 LIMIT = f"{MOST_PIXELS // 10**6} million pixels"
 LEAST_SIDE = 8  # px
-# JPEG's reader takes MPO, too, which many telephones write. Not every format of Pillow: some start other programs.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 UNREADABLE = "this file is no image that can be read: choose a PNG, JPEG, WebP or BMP"
 BLANK = "the drawing is empty: draw something first"
 INK = 0.25  # of the brightest pixel; what is brighter belongs to the drawing
@@ -90,7 +88,7 @@ def _require_readable(content: bytes) -> None:
         raise ValueError("the file is empty: choose a PNG, JPEG, WebP or BMP")
     if len(content) > MOST_MIB * 2**20:
         raise ValueError(f"the file has {len(content) / 2**20:.0f} MiB: choose one of {MOST_MIB} MiB or less")
-    with _decoding(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+    with _decoding(), Image.open(io.BytesIO(content), formats=image_files.FORMATS) as image:
         width, height = image.size
     if width * height > MOST_PIXELS:
         raise ValueError(f"the image has {width} x {height} px: choose one of {LIMIT} or less")

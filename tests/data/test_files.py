@@ -1,5 +1,6 @@
 """Files in folders and archives: which are counted and read, how they are divided, and what the cache keeps of them."""
 
+import os
 import warnings
 
 import pytest
@@ -8,6 +9,7 @@ from made_files import cached_files, empty_place, write_files, write_zip
 
 from glann_lib.data import places
 from glann_lib.data.files import Division, list_files, read_cached, reason
+from glann_lib.data.listing import printable
 
 FILES = {
     "b/two.OFF": b"2",
@@ -35,13 +37,166 @@ def test_files_of_a_kind_are_listed_in_order_and_read(place):
     with files.opened() as read:
         assert [read(name) for name in files.names] == [b"1", b"2"]
     assert list_files(place, (".off",), within="b/").names == ("b/two.OFF",)
-    assert list_files(place, (".png",)).names == ()
+    assert files.remark == "; left out: 1 .txt" and not files.is_partial
 
 
 def test_folders_are_classes_where_every_file_lies_in_one(place):
-    labels, names = list_files(place, (".off",)).classes()
-    assert labels.tolist() == [0, 1] and names == ("a", "b")
-    assert list_files(place, (".off", ".txt")).classes() == (None, ())
+    labels, names, remark = list_files(place, (".off",)).classes()
+    assert labels.tolist() == [0, 1] and names == ("a", "b") and remark == "; 2 classes, named by the folders a, b"
+    assert list_files(place, (".off", ".txt")).classes() == (
+        None,
+        (),
+        "; no classes: c.txt lies beside the sub-folders",
+    )
+
+
+@pytest.mark.parametrize(
+    ("folders", "labels", "remark"),
+    [
+        (("cat", "cat/kitten", "dog"), [0, 2, 1], "; 3 classes, named by the folders cat, cat/kitten, dog"),
+        (("2020/01", "2021/01"), None, "; no classes: all sub-folders are called 01"),
+        (
+            ("a/x", "a/y", "b/x"),
+            [0, 1, 0],
+            "; 2 classes, named by the folders a/x, a/y, b/x (of one name, and so one class: x)",
+        ),
+        (("p", "q", "r", "s"), [0, 1, 2, 3], "; 4 classes, named by the folders p, q, r and 1 more"),
+        (("only",), None, ""),
+        (("", "a", "b"), None, "; no classes: 0.off lies beside the sub-folders"),
+    ],
+)
+def test_it_is_said_which_folders_are_which_classes(tmp_path, folders, labels, remark):
+    write_files(tmp_path, {f"{folder}/{i}.off".lstrip("/"): b"1" for i, folder in enumerate(folders)})
+    files = list_files(tmp_path, (".off",))
+    found, names, said = files.classes()
+    assert said == remark
+    if labels is None:
+        assert found is None and names == ()
+    else:
+        by_name = dict(zip(files.names, found.tolist(), strict=True))
+        assert [by_name[f"{folder}/{i}.off"] for i, folder in enumerate(folders)] == labels
+
+
+# Names and links
+
+
+@pytest.mark.parametrize("prefix", ["./", "/", "C:\\", "/home/me/", "a\\b\\", "./x/./"])
+def test_names_in_an_archive_are_read_however_they_are_written(tmp_path, prefix):
+    separator = "\\" if "\\" in prefix else "/"
+    names = [separator.join(parts) for parts in (("cats", "0.off"), ("dogs", "1.off"), ("dogs", ".hidden.off"))]
+    path = write_zip(tmp_path / "f.zip", {prefix + name: name[-5:].encode() for name in names})
+    files = list_files(path, (".off",))
+    assert [name[-10:] for name in files.names] == ["cats/0.off", "dogs/1.off"] and files.classes()[1] == (
+        "cats",
+        "dogs",
+    )
+    with files.opened() as read:
+        assert [read(name) for name in files.names] == [b"0.off", b"1.off"]
+
+
+def test_nothing_above_an_archive_is_meant(tmp_path):
+    path = write_zip(tmp_path / "f.zip", {"../up.off": b"1", "a/../../up.off": b"2", "in.off": b"3", "too.off": b"4"})
+    files = list_files(path, (".off",))
+    assert files.names == ("in.off", "too.off") and files.is_partial
+    assert files.remark == "; left out: 2 with .. in their paths"
+
+
+def damaged_zip(tmp_path, offset, value, count=2):
+    """A .zip of 3 files; in the entries of `count` of them the two bytes at an offset have another value."""
+    path = write_zip(tmp_path / "f.zip", {f"{i}.off": b"1" for i in range(3)})
+    content = bytearray(path.read_bytes())
+    places = [place for place in range(len(content)) if content[place : place + 4] == b"PK\1\2"]
+    for place in places[:count]:
+        content[place + offset : place + offset + 2] = value.to_bytes(2, "little")
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "words"),
+    [
+        (8, 1, "that need a password"),
+        (10, 9, "compressed by deflate64, which is not read"),
+        (10, 95, "compressed by method 95"),
+    ],
+)
+def test_entries_that_cannot_be_unpacked_are_left_out_or_refused_by_their_cause(tmp_path, offset, value, words):
+    files = list_files(damaged_zip(tmp_path, offset, value, count=1), (".off",))
+    assert files.names == ("1.off", "2.off") and f"; left out: 1 {words}"[:20] in files.remark and words in files.remark
+    with pytest.raises(ValueError, match=rf"left out were 2 .*{words}.*; convert or unpack those") as error:
+        list_files(damaged_zip(tmp_path, offset, value, count=2), (".off",))
+    assert "\n" not in str(error.value)
+
+
+def test_names_of_another_encoding_are_read_and_said(tmp_path):
+    path = write_zip(tmp_path / "f.zip", {"kitten.off": b"1", "猫.off": b"2", "b.off": b"3"})
+    content = path.read_bytes()
+    unmarked = content.replace(b"\x00\x08\x00\x00", b"\x00\x00\x00\x00")  # the mark of UTF-8
+    path.write_bytes(unmarked)
+    files = list_files(path, (".off",))
+    assert files.names == ("b.off", "kitten.off", "猫.off") and files.remark == ""
+    path.write_bytes(unmarked.replace("猫".encode(), b"\x94\x4c!"))  # Shift JIS
+    files = list_files(path, (".off",))
+    assert len(files.names) == 3 and "; 1 names are in an encoding that the .zip does not state" in files.remark
+    with files.opened() as read:
+        assert sorted(map(read, files.names)) == [b"1", b"2", b"3"]
+
+
+def test_of_two_entries_of_one_name_the_last_counts_and_it_is_said(tmp_path):
+    path = write_zip(tmp_path / "f.zip", {"a.off": b"1", "./a.off": b"2", "b.off": b"3"})
+    files = list_files(path, (".off",))
+    assert files.names == ("a.off", "b.off") and "1 that others of the same name replace" in files.remark
+    with files.opened() as read:
+        assert read("a.off") == b"2"
+
+
+def test_links_to_folders_are_followed_once_each(tmp_path):
+    write_files(tmp_path / "elsewhere", {"0.off": b"1", "deep/1.off": b"2"})
+    place = write_files(tmp_path / "d", {"own/2.off": b"3"})
+    (place / "link").symlink_to(tmp_path / "elsewhere")
+    (place / "again").symlink_to(place / "own")
+    (place / "own" / "up").symlink_to(place)
+    (place / "gone.off").symlink_to(tmp_path / "nowhere")
+    files = list_files(place, (".off",))
+    assert files.names == ("link/0.off", "link/deep/1.off", "own/2.off")
+    assert files.remark == "; left out: 1 that are links to nothing" and files.is_partial
+    with files.opened() as read:
+        assert [read(name) for name in files.names] == [b"1", b"2", b"3"]
+
+
+def test_a_named_pipe_is_no_file(tmp_path):
+    write_files(tmp_path, {"0.off": b"1", "1.off": b"2"})
+    os.mkfifo(tmp_path / "2.off")
+    assert list_files(tmp_path, (".off",)).remark == "; left out: 1 that are devices"
+
+
+def test_names_that_are_no_utf8_are_read_and_shown_by_their_bytes(tmp_path):
+    place = write_files(tmp_path / "d", {"caf\udce9/0.off": b"1", "t\nea/1.off": b"2"})
+    files = list_files(place, (".off",))
+    with files.opened() as read:
+        assert sorted(map(read, files.names)) == [b"1", b"2"]
+    _, names, remark = files.classes()
+    assert names == (r"caf\xe9", r"t\nea") and r"folders caf\xe9, t\nea" in remark
+    assert printable("Zürich 猫") == "Zürich 猫"
+
+
+# What is left out
+
+
+def test_what_is_left_out_is_counted_by_kind(tmp_path):
+    write_files(tmp_path, FILES | dict.fromkeys(("x.glb", "y.GLB", "README", "3.off", "4.off"), b""))
+    assert list_files(tmp_path, (".off",)).remark == "; left out: 2 .glb, 1 .txt, 1 without a suffix"
+    write_files(tmp_path, {f"{i}.{kind}": b"" for i, kind in enumerate("abc")} | {f"{i}.off": b"" for i in range(9)})
+    assert list_files(tmp_path, (".off",)).remark == "; left out: 2 .glb, 1 .a, 1 .b, 1 .c, 1 .txt and 1 other kinds"
+
+
+def test_more_left_out_than_read_is_refused(tmp_path):
+    write_files(tmp_path, {f"{i}.glb": b"" for i in range(9)} | {"a.stl": b"", "b.stl": b""})
+    with pytest.raises(ValueError, match=r"more that is not read than what is \(2 of stl\): left out were 9 \.glb; "):
+        list_files(tmp_path, (".stl",))
+    assert len(list_files(tmp_path, (".stl",), beside=(".glb",)).names) == 2
+    write_files(tmp_path / "captioned", {f"{i}{s}": b"" for i in range(9) for s in (".stl", ".txt", ".json")})
+    assert not list_files(tmp_path / "captioned", (".stl",)).is_partial
 
 
 def test_changed_files_have_another_stamp(place):
@@ -155,7 +310,7 @@ def test_three_names_are_enough(texts):
     write_files(texts, {f"{i}.txt": b"" for i in range(1, 5)})
     with pytest.warns(UserWarning):
         _, remark = numbers_in(texts)
-    assert remark == "; 4 unreadable of 6 number files skipped (1.txt, 2.txt, 3.txt, ...)"
+    assert remark == "; 4 unreadable of 6 number files skipped (1.txt, 2.txt, 3.txt and 1 more)"
 
 
 def test_a_reason_is_one_line():

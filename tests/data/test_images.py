@@ -6,6 +6,7 @@ import json
 import os
 import struct
 import types
+import zlib
 from pathlib import Path
 from urllib.error import URLError
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from made_files import cached_files, empty_place, write_files, write_zip
-from PIL import Image
+from PIL import Image, ImageCms, UnidentifiedImageError
 from torchvision import datasets
 
 from glann_lib import config
@@ -333,6 +334,146 @@ def test_every_mode_has_its_colour(content, expected):
     assert np.abs(pixels[:, 2, 2].astype(int) - expected).max() <= 2
 
 
+def colour_profile(*, primaries, gamma, description="Test RGB"):
+    """An ICC profile of an RGB space: its primaries as XYZ under D50 (rows R, G, B), and one gamma."""
+
+    def fixed(*numbers):
+        return b"".join(struct.pack(">i", round(number * 65536)) for number in numbers)
+
+    text = description.encode() + b"\0"
+    tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78), b"cprt": b"text\0\0\0\0none\0"}
+    tags[b"wtpt"] = b"XYZ \0\0\0\0" + fixed(0.9642, 1, 0.8249)
+    for letter, xyz in zip((b"r", b"g", b"b"), primaries, strict=True):
+        tags[letter + b"XYZ"] = b"XYZ \0\0\0\0" + fixed(*xyz)
+        tags[letter + b"TRC"] = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+    table, body, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for name, tag in tags.items():
+        table += name + struct.pack(">II", start + len(body), len(tag))
+        body += tag + bytes(-len(tag) % 4)
+    head = struct.pack(">I4sI4s4s4s", 128 + len(table + body), b"lcms", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    head += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + fixed(0.9642, 1, 0.8249)
+    return head + bytes(128 - len(head)) + table + body
+
+
+SRGB = [(0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410)]
+ADOBE_RGB = [(0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)]
+DISPLAY_P3 = [(0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)]
+
+
+def in_srgb(pixel, primaries, gamma):
+    """The same colour by its definition (IEC 61966-2-1), without any colour engine."""
+    light = np.linalg.solve(np.array(SRGB).T, np.array(primaries).T @ ((np.array(pixel) / 255) ** gamma)).clip(0, 1)
+    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiff", "webp"])
+@pytest.mark.parametrize(("primaries", "gamma"), [(ADOBE_RGB, 2.2), (DISPLAY_P3, 2.2), (SRGB, 1.8)])
+@pytest.mark.parametrize("pixel", [(150, 100, 80), (60, 160, 90), (128, 128, 128), (0, 200, 0)])
+def test_colours_are_those_that_the_profile_means(kind, primaries, gamma, pixel):
+    options = {"quality": 100} if kind == "jpeg" else {"lossless": True} if kind == "webp" else {}
+    profile = colour_profile(primaries=primaries, gamma=gamma)
+    content = encoded(Image.new("RGB", (16, 16), pixel), kind, icc_profile=profile, **options)
+    wanted = in_srgb(pixel, primaries, gamma)
+    assert np.abs(image_files.decode(content, 4)[:, 2, 2] - wanted).max() <= (4 if kind == "jpeg" else 2)
+
+
+def test_adobes_green_was_far_off_without_its_profile():
+    assert np.abs(in_srgb((150, 100, 80), ADOBE_RGB, 2.2) - (150, 100, 80)).max() > 15
+
+
+@pytest.mark.parametrize("profile", [b"", b"no profile", colour_profile(primaries=ADOBE_RGB, gamma=2.2)[:200]])
+def test_a_profile_that_cannot_be_used_is_none(profile):
+    content = encoded(Image.new("RGB", (16, 16), (0, 200, 0)), icc_profile=profile)
+    assert image_files.decode(content, 4)[:, 2, 2].tolist() == [0, 200, 0]
+
+
+def test_a_profile_of_another_number_of_channels_is_none():
+    profile = colour_profile(primaries=ADOBE_RGB, gamma=2.2)
+    inks = encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "jpeg", quality=100, icc_profile=profile)
+    assert np.abs(image_files.decode(inks, 4)[:, 2, 2].astype(int) - (255, 0, 0)).max() <= 2
+    grey = encoded(Image.new("L", (16, 16), 77), icc_profile=profile)
+    assert image_files.decode(grey, 4).tolist() == [[[77] * 4] * 4]
+
+
+def test_srgb_profiles_and_profiles_of_another_kind_change_nothing():
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for mode, pixel in (("RGB", (0, 200, 0)), ("L", 77)):
+        content = encoded(Image.new(mode, (16, 16), pixel), icc_profile=srgb)
+        assert image_files.decode(content, 4)[:, 2, 2].tolist() == list(np.atleast_1d(pixel))
+
+
+def test_transparent_parts_of_an_image_with_a_profile_are_white():
+    profile = colour_profile(primaries=ADOBE_RGB, gamma=2.2)
+    content = encoded(Image.new("RGBA", (16, 16), (0, 200, 0, 0)), icc_profile=profile)
+    assert image_files.decode(content, 4)[:, 2, 2].tolist() == [255, 255, 255]
+
+
+def tiff_of_floats(white):
+    return encoded(Image.fromarray(np.full((8, 8), white * 0.5, np.float32)), "tiff")
+
+
+@pytest.mark.parametrize("white", [1, 255, 65535])
+def test_floating_point_images_are_read_by_the_range_that_they_keep_within(white):
+    assert image_files.decode(tiff_of_floats(white), 4).tolist() == [[[128] * 4] * 4]
+
+
+def test_odd_floating_point_numbers_are_in_range():
+    numbers = np.array([[np.nan, -3, 0.5, 1]] * 4, np.float32)
+    assert image_files.decode(encoded(Image.fromarray(numbers), "tiff"), 4)[0, 0].tolist()[0] == 0
+
+
+def test_the_first_frame_of_a_gif_and_the_first_page_of_a_tiff_count():
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime")]
+    for kind in ("gif", "tiff"):
+        content = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+        assert image_files.decode(content, 4)[:, 1, 1].tolist() == [255, 0, 0]
+
+
+def test_tiff_and_gif_are_read_like_the_rest(tmp_path):
+    mixed = pictures(3) | {f"{i}.tif": encoded(random_picture(i), "tiff") for i in range(60)}
+    mixed |= {f"{i}.GIF": encoded(random_picture(i), "gif") for i in range(20)}
+    write_files(tmp_path / "mixed", mixed)
+    train, test = (load_images(folder_config(tmp_path / "mixed"), split) for split in ("train", "test"))
+    assert (len(train), len(test)) == (75, 8)
+
+
+def test_other_images_are_named_and_refused_where_they_are_the_majority(tmp_path):
+    write_files(tmp_path / "p", pictures(9) | {"a.heic": b"", "b.HEIC": b"", "c.svg": b"", "notes.txt": b""})
+    with pytest.warns(UserWarning, match=r"^p; left out: 2 \.heic, 1 \.svg, 1 \.txt$"):
+        record = load_images(folder_config(tmp_path / "p"), "train")
+    assert "; left out: 2 .heic, 1 .svg, 1 .txt" in record.source
+    write_files(tmp_path / "p", {f"{i}.heic": b"" for i in range(9)})
+    with pytest.raises(ValueError, match=r"left out were 11 \.heic, 1 \.svg, 1 \.txt; convert"):
+        load_images(folder_config(tmp_path / "p"), "train")
+
+
+def test_postscript_is_not_opened_whatever_its_name_says():
+    with pytest.raises(UnidentifiedImageError):
+        image_files.decode(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n", 4)
+
+
+def deep_png(peak, colour=False):
+    """Of 16 bits, its numbers from 0 to a peak; Pillow writes no colour of 16 bits, so that is put together here."""
+    values = np.linspace(0, peak, 64).round().astype(np.uint16).reshape(8, 8)
+    if not colour:
+        return encoded(Image.fromarray(values))
+    rows = b"".join(b"\0" + np.repeat(row, 3).astype(">u2").tobytes() for row in values)
+    chunks = {b"IHDR": struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0), b"IDAT": zlib.compress(rows), b"IEND": b""}
+    packed = (struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in chunks.items())
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_files_of_16_bits_that_use_12_are_told(tmp_path, colour):
+    write_files(tmp_path / "p", {f"{i}.png": deep_png(4095, colour) for i in range(4)} | {"8.png": deep_png(900)})
+    for _ in range(2):  # the second time from the cache
+        with pytest.warns(UserWarning, match=r"^5 images of 16 bits use 6 % of their range and come out dark: scale"):
+            record = load_images(folder_config(tmp_path / "p"), "train")
+        assert "; 5 images of 16 bits use 6 % of their range and come out dark" in record.source
+    write_files(tmp_path / "p", {"9.png": deep_png(65535, colour)} | pictures(3))
+    assert "16 bits" not in load_images(folder_config(tmp_path / "p"), "train").source
+
+
 @pytest.mark.parametrize(("orientation", "red"), [(1, "top"), (3, "bottom"), (6, "right"), (8, "left")])
 def test_exif_orientation_is_applied(orientation, red):
     pixels = image_files.decode(turned(orientation), 16)
@@ -416,7 +557,7 @@ def test_unreadable_files_are_named_and_counted(tmp_path):
     for record, warning in zip((train, test), caught, strict=True):
         text = str(warning.message)
         assert "4 unreadable of 11 image files skipped" in text and text.removeprefix("some") in record.source
-        assert sum(name in text for name in ("03.png", "04.png", "05.jpg", "06.png")) == 3 and ", ..." in text
+        assert sum(name in text for name in ("03.png", "04.png", "05.jpg", "06.png")) == 3 and " and 1 more)" in text
     assert len(train) + len(test) == 7
 
 
@@ -440,7 +581,7 @@ def test_two_readable_files_leave_no_part_empty(tmp_path):
 @pytest.mark.parametrize(
     ("contents", "words"),
     [
-        ({"notes.txt": b"words"}, "holds no images (png, jpg, jpeg, webp, bmp)"),
+        ({"notes.txt": b"words"}, "holds no images (png, jpg, jpeg, jfif, webp, bmp, gif, tif, tiff)"),
         (pictures(1), "holds one image only (00.png)"),
         ({"a.png": b"", "b.jpg": b"x"}, "0 of 2 images in"),
         ({"a.png": b"", "00.png": encoded(Image.new("L", (8, 8)))}, "1 of 2 images in"),
