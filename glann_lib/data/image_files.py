@@ -6,33 +6,18 @@ import functools
 import io
 import warnings
 from multiprocessing.pool import ThreadPool
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageCms, ImageOps
 
-from glann_lib.data.files import DataFiles, list_files
-from glann_lib.data.listing import printable
+from glann_lib.data.listing import DataFiles, printable
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 # JPEG's reader takes MPO, too, which many telephones write. Not every format of Pillow: some start other programs.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 WHITE = {"F": (1, 255, 65535)} | dict.fromkeys(("I", "I;16", "I;16L", "I;16B", "I;16N"), (65535, 2**31 - 1))
 GREY = ("1", "L", "LA", "La", *WHITE)
 DIM = 64  # grey levels of 8 bits: a camera's 10, 12 or 14 bits in a file of 16 reach no further
-
-
-def list_images(path: Path) -> DataFiles:
-    """Image files as in `list_files`; FileNotFoundError where nothing is there, ValueError for one image or none."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist: name a directory or a .zip of images")
-    files = list_files(path, SUFFIXES)
-    if len(files.names) < 2:
-        known = ", ".join(suffix[1:] for suffix in SUFFIXES)
-        held = f"one image only ({printable(files.names[0])})" if files.names else f"no images ({known})"
-        raise ValueError(f"{path} holds {held}{files.remark}: put at least two there, better some hundreds")
-    return files
 
 
 def read_images(files: DataFiles, names: list[str], size: int, crop: float = 1.0) -> dict[str, torch.Tensor]:

@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from glann_lib.config import ARRAY, FOLDER, DataConfig
 from glann_lib.data import places
-from glann_lib.data.files import DataFiles, Division, read_cached, reason
-from glann_lib.data.image_files import dimness, list_images, read_images, resize
-from glann_lib.data.listing import printable
+from glann_lib.data.files import Division, read_cached
+from glann_lib.data.image_files import dimness, read_images, resize
+from glann_lib.data.listing import DataFiles, list_images, printable, reason
 from glann_lib.data.record import SPLITS, ImageData, check_split, random_order
 from glann_lib.engine import storage
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from glann_lib.config import MESHES, ShapeConfig
-from glann_lib.data import places
-from glann_lib.data.files import DataFiles, Division, read_cached, reason
-from glann_lib.data.listing import printable
+from glann_lib.data import listing, places
+from glann_lib.data.files import Division, read_cached
+from glann_lib.data.listing import DataFiles, list_files, list_meshes, printable, reason
 from glann_lib.data.record import check_split, random_order
 from glann_lib.shapes import meshes
 from glann_lib.shapes.made_chairs import make_chairs
-from glann_lib.shapes.mesh_files import list_meshes, read_mesh
+from glann_lib.shapes.mesh_files import read_mesh
 from glann_lib.shapes.record import ShapeData, draw_models, for_testing, tenth
 
 TURNS = 12  # a model's poses are some of so many, evenly spaced: 30 degrees
@@ -56,7 +56,7 @@ def _chairs(settings: ShapeConfig, split: str) -> ShapeData:
             "data/ or the folder that the environment variable GLANN_DATA names (data/README.md says how), or choose "
             "--dataset made-chairs, which needs no download"
         )
-    files = list_meshes(archive, f"{FOLDER}/") if folder is None else list_meshes(folder)
+    files = list_files(archive, listing.MESHES, f"{FOLDER}/") if folder is None else list_files(folder, listing.MESHES)
     numbers = torch.tensor([i for i, name in enumerate(files.names) if Path(name).parent.name == split])
     if not len(numbers):
         raise ValueError(f"{files.path} holds no chairs in {split}/: remove it and unpack or download it again")
@@ -75,10 +75,6 @@ def _own(settings: ShapeConfig, split: str) -> ShapeData:
         return _from_voxels(settings, split, path, MESHES + name, name)
     files = list_meshes(path)
     count = len(files.names)
-    if count < 2:
-        raise ValueError(
-            f"{path} holds one mesh only ({printable(files.names[0])}): put at least two there, better some hundreds"
-        )
     division = Division.draw(count, tenth(count), _limits(settings))
     voxels, readable, remark = _voxelised(files, division.numbers, settings)
     part = division.part(split, readable)

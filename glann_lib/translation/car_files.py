@@ -20,9 +20,9 @@ import torch
 
 from glann_lib.config import CARS
 from glann_lib.data import places
-from glann_lib.data.files import DataFiles, few, list_files, read_cached, reason
-from glann_lib.data.image_files import SUFFIXES, dimness, list_images, read_images
-from glann_lib.data.listing import printable
+from glann_lib.data.files import read_cached
+from glann_lib.data.image_files import dimness, read_images
+from glann_lib.data.listing import IMAGES, DataFiles, few, list_files, list_images, printable, reason
 from glann_lib.data.record import ImageData, check_split, random_order
 from glann_lib.shapes.record import for_testing
 
@@ -97,7 +97,7 @@ def load_cars(path: Path, domain: str, split: str, size: int, limit: int | None 
 
 def _find(path: Path) -> _Cars:
     files = list_images(places.locate(path))
-    listed = list_files(files.path, (*SUFFIXES, ".csv"))
+    listed = list_files(files.path, (*IMAGES, ".csv"))
     files, names = dataclasses.replace(files, remark=listed.remark), listed.names
     tops = {name.partition("/")[0] for name in names}
     for root in ("", *(f"{top}/" for top in tops if len(tops) == 1)):

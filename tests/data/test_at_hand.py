@@ -29,7 +29,7 @@ def test_what_is_not_here_is_a_reason(name, tmp_path, monkeypatch):
 
 
 def test_damaged_files_are_a_reason(tmp_path):
-    for number in range(2):
+    for number in range(3):
         Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / f"{number}.png")
         (tmp_path / f"{number}.png").write_bytes((tmp_path / f"{number}.png").read_bytes()[:40])
     images, reason = images_at_hand(DataConfig(f"folder:{tmp_path}", 28), "train")

@@ -8,8 +8,8 @@ import torch
 from made_files import cached_files, empty_place, write_files, write_zip
 
 from glann_lib.data import places
-from glann_lib.data.files import Division, list_files, read_cached, reason
-from glann_lib.data.listing import printable
+from glann_lib.data.files import Division, read_cached
+from glann_lib.data.listing import list_files, printable, reason
 
 FILES = {
     "b/two.OFF": b"2",

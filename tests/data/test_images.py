@@ -22,6 +22,7 @@ from glann_lib.config import DataConfig
 from glann_lib.data import image_files, places
 from glann_lib.data import images as data
 from glann_lib.data.images import load_images
+from glann_lib.data.listing import list_images
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_DATA = Path(os.environ.get("GLANN_DATA", ROOT.parent / "shared" / "data"))
@@ -498,10 +499,11 @@ def test_large_jpeg_decoded_small_looks_like_the_whole():
 
 def test_mixed_folder_is_rgb_and_grey_folder_is_grey(tmp_path):
     grey = {"a.png": encoded(random_picture(0, mode="L")), "b.BMP": encoded(random_picture(1, 9, 50, "L"), "bmp")}
+    grey |= {"e.tif": encoded(random_picture(4, mode="L"), "tiff")}
     colour = {"c.JPeG": encoded(random_picture(2), "jpeg"), "deep/er/d.webp": encoded(random_picture(3), "webp")}
     write_files(tmp_path / "grey", grey)
     write_files(tmp_path / "both", grey | colour | {"notes.txt": b"no image", ".hidden.png": b"", "._a.png": b""})
-    for folder, channels, count in (("grey", 1, 2), ("both", 3, 4)):
+    for folder, channels, count in (("grey", 1, 3), ("both", 3, 5)):
         train, test = (load_images(folder_config(tmp_path / folder), split) for split in ("train", "test"))
         assert train.images.shape == (count - 1, channels, 32, 32) and test.images.shape == (1, channels, 32, 32)
         assert train.name == f"folder:{folder}" and train.labels is None
@@ -582,9 +584,10 @@ def test_two_readable_files_leave_no_part_empty(tmp_path):
     ("contents", "words"),
     [
         ({"notes.txt": b"words"}, "holds no images (png, jpg, jpeg, jfif, webp, bmp, gif, tif, tiff)"),
-        (pictures(1), "holds one image only (00.png)"),
-        ({"a.png": b"", "b.jpg": b"x"}, "0 of 2 images in"),
-        ({"a.png": b"", "00.png": encoded(Image.new("L", (8, 8)))}, "1 of 2 images in"),
+        (pictures(1), "holds too few images (00.png): put at least 3 there"),
+        (pictures(2), "holds too few images (00.png, 01.png): put"),
+        ({"a.png": b"", "b.jpg": b"x", "c.gif": b"GIF89a"}, "0 of 3 images in"),
+        ({"a.png": b"", "b.tif": b"", "00.png": encoded(Image.new("L", (8, 8)))}, "1 of 3 images in"),
     ],
 )
 @pytest.mark.parametrize("kind", ["directory", "zip"])
@@ -654,8 +657,8 @@ def test_real_fashion(real_place):
 
 @real("cifar10/train.zip")
 def test_real_cifar10_zips(real_place):
-    assert len(image_files.list_images(REAL_DATA / "cifar10" / "train.zip").names) == 50000
-    assert len(image_files.list_images(REAL_DATA / "cifar10" / "test.zip").names) == 10000
+    assert len(list_images(REAL_DATA / "cifar10" / "train.zip").names) == 50000
+    assert len(list_images(REAL_DATA / "cifar10" / "test.zip").names) == 10000
     record = load_images(DataConfig("cifar10", 32, train_images=100, test_images=1), "train")
     assert record.images.shape == (100, 3, 32, 32) and len(record.class_names) == 10
     assert record.class_names[3] == "cat" and "111 of the 60,000 images come from JPEG" in record.source

@@ -201,7 +201,7 @@ def test_poses_are_evenly_spaced(place, tmp_path, poses, steps):
     for row, step in enumerate(steps):
         (index,) = np.flatnonzero((arrays["model"] == first) & (arrays["pose"] == step + 1))
         assert np.array_equal(record.voxels[row].numpy(), voxels[index])
-    write_files(tmp_path / "m", {f"{i}.off": exported(mesh(i), "off") for i in range(2)})
+    write_files(tmp_path / "m", {f"{i}.off": exported(mesh(i), "off") for i in range(3)})
     turned = load_shapes(own(tmp_path / "m", poses=poses), "train")
     for row, step in enumerate(steps):
         assert torch.equal(turned.voxels[row], as_voxels(mesh(turned.models[0].item()), 32, 30 * step))
@@ -344,10 +344,10 @@ def test_two_readable_meshes_leave_no_part_empty(tmp_path):
 @pytest.mark.parametrize(
     ("contents", "words"),
     [
-        ({"notes.txt": b"words"}, "holds no meshes: put .off, .obj, .stl or .ply files there"),
-        (mesh_files(1), "holds one mesh only (000.off): put at least two there"),
-        ({"a.off": b"", "b.off": b"x"}, "0 of 2 meshes in"),
-        ({"a.off": b"", "x.obj": exported(mesh(1), "obj")}, "1 of 2 meshes in"),
+        ({"notes.txt": b"words"}, "holds no meshes (off, obj, stl, ply); left out: 1 .txt: put at least 3 there"),
+        (mesh_files(1), "holds too few meshes (000.off): put at least 3 there"),
+        ({"a.off": b"", "b.off": b"x", "c.ply": b"ply"}, "0 of 3 meshes in"),
+        ({"a.off": b"", "b.stl": b"", "x.obj": exported(mesh(1), "obj")}, "1 of 3 meshes in"),
     ],
 )
 @pytest.mark.parametrize("kind", ["directory", "zip"])

@@ -246,7 +246,7 @@ def test_the_other_domain_may_lack_azimuths(cars):
     ],
 )
 def test_other_than_two_domains(tmp_path, names, words):
-    files = {f"{name}/{i}.png".lstrip("/"): picture(i) for name in names for i in range(2)}
+    files = {f"{name}/{i}.png".lstrip("/"): picture(i) for name in names for i in range(3)}
     path = write_folder(tmp_path / "cars", {**files, "azimuths.csv": a_table([])})
     refused(path, words)
     with pytest.raises(ValueError, match="sub-folders with images"):
