@@ -116,12 +116,15 @@ def device_name(device: torch.device | str) -> str:
 
 def save_figure(figure: Figure, path: Path, record: dict[str, Any]) -> Path:
     """Write `path`.png and .pdf, with `record` (see `provenance`) as .json beside them; the PNG's path."""
+    from glann_lib.records.plots import house_style
+
     png, pdf = io.BytesIO(), io.BytesIO()
-    figure.savefig(png, format="png", bbox_inches="tight", dpi=150)
-    figure.savefig(pdf, format="pdf", bbox_inches="tight", metadata={"CreationDate": None})
+    with house_style():  # settings are read here, too
+        figure.savefig(png, format="png", bbox_inches="tight", dpi=150)
+        figure.savefig(pdf, format="pdf", bbox_inches="tight", metadata={"CreationDate": None})
     if "caption" in record:
         # The alternative text where a notebook shows the figure.
-        words = {"image/png": {"alt": record["caption"]}}
+        words = {"image/png": {"alt": tables.encodable(record["caption"])}}
         figure._repr_mimebundle_ = lambda **_: ({}, words)
     return _write(path, {".png": png.getvalue(), ".pdf": pdf.getvalue()}, record)
 
@@ -150,7 +153,7 @@ def save_animation(frames: Any, path: Path, record: dict[str, Any]) -> Path:
 
 def save_table(table: pd.DataFrame, path: Path, record: dict[str, Any]) -> Path:
     """Write `path`.csv, .md and .tex (see `tables`), with `record` as .json beside them; the CSV's path."""
-    texts = {".csv": table.to_csv(index=False), ".md": tables.markdown(table), ".tex": tables.latex(table)}
+    texts = {".csv": tables.flat(table).to_csv(index=False), ".md": tables.markdown(table), ".tex": tables.latex(table)}
     return _write(path, {suffix: text.encode() for suffix, text in texts.items()}, record)
 
 

@@ -1,4 +1,4 @@
-"""Tables as text that reads well: CSV as columns for a page, data frames as Markdown and LaTeX.
+"""Tables as text that reads well: CSV as columns for a page, data frames as Markdown and LaTeX; text stays literal.
 
 Under a head that ends with "(quoted)" others' numbers are in italics, with a dagger that a line below explains.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
+
+from glann_lib.data.listing import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +26,7 @@ QUOTED, DAGGER = "(quoted)", "\N{DAGGER}"
 QUOTED_NOTE = f"{DAGGER} quoted from the paper, not measured here"
 NUMBER = re.compile(rf"[-+{MINUS}]?\d[\d.,e-]*( ± \d[\d.,e-]*)?|{DASH}")
 LATEX_SIGNS = {"±": r"$\pm$", DASH: "--", MINUS: "$-$", DAGGER: r"\dag{}", "<": "$<$", ">": "$>$", "∞": r"$\infty$"}
+LATEX_SIGNS |= {"|": "$|$", "[": "{[}", "*": "{*}"}  # after a row's end brackets and stars are commands
 LATEX_SIGNS |= {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "→": r"$\rightarrow$", "\N{MULTIPLICATION SIGN}": r"$\times$"}
 
 
@@ -52,7 +56,8 @@ def _column(head: str, cells: list[str]) -> Column:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A data frame as a Markdown table; text stays as written, numbers get at most 6 digits."""
+    """A data frame as a Markdown table; text is shown as written, numbers get at most 6 digits."""
+    table = flat(table, markdown_text)
     marked = table.copy()
     for head in filter(is_quoted, table):
         marked[head] = [mark_quoted(cell, "*", f"*{DAGGER}") for cell in table[head]]
@@ -62,14 +67,13 @@ def markdown(table: pd.DataFrame) -> str:
         align = ["right" if right else "left" for right in _right_aligned(table)]
         options["colalign"] = [way if i in text else "decimal" for i, way in enumerate(align)]
         options["disable_numparse"] = text
-    # A bar would end its cell; escaped it is shown.
-    marked = marked.replace(r"\|", r"\\|", regex=True).rename(columns=lambda head: str(head).replace("|", r"\|"))
     lines = marked.to_markdown(index=False, **options)
     return lines + (f"\n\n{QUOTED_NOTE}\n" if any(map(is_quoted, table)) else "\n")
 
 
 def latex(table: pd.DataFrame) -> str:
     """A data frame as a LaTeX tabular (booktabs, UTF-8), escaped."""
+    table = flat(table)
     marks = {head: lambda cell: mark_quoted(cell, r"\textit{", "}" + DAGGER) for head in filter(is_quoted, table)}
     align = "".join("r" if right else "l" for right in _right_aligned(table))
     text = table.to_latex(
@@ -77,7 +81,23 @@ def latex(table: pd.DataFrame) -> str:
     )
     if marks:
         text += rf"\par\smallskip{{\small {QUOTED_NOTE}}}" + "\n"
-    return "% \\usepackage{booktabs}\n" + text.translate(str.maketrans(LATEX_SIGNS))
+    return "% \\usepackage{booktabs}\n" + re.sub("-(?=-)", "-{}", text).translate(str.maketrans(LATEX_SIGNS))
+
+
+def markdown_text(text: str) -> str:
+    """Text in one line, in which Markdown sees no marks."""
+    return re.sub(r"([\\`*_\[\]<|$~#&])", r"\\\1", " ".join(encodable(text).split()))
+
+
+def encodable(text: str) -> str:
+    """Text with the replacement character for what cannot be written as UTF-8."""
+    return str(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def flat(table: pd.DataFrame, change: Callable[[str], str] = printable) -> pd.DataFrame:
+    """A data frame with its texts changed, for one, to be in one line and writable anywhere."""
+    changed = table.map(lambda cell: change(cell) if isinstance(cell, str) else cell)
+    return changed.rename(columns=lambda head: change(str(head)))
 
 
 def is_quoted(head: Any) -> bool:

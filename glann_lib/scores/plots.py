@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike
 
-from glann_lib.records.plots import COLOURS, plain_log_numbers, plot_strips, styled
+from glann_lib.records.plots import COLOURS, literal, plain_log_numbers, plot_strips, room, styled, subplots
 
 FIRST = "GLANN"  # the model that is set apart
 HIGHLIGHT = COLOURS[1]
@@ -39,7 +38,7 @@ def plot_prd_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure
     for name, look in _looks(curves).items():
         ax.plot(*curves[name], label=name, **_line(look, name == FIRST))
     ax.set(xlabel="recall", ylabel="precision")
-    _add_legend(ax)
+    _add_legend(ax, curves)
     return figure
 
 
@@ -52,8 +51,9 @@ def plot_recall_precision(points: Mapping[str, Sequence[tuple[float, float]]]) -
         style |= {"markerfacecolor": look["color"], "markeredgecolor": "white", "markeredgewidth": 0.5}
         pairs = np.asarray(points[name], float).reshape(-1, 2)
         ax.plot(*pairs.T, label=name, linestyle="none", marker=look["marker"], **style)
-    ax.set(xlabel="recall $F_8$", ylabel="precision $F_{1/8}$")
-    _add_legend(ax)
+    ax.set_xlabel("recall $F_8$", parse_math=True)
+    ax.set_ylabel("precision $F_{1/8}$", parse_math=True)
+    _add_legend(ax, points)
     return figure
 
 
@@ -65,12 +65,12 @@ def plot_sample_rows(samples: Mapping[str, ArrayLike]) -> Figure:
 @styled
 def plot_distance_by_count(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], ylabel: str) -> Figure:
     """A distance, called `ylabel`, against the number of samples that it is computed from, on logarithmic axes."""
-    figure, ax = plt.subplots(figsize=(6.6, 3.4), layout="constrained")
+    figure, ax = subplots(figsize=(6.6 + room(curves, 24), 3.4))
     for name, look in _looks(curves).items():
         ax.plot(*curves[name], label=name, marker=look["marker"], markersize=4, **_line(look, name == FIRST))
     ax.set(xscale="log", yscale="log", xlabel="number of samples", ylabel=ylabel)
     plain_log_numbers(ax, "x", "y")
-    _add_legend(ax)
+    _add_legend(ax, curves)
     return figure
 
 
@@ -80,8 +80,8 @@ def plot_scores(
 ) -> Figure:
     """A row a model, a dot a seed, the mean at the right; floors, such as real images' scores, are vertical lines."""
     floors = floors or {}
-    size = (6.2, ROW * len(values) + 0.9 + 0.2 * len(floors))
-    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    size = (6.2 + room(values, 24), ROW * len(values) + 0.9 + 0.2 * len(floors))
+    figure, ax = subplots(figsize=size)
     for row, (name, scores) in enumerate(values.items()):
         colour = HIGHLIGHT if name == FIRST else COLOURS[0]
         ax.plot(scores, [row] * len(scores), "o", color=colour, markersize=5, alpha=0.75, label=name)
@@ -92,7 +92,7 @@ def plot_scores(
     for place, (name, score) in enumerate(floors.items()):
         key = f"{name}: {_three_digits(score)}"
         ax.axvline(score, color=GREY, linestyle=LINES[place % len(LINES)], linewidth=1.2, label=key, zorder=1)
-    ax.set_yticklabels(values)
+    ax.set_yticklabels([*map(literal, values)])
     ax.tick_params(axis="y", length=0)
     if FIRST in values:
         ax.get_yticklabels()[list(values).index(FIRST)].set(fontweight="bold", color=HIGHLIGHT)
@@ -121,13 +121,14 @@ def _three_digits(number: float) -> str:
 
 
 def _square_panel(names: Collection[str]) -> tuple[Figure, Axes]:
-    size = (PANEL + 0.5 + 0.07 * max(map(len, names), default=0), PANEL)
-    figure, ax = plt.subplots(figsize=size, layout="constrained", subplot_kw={"box_aspect": 1})
+    size = (PANEL + 0.5 + room(names), PANEL)
+    figure, ax = subplots(figsize=size, subplot_kw={"box_aspect": 1})
     ax.set(xlim=(-MARGIN, 1 + MARGIN), ylim=(-MARGIN, 1 + MARGIN))
     return figure, ax
 
 
-def _add_legend(ax: Axes) -> None:
-    legend = ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.03), fontsize=8, handlelength=2.8)
+def _add_legend(ax: Axes, names: Iterable[str]) -> None:
+    place = {"loc": "upper left", "bbox_to_anchor": (1.02, 1.03)}
+    legend = ax.legend(ax.lines, [*map(literal, names)], fontsize=8, handlelength=2.8, **place)
     for key in legend.legend_handles:
         key.set_markersize(min(key.get_markersize(), 9))

@@ -17,7 +17,8 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from glann_lib.records.plots import plot_images, plot_strips
+from glann_lib.records.plots import house_style, plot_images, plot_strips
+from glann_lib.records.tables import encodable
 from glann_lib.shapes.meshes import EmptyShapeError, surface, turned
 
 if TYPE_CHECKING:
@@ -81,9 +82,10 @@ def animated(path: Path, alt: str) -> display.HTML:
     """An animation that `runs.save_animation` left, for a notebook; `alt` says in words what it shows."""
     # In the page itself: not every program that shows notebooks knows image/gif.
     content = base64.b64encode(Path(path).read_bytes()).decode()
-    return display.HTML(f'<img src="data:image/gif;base64,{content}" alt="{html.escape(alt)}">')
+    return display.HTML(f'<img src="data:image/gif;base64,{content}" alt="{html.escape(encodable(alt))}">')
 
 
+@house_style()
 def _drawn(views: list[tuple[trimesh.Trimesh | None, float]], elevation: float, pixels: int) -> np.ndarray:
     """Meshes, each from its azimuth, as uint8 [N, 3, pixels, pixels]; None: an empty picture."""
     side = pixels * OVERSAMPLING / 100

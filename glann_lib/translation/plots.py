@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from glann_lib.records.plots import CELL, plot_strips, styled
+from glann_lib.records.plots import CELL, TITLE, literal, plot_strips, styled, subplots
 
 ROWS = ("source", "T(G(z))", "translation")
 
@@ -33,12 +32,12 @@ def plot_translations(
     middle = (len(order) - count) // 2
     chosen = {"best": order[:count], "median": order[middle : middle + count], "worst": order[-count:]}
     height = 3 * len(ROWS) * CELL + 1.1
-    figure, axes = plt.subplots(3, 1, figsize=(count * CELL + 1.0, height), layout="constrained")
+    figure, axes = subplots(3, 1, figsize=(count * CELL + 1.0, height))
     for ax, (name, cases) in zip(axes, chosen.items(), strict=True):
         heading = f"the {name} {count} of {len(order):,}: loss {loss[cases].min():.3g} to {loss[cases].max():.3g}"
         strips = dict(zip(ROWS, (part[cases] for part in images), strict=True))
         plot_strips.__wrapped__(strips, heading, ax)  # as it is inside `styled`: the style is set already
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    figure.suptitle(literal(title, TITLE), x=0.01, ha="left", fontsize=11)
     return figure
 
 

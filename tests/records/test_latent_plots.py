@@ -5,6 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from glann_lib.records import latent_plots
 
@@ -32,7 +33,7 @@ def test_a_plot_gives_a_figure_and_leaves_nothing_behind(name):
         assert dict(mpl.rcParams) == settings
     assert isinstance(figure, Figure) and figure.axes
     assert plt.get_fignums() == figures  # closed: a notebook does not show it twice
-    figure.canvas.draw()
+    figure.draw_without_rendering()
 
 
 def test_titles_stand_above():
@@ -88,3 +89,20 @@ def test_covering_has_a_panel_an_epoch():
         assert np.array_equal(grey.get_offsets(), targets) and np.array_equal(colour.get_offsets(), cloud)
     assert len({ax.get_xlim() for ax in figure.axes}) == 1  # comparable
     assert len(latent_plots.plot_covering(targets, {1: mapped}).axes) == 1
+
+
+def test_names_of_classes_are_shown_as_they_are_and_our_formulas_as_such():
+    names = ["$5 bill$_{", "_x", "two\nlines", "x" * 300]
+    figure = latent_plots.plot_projection(np.eye(8)[:, :2], np.arange(8) % 4, names, title="$^$")
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    texts = ax.get_legend().get_texts()
+    assert [text.get_text() for text in texts[:3]] == ["$5 bill$_{", "_x", r"two\nlines"]
+    assert texts[3].get_text() == "x" * 20 + "…" + "x" * 20 and not any(text.get_parse_math() for text in texts)
+    assert ax.get_title("left") == "$^$" and ax.get_window_extent().width > 0.4 * figure.bbox.width
+    assert 5.6 < figure.get_figwidth() < 8  # wider, for the long one
+    assert [dots.get_facecolor()[0].tolist() for dots in ax.collections] == [
+        handle.get_facecolor()[0].tolist() for handle in ax.get_legend().legend_handles
+    ]
+    formulas = latent_plots.plot_architecture(np.arange(8.0), np.arange(16.0), picture(1, 8, 8)).findobj(Text)
+    assert all(text.get_parse_math() for text in formulas if "$" in text.get_text())

@@ -1,14 +1,25 @@
 """Figures: what is drawn where, pixel for pixel, in one style that is left behind nowhere."""
 
+import contextlib
 import itertools
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+import warnings
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from glann_lib.records import plots
+from glann_lib.records import plots, runs
 
 
 def pictures(*shape, seed=0):
@@ -40,7 +51,7 @@ def test_a_plot_gives_a_figure_and_leaves_nothing_behind(name):
         assert dict(mpl.rcParams) == settings
     assert isinstance(figure, Figure) and figure.axes
     assert plt.get_fignums() == figures  # closed: a notebook does not show it twice
-    figure.canvas.draw()
+    figure.draw_without_rendering()
 
 
 @pytest.mark.parametrize("name", ["plot_images", "plot_strips", "plot_curves"])
@@ -155,10 +166,194 @@ def test_neighbours_stand_beside_their_query():
 @pytest.mark.parametrize("decades", [0.5, 1, 2.4, 4])
 def test_numbers_on_a_logarithmic_axis_do_not_overlap(decades):
     figure = plots.plot_curves({"a": (range(20), np.logspace(-4, -4 + decades, 20))}, "x", "y", log=True)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     axis = figure.axes[0].yaxis
     assert not any(label.get_text() for label in axis.get_minorticklabels())
     boxes = sorted((label.get_window_extent() for label in axis.get_majorticklabels()), key=lambda box: box.y0)
     low, high = figure.axes[0].bbox.intervaly
     boxes = [box for box in boxes if low <= (box.y0 + box.y1) / 2 <= high]
     assert len(boxes) >= 2 and all(a.y1 < b.y0 for a, b in itertools.pairwise(boxes))
+
+
+NAMES = ["$5 bill$_{", "$^$", "_x", "猫", "caf\udce9", "two\nlines", "\U0010fff0"]
+SHOWN = ["$5 bill$_{", "$^$", "_x", "猫", r"caf\xe9", r"two\nlines", r"\U0010fff0"]  # the last is in no font
+
+
+def as_shown(name):
+    """A name of SHOWN on this system, which may have no font with Chinese letters."""
+    return name if name != "猫" or plots._family("猫") else r"\u732b"
+
+
+SHOWN = [as_shown(name) for name in SHOWN]
+
+
+@contextlib.contextmanager
+def nothing_said(caplog):
+    """No warning, in whatever way: of missing letters, of missing fonts."""
+    with warnings.catch_warnings(), caplog.at_level("WARNING"):
+        warnings.simplefilter("error")
+        yield
+    assert caplog.records == []
+
+
+DRAWN = {
+    "a legend": lambda: plots.plot_curves({name: ([1, 2], [3, 4]) for name in NAMES}, "epoch", "loss"),
+    "names of rows": lambda: plots.plot_strips({name: pictures(2, 1, 8, 8) for name in NAMES}),
+    "names of bars": lambda: plots.plot_bars({name: 1.0 for name in NAMES}, "distance"),
+    "titles": lambda: plots.plot_neighbours(pictures(1, 1, 8, 8), {name: pictures(1, 1, 1, 8, 8) for name in NAMES}),
+}
+
+
+@pytest.mark.parametrize("place", DRAWN)
+def test_peoples_names_are_shown_as_they_are(place, caplog, tmp_path):
+    with nothing_said(caplog):
+        figure = DRAWN[place]()
+        runs.save_figure(figure, tmp_path / "a", {})
+        figure.draw_without_rendering()
+    ax = figure.axes[-1]
+    texts = {
+        "a legend": lambda: ax.get_legend().get_texts(),
+        "names of rows": ax.get_yticklabels,
+        "names of bars": ax.get_yticklabels,
+        "titles": lambda: [ax._left_title for ax in figure.axes[1:]],
+    }[place]()
+    assert [text.get_text() for text in texts] == SHOWN
+    assert not any(text.get_parse_math() for text in texts)
+
+
+@pytest.mark.parametrize("name", ["plot_images", "plot_strips", "plot_curves"])
+def test_a_title_with_names_is_no_mathematics(name, caplog):
+    with nothing_said(caplog):
+        figure = CALLS[name](title=f"{NAMES[0]} of {NAMES[-2]}")
+        figure.draw_without_rendering()
+    assert figure.axes[0].get_title("left") == r"$5 bill$_{ of two\nlines"
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    """A system that has no fonts but matplotlib's own; the folder where its fonts lie."""
+    folder = tmp_path / "fonts"
+    folder.mkdir()
+    for folders in ("X11FontDirectories", "OSXFontDirectories"):
+        monkeypatch.setattr(font_manager, folders, [str(folder)])
+    monkeypatch.setattr(font_manager, "_get_fontconfig_fonts", list)
+    known = list(font_manager.fontManager.ttflist)
+    font_manager.fontManager.ttflist[:] = [font for font in known if "mpl-data" in font.fname]
+    caches = (plots._fonts, plots._family, font_manager.fontManager._findfont_cached)
+    for cached in caches:
+        cached.cache_clear()
+    yield folder
+    font_manager.fontManager.ttflist[:] = known
+    for cached in caches:
+        cached.cache_clear()
+
+
+def write_font(path, family, letter):
+    """A font that has one letter, a square."""
+    builder, pen = FontBuilder(1000), TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    for place in ((900, 0), (900, 900), (0, 900)):
+        pen.lineTo(place)
+    pen.closePath()
+    builder.setupGlyphOrder([".notdef", "square"])
+    builder.setupCharacterMap({ord(letter): "square"})
+    builder.setupGlyf(dict.fromkeys([".notdef", "square"], pen.glyph()))
+    builder.setupHorizontalMetrics(dict.fromkeys([".notdef", "square"], (1000, 0)))
+    builder.setupHorizontalHeader(ascent=900, descent=0)
+    builder.setupNameTable({"familyName": family, "styleName": "Regular"})
+    builder.setupOS2(usWeightClass=400)
+    builder.setupPost()
+    builder.save(path)
+
+
+def test_a_font_that_has_the_letters_is_used_where_the_system_has_one(bare, caplog):
+    write_font(bare / "new.ttf", "A Newcomer", "猫")  # since matplotlib has looked
+    with nothing_said(caplog):
+        figure = plots.plot_bars({"a 猫": 1.0, "a": 2.0}, "distance")
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+    new, plain = figure.axes[0].get_yticklabels()
+    assert new.get_text() == "a 猫" and new.get_fontfamily() == [plots.FONT, "A Newcomer"]
+    assert "A Newcomer" not in plain.get_fontfamily()
+    pixels, box = np.asarray(canvas.buffer_rgba())[::-1], new.get_window_extent()
+    part = pixels[int(box.y0) : int(box.y1), int(box.x0) : int(box.x1), 0]
+    assert ((part < 128).mean(axis=0) > 0.6).sum() > 5  # columns of the square
+
+
+def test_without_a_font_that_has_the_letters_they_are_shown_as_escapes(bare, caplog):
+    (bare / "damaged.ttf").write_bytes(b"no font")
+    with nothing_said(caplog):
+        figure = plots.plot_bars({"a 猫": 1.0}, "distance")
+        figure.draw_without_rendering()
+    assert figure.axes[0].get_yticklabels()[0].get_text() == r"a \u732b"
+
+
+def test_korean_letters_in_parts_are_those_that_fonts_have():
+    parts = unicodedata.normalize("NFD", "é")
+    assert len(parts) == 2 and plots.literal(parts) == "é"
+
+
+@pytest.mark.parametrize("letters", ["x" * 70, "ab" * 2000, "\n" * 60, "猫" * 70])
+def test_a_long_name_loses_its_middle_and_not_the_layout(letters):
+    name = f"first{letters}last"
+    shown = plots.literal(name)
+    assert shown.startswith("first") and shown.endswith("last") and "…" in shown and plots._width(shown) <= 41
+    figure = plots.plot_bars({name: 1.0, "a": 2.0}, "distance")
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    assert ax.get_window_extent().width > 0.4 * figure.bbox.width and figure.get_figwidth() < 8
+    assert min(label.get_window_extent().x0 for label in ax.get_yticklabels()) >= 0
+    titled = plots.plot_images(pictures(4, 1, 8, 8), title=f"Images of {name * 9}, the first 4.")
+    assert len(titled.axes[0].get_title("left")) <= plots.TITLE + 1
+
+
+def test_a_name_of_40_letters_is_whole():
+    assert plots.literal("x" * 40) == "x" * 40 and plots.literal("") == ""
+
+
+SETTINGS = """
+text.usetex: True
+font.family: serif
+font.size: 20
+axes.facecolor: black
+savefig.transparent: True
+savefig.facecolor: red
+savefig.format: svg
+savefig.dpi: 300
+pdf.fonttype: 3
+path.sketch: 1, 100, 2
+axes.formatter.use_mathtext: True
+figure.autolayout: True
+"""
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_figure_is_the_same_whatever_a_persons_own_settings(name, tmp_path):
+    (tmp_path / "matplotlibrc").write_text(SETTINGS)
+    runs.save_figure(CALLS[name](), tmp_path / "plain", {})
+    with mpl.rc_context(fname=tmp_path / "matplotlibrc"):
+        assert mpl.rcParams["text.usetex"]
+        runs.save_figure(CALLS[name](), tmp_path / "own", {})
+    for suffix in (".png", ".pdf"):
+        assert (tmp_path / f"own{suffix}").read_bytes() == (tmp_path / f"plain{suffix}").read_bytes()
+
+
+def test_the_same_holds_where_matplotlib_reads_the_settings_itself(tmp_path):
+    (tmp_path / "matplotlibrc").write_text(SETTINGS)
+    code = "import sys; from glann_lib.records import plots, runs; "
+    code += (
+        "figure = plots.plot_curves({'$a_': ([1, 2], [3, 4]), 'b': ([1, 2], [5, 40])}, 'x', 'y', 'A title', log=True); "
+    )
+    code += "runs.save_figure(figure, sys.argv[1], {})"
+    for name, settings in (("plain", {}), ("own", {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc")})):
+        command = [sys.executable, "-P", "-c", code, str(tmp_path / name)]
+        subprocess.run(command, check=True, cwd=runs.ROOT, env=os.environ | {"PYTHONPATH": str(runs.ROOT)} | settings)
+    assert (tmp_path / "own.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+
+
+def test_a_caption_that_is_no_utf_8_is_written(tmp_path):
+    figure = CALLS["plot_bars"]()
+    path = runs.save_figure(figure, tmp_path / "a", {"caption": "Images of caf\udce9"})
+    assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) == {"caption": "Images of caf\udce9"}
+    _, words = figure._repr_mimebundle_()
+    assert words["image/png"]["alt"] == "Images of caf\N{REPLACEMENT CHARACTER}"

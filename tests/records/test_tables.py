@@ -1,9 +1,13 @@
 """Tables: numbers are rounded alike and stand to the right, quoted ones look different, no sign ends a cell."""
 
+import json
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from glann_lib.records import runs
 from glann_lib.records import tables as report_tables
 
 
@@ -102,3 +106,61 @@ def test_a_bar_in_markdown_ends_no_cell():
     head, _, row = report_tables.markdown(table).splitlines()
     assert r"mean \|error\|" in head and r"a\|b" in row
     assert list(table) == ["mean |error|", "of"], "the table itself stays as it was"
+
+
+NAMES = ["$5 bill$_{", "a|b*c_d`e[f]<g>~h#i\\j&lt;", "[x]", "*y", "a--b^%}", "caf\udce9", "two\nlines", "猫"]
+
+
+def strange():
+    return pd.DataFrame({"model_|$": NAMES, "FID (quoted)": ["8.6"] * 8, "n": range(8)})
+
+
+def test_text_in_markdown_is_literal():
+    lines = report_tables.markdown(strange()).splitlines()
+    assert len(lines) == 2 + 8 + 2 and lines[0].startswith(r"| model\_\|\$ ")
+    cells = [re.split(r"(?<!\\)\|", line)[1].strip() for line in lines[2:10]]
+    assert cells == [
+        r"\$5 bill\$\_{",
+        r"a\|b\*c\_d\`e\[f\]\<g>\~h\#i\\j\&lt;",
+        r"\[x\]",
+        r"\*y",
+        "a--b^%}",
+        "caf\N{REPLACEMENT CHARACTER}",
+        "two lines",
+        "猫",
+    ]
+
+
+def test_text_in_latex_is_literal():
+    lines = report_tables.latex(strange()).splitlines()
+    assert lines[3] == r"model\_$|$\$ & FID (quoted) & n \\"
+    assert [line.partition(" & ")[0] for line in lines[5:13]] == [
+        r"\$5 bill\$\_\{",
+        r"a$|$b{*}c\_d`e{[}f]$<$g$>$\textasciitilde h\#i\textbackslash j\&lt;",
+        "{[}x]",  # a bracket or a star after a row's end would be part of it
+        "{*}y",
+        r"a-{}-b\textasciicircum \%\}",
+        r"caf\textbackslash xe9",
+        r"two\textbackslash nlines",
+        "猫",
+    ]
+
+
+def test_tables_with_any_names_are_written(tmp_path):
+    path = runs.save_table(strange(), tmp_path / "scores", {"caption": "caf\udce9"})
+    read = pd.read_csv(path)
+    assert list(read) == ["model_|$", "FID (quoted)", "n"] and list(read["n"]) == list(range(8))
+    assert list(read["model_|$"]) == [*NAMES[:5], r"caf\xe9", r"two\nlines", "猫"]
+    for suffix in (".md", ".tex"):
+        assert "猫" in path.with_suffix(suffix).read_text(encoding="utf-8")
+    assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) == {"caption": "caf\udce9"}
+
+
+def test_tables_without_such_names_are_as_they_were():
+    table = pd.DataFrame({"a": ["x", None], "b": [1, 2], "c": [0.5, np.nan], "d": [True, False]})
+    pd.testing.assert_frame_equal(report_tables.flat(table), table)
+
+
+@pytest.mark.parametrize(("text", "written"), [("caf\udce9 \ud83d", "caf� �"), ("猫🐱\n", "猫🐱\n"), (3, "3")])
+def test_text_that_cannot_be_written_becomes_text_that_can(text, written):
+    assert report_tables.encodable(text) == written

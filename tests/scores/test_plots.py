@@ -172,3 +172,35 @@ def test_the_legend_stands_beside_the_panel_and_is_not_cut_off(name):
     last = figure.axes[-1]
     legend, panel = last.get_legend().get_window_extent(), last.get_window_extent()
     assert panel.x1 <= legend.x0 and legend.x1 <= figure.bbox.x1 and legend.y0 >= 0
+
+
+STRANGE = ["$5 bill$_{", "GLANN", "_x", "$^$", "two\nlines", "x" * 300]
+SHOWN = ["$5 bill$_{", "GLANN", "_x", "$^$", r"two\nlines", "x" * 20 + "…" + "x" * 20]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: score_plots.plot_prd_curves({name: ([0, 1], [1, 0]) for name in STRANGE}),
+        lambda: score_plots.plot_recall_precision({name: [(0.5, 0.5)] for name in STRANGE}),
+        lambda: score_plots.plot_distance_by_count({name: ([1, 9], [9, 1]) for name in STRANGE}, "distance"),
+        lambda: score_plots.plot_scores({name: [1.0] for name in STRANGE}, "distance"),
+        lambda: score_plots.plot_sample_rows({name: pictures(12) for name in STRANGE}),
+    ],
+)
+def test_names_of_models_are_shown_as_they_are(draw):
+    figure = draw()
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    texts = ax.get_legend().get_texts() if ax.get_legend() else ax.get_yticklabels()
+    assert [text.get_text() for text in texts] == SHOWN and not any(text.get_parse_math() for text in texts)
+    assert ax.get_window_extent().width > 0.4 * figure.bbox.width
+    labels = (ax.xaxis.label, ax.yaxis.label)
+    assert all(label.get_parse_math() for label in labels if "$" in label.get_text())
+
+
+def test_a_legends_names_stand_beside_their_own_lines():
+    (ax,) = score_plots.plot_prd_curves({name: ([0, 1], [1, 0]) for name in STRANGE}).axes
+    keys = dict(zip(SHOWN, ax.get_legend().legend_handles, strict=True))
+    assert to_hex(keys["GLANN"].get_color()) == score_plots.HIGHLIGHT
+    assert [key.get_color() for key in keys.values()] == [line.get_color() for line in ax.lines]

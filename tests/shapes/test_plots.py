@@ -2,6 +2,7 @@
 
 import base64
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -119,3 +120,15 @@ def test_an_animation_is_shown_as_it_was_saved(tmp_path):
     path.write_bytes(b"GIF89a...")
     page = shape_plots.animated(path, 'a "chair"').data
     assert base64.b64encode(b"GIF89a...").decode() in page and 'alt="a &quot;chair&quot;"' in page
+
+
+def test_pictures_are_the_same_whatever_a_persons_own_settings():
+    with plt.rc_context({"axes.facecolor": "red", "path.sketch": (1, 100, 2), "text.usetex": True}):
+        own = render(CUBE[None], pixels=40)
+    assert (own == render(CUBE[None], pixels=40)).all()
+
+
+def test_what_an_animation_shows_is_said_in_letters_that_can_be_written(tmp_path):
+    (tmp_path / "turn.gif").write_bytes(b"GIF89a...")
+    page = shape_plots.animated(tmp_path / "turn.gif", "<caf\udce9>").data
+    assert page.encode() and 'alt="&lt;caf\N{REPLACEMENT CHARACTER}&gt;"' in page

@@ -5,6 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from glann_lib.records.plots import GAP
 from glann_lib.translation.plots import plot_rows, plot_translations
@@ -57,7 +58,7 @@ def test_the_best_median_and_worst_cases_are_shown_by_loss(channels):
 
 def test_the_figure_says_what_each_row_and_panel_shows():
     _, figure = translations(21, count=5, title="A claim in words")
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     for ax in figure.axes:
         assert [label.get_text() for label in ax.get_yticklabels()] == ["source", "T(G(z))", "translation"]
     assert [ax.get_title("left") for ax in figure.axes] == [
@@ -92,7 +93,7 @@ def test_rows_of_grey_and_colour_stand_in_one_picture():
     colour = of_values([10, 20, 30], 3)
     colour[:, 1] = 250
     figure = plot_rows({"digits": of_values([1, 2, 3]), "street": colour}, "Rows")
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     (ax,) = figure.axes
     assert shown(ax, 3).tolist() == [[[n] * 3 for n in (1, 2, 3)], [[n, 250, n] for n in (10, 20, 30)]]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["digits", "street"]
@@ -110,4 +111,14 @@ def test_a_plot_gives_a_figure_and_leaves_nothing_behind(draw):
         assert dict(mpl.rcParams) == settings
     assert isinstance(figure, Figure) and figure.axes
     assert plt.get_fignums() == figures
-    figure.canvas.draw()
+    figure.draw_without_rendering()
+
+
+def test_names_of_domains_are_shown_as_they_are():
+    rows = plot_rows({"a": of_values([1])}, "$5 bill$_{ → _x\n")
+    _, figure = translations(9, count=4, title="$^$ → $" + "x" * 300)
+    for drawn in (rows, figure):
+        drawn.draw_without_rendering()
+    assert rows.axes[0].get_title("left") == r"$5 bill$_{ → _x\n"
+    assert figure.get_suptitle() == "$^$ → $" + "x" * 38 + "…" + "x" * 45
+    assert not any(text.get_parse_math() for text in figure.findobj(Text))
