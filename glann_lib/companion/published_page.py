@@ -5,7 +5,6 @@ Facts and numbers on it are those of the records that lie beside the figures and
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,23 +27,12 @@ def page(name: str, files: dict[str, Path], has_model: bool) -> str:
     executed = dict(sorted(executed.items()))
     records = [report.read_json(path) for place, path in files.items() if place.endswith(".json")]
     records = [record.get("provenance", record) for record in records]
-    return render(
-        "published_folder.md.j2",
-        name=name,
-        title=report.data_title(executed[min(executed)].values["dataset"]),
-        commands=commands(list(executed.values())),
-        model=released.PAGE if has_model else None,
-        machine=", ".join(sorted({record["device"] for record in records if "device" in record})),
-        commit=report.commits(records),
-        duration=duration,
-        data=_training_data(records),
-        terms=_terms,
-        sections=_sections(files, executed),
-        executed=executed,
-        pictures=report.PICTURES,
-        links=partial(_links, files),
-        md=_one_line,
-    )
+    shown = {"name": name, "title": report.data_title(executed[min(executed)].values["dataset"])}
+    shown |= {"commands": commands(list(executed.values())), "model": released.PAGE if has_model else None}
+    shown |= {"machine": ", ".join(sorted({record["device"] for record in records if "device" in record}))}
+    shown |= {"commit": report.commits(records), "duration": duration, "data": _training_data(records), "terms": _terms}
+    shown |= {"sections": _sections(files, executed), "executed": executed, "links": partial(_links, files)}
+    return render("published_folder.md.j2", **shown, pictures=report.PICTURES)
 
 
 def owner(place: str, path: Path) -> str:
@@ -91,8 +79,3 @@ def _links(files: dict[str, Path], number: str) -> dict[str, dict[str, str]]:
         "Meshes": {Path(place).name: place for place in own if place.startswith("meshes/")},
         "Every score with its origin": {place: place for place in scores},
     }
-
-
-def _one_line(text: str) -> str:
-    """Text in one line, in which Markdown sees no marks."""
-    return re.sub(r"([\\`*_\[\]<>|$~])", r"\\\1", " ".join(text.split()))

@@ -95,11 +95,9 @@ def _section(number: str, items: list[Item], notebook: Path | None) -> Section:
             if executed.book.title != executed.book.name:  # it has a heading
                 title = executed.book.title
 
-    def place(item: Item) -> int:
-        found = re.search(rf"\b{re.escape(item.path.stem)}\b", code)
-        return found.start() if found else len(code)
-
-    return Section(number, title, sorted(items, key=place), notebook, executed, failed)
+    found = {item.path: re.search(rf"\b{re.escape(item.path.stem)}\b", code) for item in items}
+    items = sorted(items, key=lambda item: found[item.path].start() if found[item.path] else len(code))
+    return Section(number, title, items, notebook, executed, failed)
 
 
 def _data_url(path: Path) -> str:

@@ -74,3 +74,13 @@ def test_the_training_data_are_the_largest_part_and_domains_have_the_terms_of_th
 def test_the_page_is_headed_by_the_data_set(tmp_path, execute, dataset, title):
     execute(tmp_path, "03_sampling", dataset=dataset.replace("\\", ""))
     assert page_of(tmp_path).startswith(f"# {title}\n")
+
+
+def test_names_are_literal(finished):
+    name = "<b> &lt; #1 a|b*c_d`e[f]~ $5 bill$_{ caf\udce9\n# two"
+    shown = r"\<b> \&lt; \#1 a\|b\*c\_d\`e\[f\]\~ \$5 bill\$\_{ caf" + "\N{REPLACEMENT CHARACTER} \\# two"
+    write_figure(finished, "03_a", caption=f"Images of {name}.", data=DATA | {"name": name, "source": name})
+    page = page_of(finished)
+    assert f"![Images of {shown}.](figures/03_a.png)<br>\n*Images of {shown}.*\n" in page
+    assert f"| {shown} | 5,000 | `01ab3b5401ab` | {shown} | " in page
+    assert page.encode() and not re.search("^# two", page, re.MULTILINE)

@@ -3,11 +3,15 @@
 import base64
 import html.parser
 import json
+import os
+import urllib.parse
 
+import pandas as pd
 import pytest
 
 from glann_lib.companion import pages, report
 from glann_lib.engine import storage
+from glann_lib.records import runs
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -204,6 +208,7 @@ def test_a_missing_or_damaged_record_is_said_and_costs_nothing_else(run_dir, rec
 
 def test_records_of_odd_types_do_no_harm(run_dir):
     odd = {"caption": 3, "versions": ["x"], "time": None, "commit": 5, "dataset": 4, "seed": {"a": 1}}
+    odd["device"] = "\ud800"
     storage.write_json(run_dir / "figures" / "03_samples.json", odd)
     assert read(run_dir).all("img")[0]["alt"] == "3"
 
@@ -227,3 +232,48 @@ def test_a_damaged_notebook_costs_its_title_alone(run_dir, damage):
 
 def test_an_empty_run_is_a_page_too(tmp_path):
     assert "has left nothing to show yet" in read(tmp_path / "digits-quick").text
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("<b>&amp;\"'", "<b>&amp;\"'"),
+        ("$5 bill$_{ |*`[#", "$5 bill$_{ |*`[#"),
+        ("猫", "猫"),
+        ("caf\udce9", "caf\N{REPLACEMENT CHARACTER}"),
+        ("two\nlines", "two\nlines"),
+        ("__import__('os') {{ 7 * 7 }}", "__import__('os') {{ 7 * 7 }}"),
+    ],
+)
+def test_names_in_captions_tables_and_records_are_literal(run_dir, name, shown):
+    record = RECORD | {"caption": f"Images of {name}.", "dataset": f"folder:{name}", "device": name}
+    storage.write_json(run_dir / "figures" / "03_samples.json", record)
+    runs.save_table(pd.DataFrame({name: [name]}), run_dir / "tables" / "05_scores", record)
+    page = read(run_dir)
+    assert page.all("img")[0]["alt"] == f"Images of {shown}." and page.text.count(f"Images of {shown}.") >= 2
+    assert f"{shown}, paper: GLANN" in page.text and page.all("b") == []
+    in_table = {"caf\udce9": r"caf\xe9", "two\nlines": r"two\nlines"}.get(name, shown)
+    assert page.text.count(in_table) >= 2
+
+
+def test_right_to_left_names_do_not_turn_the_line_around(run_dir):
+    record = RECORD | {"caption": "Images of שלום עולם_2, 5 of 40, <قطة>.", "dataset": "folder:שלום"}
+    storage.write_json(run_dir / "figures" / "03_samples.json", record)
+    storage.write_text(run_dir / "tables" / "05_scores.csv", "model,n\nשלום,5\n")  # noqa: RUF001
+    page = read(run_dir)
+    assert page.all("img")[0]["alt"] == record["caption"] and record["caption"] in page.text
+    text = (run_dir / "report.html").read_text(encoding="utf-8")
+    assert "<figcaption>Images of <bdi>שלום עולם</bdi>_2, 5 of 40, &lt;<bdi>قطة</bdi>&gt;." in text
+    assert "<td><bdi>שלום</bdi></td>" in text and "<h1><bdi>שלום</bdi> <small>" in text
+    assert "<title>שלום, paper: GLANN</title>" in text
+
+
+def test_links_lead_to_files_of_any_name(run_dir):
+    names = ["03_50% #1?.png", os.fsdecode(b"03_caf\xe9.png"), "03_猫.png"]
+    for name in names:
+        storage.write_bytes(run_dir / "figures" / name, PIXEL)
+    page = read(run_dir)
+    links = [attributes["href"] for attributes in page.all("a")]
+    places = {os.fsdecode(urllib.parse.unquote_to_bytes(link)) for link in links}
+    assert {f"figures/{name}" for name in names} <= places
+    assert "figures/03_50%25%20%231%3F.png" in links
