@@ -120,9 +120,8 @@ def _read_stl(content: bytes) -> tuple[np.ndarray, np.ndarray]:
         count = int.from_bytes(content[80:84], "little")
         if len(content) < 84 + 50 * count or content[84 + 50 * count :].strip(BLANK):
             raise ValueError(f"it states {count} faces, but its {len(content)} bytes are not these")
-        rows = np.frombuffer(content, [("normal", "<f4", 3), ("corners", "<f4", 9), ("attribute", "<u2")], count, 84)
-        corners = rows["corners"].astype(float)
-    return corners.reshape(-1, 3), np.arange(corners.size // 3).reshape(-1, 3)
+        corners = np.frombuffer(content, [("_", "<f4", 3), ("corners", "<f4", 9), ("", "<u2")], count, 84)["corners"]
+    return corners.reshape(-1, 3).astype(float), np.arange(corners.size // 3).reshape(-1, 3)
 
 
 def _read_ply(content: bytes) -> tuple[np.ndarray, np.ndarray]:
