@@ -4,6 +4,16 @@
 [ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@"  # started as: sh run_all.sh
 set -euo pipefail
 
+# What is set for the person's own Python, Jupyter or matplotlib is not for .venv's; all text is UTF-8.
+for name in $(compgen -e PYTHON) $(compgen -e PIP_); do
+    case $name in
+        PYTHON | PYTHONDONTWRITEBYTECODE | PYTHONPYCACHEPREFIX) ;;
+        PYTHON* | PIP_PREFIX | PIP_ROOT | PIP_TARGET | PIP_USER) unset "$name" ;;
+    esac
+done
+unset JUPYTER_PATH MATPLOTLIBRC MPLBACKEND
+export PYTHONUTF8=1
+
 script=${BASH_SOURCE[0]}
 while [[ -L $script ]]; do  # started through a link
     link=$(readlink "$script")

@@ -15,12 +15,14 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from glann_lib import config
 from glann_lib.companion import catalogue, lab, plans
 from glann_lib.companion.plans import Plan, Times
+from glann_lib.data import listing
 from glann_lib.records import runs
 
 ROOT = runs.ROOT
@@ -31,11 +33,11 @@ ALONE = {  # options that take no other, and why
     "test": "it always tests everything, on digits, made-chairs and embedded",
     "lab": "data set and seed are chosen in the playground itself",
 }
-# A person's own files: the suffixes beside a folder, and what to name.
+# A person's own files: the suffixes beside a folder, what to name, and what finds them there or refuses the place.
 OWN_FILES = {
-    config.FOLDER: ((".zip",), "a folder of images or a .zip of them"),
-    config.CARS: ((".zip",), "a folder of two sub-folders of cars with azimuths.csv, or a .zip of it"),
-    config.MESHES: ((".zip", ".npz"), "a folder of meshes, a .zip of them, or an .npz of voxels"),
+    config.FOLDER: ((".zip",), "a folder of images or a .zip of them", listing.list_images),
+    config.CARS: ((".zip",), "a folder of two sub-folders of cars with azimuths.csv, or its .zip", listing.list_images),
+    config.MESHES: ((".zip", ".npz"), "a folder of meshes, a .zip of them, or an .npz of voxels", listing.list_meshes),
 }
 
 DESCRIPTION = """\
@@ -73,8 +75,8 @@ def make_plan(
 ) -> Plan:
     """Check the arguments of one command line, without the program's name, and find out what they ask for.
 
-    `times_of` a plan gives what its steps take; it is asked only once a dry run has nothing left to refuse. UsageError
-    where an argument is wrong.
+    `times_of` a plan gives what its steps take; only a dry run asks it, last, and it may refuse the plan by a
+    ValueError. UsageError where an argument is wrong.
     """
     parser = _parser()
     options, unknown = parser.parse_known_args(argv)
@@ -97,10 +99,10 @@ def make_plan(
         if options.list:
             return Plan(text=plans.list_text(plan))
         plan = plans.with_parameters(plan, dict(options.settings))
+        if options.dry_run:
+            plan = Plan(text=plans.dry_run_text(plan, times_of(plan)))
     except ValueError as error:
         raise UsageError(str(error)) from None
-    if options.dry_run:
-        return Plan(text=plans.dry_run_text(plan, times_of(plan)))
     return plan
 
 
@@ -120,18 +122,25 @@ def main() -> int:
 
 
 def timed(plan: Plan) -> Times:
-    """What a plan's steps take on this machine, by some real steps."""
+    """What a plan's steps learn from, and what they take on this machine, by some real steps.
+
+    ValueError for what the run would refuse.
+    """
     unknown = "how long it takes is not known"
     if importlib.util.find_spec("torch") is None:
-        return Times(how=f"{unknown} before the installation: a dry run after the first start says it")
-    print("timing this machine for the estimate, about 20 s", file=sys.stderr, flush=True)
-    try:
-        from glann_lib.companion import estimate
+        return Times(how=f"{unknown} before the installation, nor are settings and images checked: do this again then")
+    print("reading the data and timing this machine, about 20 s", file=sys.stderr, flush=True)
+    from glann_lib.companion import estimate, preflight
 
-        return estimate.times(plan)
+    try:
+        data = preflight.check(plan)
+    except OSError as error:
+        raise ValueError(str(error)) from None
+    try:
+        return replace(estimate.times(plan), data=tuple(data))
     except Exception as error:  # an estimate is no reason to refuse a dry run
         said = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no reason given'}"
-        return Times(how=f"{unknown}: timing this machine failed, {said}")
+        return Times(how=f"{unknown}: timing this machine failed, {said}", data=tuple(data))
 
 
 def refuse(error: Exception | str, code: int = WRONG) -> int:
@@ -174,13 +183,18 @@ def _dataset(text: str) -> str:
     pair = config.split_pair(text)
     if pair:
         return "-to-".join(domain if domain in config.DOMAINS else _dataset(domain) for domain in pair)
-    for prefix, (suffixes, wanted) in OWN_FILES.items():
+    for prefix, (suffixes, wanted, files) in OWN_FILES.items():
         if text.startswith(prefix):
             path = Path(os.path.expanduser(text.removeprefix(prefix)))
             if text == prefix or not path.exists():
                 raise argparse.ArgumentTypeError(f"{text} does not exist: name {wanted}")
             if not path.is_dir() and path.suffix.lower() not in suffixes:
                 raise argparse.ArgumentTypeError(f"{text} is neither a folder nor a {' or '.join(suffixes)}")
+            if path.suffix.lower() != ".npz":
+                try:
+                    files(path)
+                except ValueError as error:
+                    raise argparse.ArgumentTypeError(str(error)) from None
             return prefix + _from_root(str(path))
     if text in (*config.DATASETS, *config.SHAPES, *config.TRANSLATIONS):
         return text
@@ -199,7 +213,11 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
 
 def _from_root(text: str) -> str:
     """A path as typed in the person's folder -> relative to the repository: no absolute path is ever recorded."""
-    return os.path.relpath(Path(os.path.expanduser(text)).resolve(), ROOT)
+    path = os.path.relpath(Path(os.path.expanduser(text)).resolve(), ROOT)
+    shown = listing.printable(path)
+    if shown != path:  # notebooks, records and pages could not hold it
+        raise argparse.ArgumentTypeError(f"{shown} has letters in its path that are no UTF-8 text: rename it first")
+    return path
 
 
 def _seed(text: str) -> int:

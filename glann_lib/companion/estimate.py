@@ -19,13 +19,12 @@ from glann_lib.companion.plans import Plan, Times
 from glann_lib.companion.timing import Shape
 from glann_lib.config import GLOConfig, IMLEConfig, ShapeConfig
 from glann_lib.data import places
-from glann_lib.data.image_files import list_images
+from glann_lib.data.listing import list_images, list_meshes
 from glann_lib.engine import devices
 from glann_lib.rivals import contenders
 from glann_lib.rivals.pixel_imle import PixelIMLE
 from glann_lib.scores.classifier_training import ClassifierConfig
 from glann_lib.shapes.data import load_shapes
-from glann_lib.shapes.mesh_files import list_meshes
 from glann_lib.translation.config import TranslationConfig, make_translation_config
 from glann_lib.translation.domains import NEGATIVE, STREET, pairs_of
 
@@ -112,8 +111,8 @@ class Estimate:
 
     def _overview(self) -> float:
         few = min(256, self.train)
-        glo = GLOConfig(loss="laplacian", epochs=40, batch_size=min(64, few), latent_dim=12)
-        imle = IMLEConfig(epochs=self.given["tiny_epochs"], batch_size=min(128, few))
+        glo = GLOConfig(loss="laplacian", epochs=40, batch_size=64, latent_dim=12)
+        imle = IMLEConfig(epochs=self.given["tiny_epochs"])
         return timing.training_seconds(glo, self.shape, few, self.device) + timing.imle_seconds(imle, few, self.device)
 
     def _glo(self, **changes: Any) -> float:
@@ -161,13 +160,18 @@ class Estimate:
         return sum(self._training(contenders.rival_settings(key, self.settings, n, self.train)) for n in budgets)
 
     def _translations(self) -> float:
-        given, pairs, found = self.given, pairs_of(self.dataset), 0.0
-        for place, (source, target) in enumerate(pairs):
-            own = self.overrides | {"nam_search": given["searches"] and given["searches"].split(",")[0]}
-            settings = make_translation_config(source, target, given["profile"], given["seed"], **own)
-            first = place == 0 and len(pairs) > 1 and given["first_searches"]
+        given, tasks, found = self.given, self.tasks(), 0.0
+        for place, settings in enumerate(tasks):
+            first = place == 0 and len(tasks) > 1 and given["first_searches"]
             found += self._task(settings, (given["searches"] or first or settings.nam.search).split(","))
         return found
+
+    def tasks(self) -> list[TranslationConfig]:
+        """The settings of every pair of domains, as the notebook makes them."""
+        given = self.given
+        own = self.overrides | {"nam_search": given["searches"] and given["searches"].split(",")[0]}
+        pairs = pairs_of(self.dataset)
+        return [make_translation_config(*pair, given["profile"], given["seed"], **own) for pair in pairs]
 
     def _task(self, settings: TranslationConfig, searches: list[str]) -> float:
         """One pair of domains: the target's generator, the judge, and T in each search."""
@@ -182,7 +186,7 @@ class Estimate:
         for trained in (settings.glo, ClassifierConfig()):
             found += timing.training_seconds(trained, target, offered, device)
         for search in searches:
-            nam = timing.plain(replace(settings.nam, search=search))
+            nam = timing.plain(replace(config.for_count(settings.nam, wanted), search=search))
             step, pair = timing.nam_step(nam, timing.plain(settings.glo), settings.imle, source, target, device)
             training = epochs * (wanted // nam.batch_size) * step
             unseen = tests * nam.restarts * nam.test_steps / nam.batch_size * step

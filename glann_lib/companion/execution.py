@@ -63,8 +63,8 @@ def _execute(notebook: Path, parameters: dict[str, Any], output: Path, cell_time
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # the exception says it all, and better
     log = _IndentedLog()
     papermill.execute_notebook(
-        os.path.relpath(notebook),  # a relative path: it is recorded in the copy
-        os.path.relpath(output),
+        _verbatim(os.path.relpath(notebook)),  # a relative path: it is recorded in the copy
+        _verbatim(os.path.relpath(output)),
         parameters,
         kernel_name="python3",
         progress_bar=False,
@@ -76,6 +76,11 @@ def _execute(notebook: Path, parameters: dict[str, Any], output: Path, cell_time
         # No warning of TCP without encryption, no last words when killed.
         extra_arguments=["--IPKernelApp.log_level=50"],
     )
+
+
+def _verbatim(path: str) -> str:
+    """For papermill, which puts parameters into braces in a path."""
+    return path.replace("{", "{{").replace("}", "}}")
 
 
 class _IndentedLog:

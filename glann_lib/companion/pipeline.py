@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -24,16 +25,6 @@ from glann_lib.companion.plans import Plan
 from glann_lib.records import runs
 
 CELL_TIMEOUT = {"quick": 7200, "paper": None}  # s, for one cell; training as in the paper takes as long as it takes
-# In a process of its own: torch would take half a GiB here, where nothing is computed.
-NAME_DEVICE = """
-import sys
-from glann_lib.engine import devices
-from glann_lib.records import runs
-try:
-    print(runs.device_name(devices.select_device(sys.argv[1])))
-except ValueError as error:
-    sys.exit(print(error) or 2)
-"""
 FAILED, INTERRUPTED = 1, arguments.INTERRUPTED
 ENVIRONMENT = lab.ENVIRONMENT | {
     "GLANN_PROGRESS": "lines",  # log lines in place of progress bars
@@ -79,7 +70,8 @@ def run(plan: Plan) -> int:
     """
     from glann_lib.companion import execution, report
 
-    device, started, folders = _device(plan.device), time.monotonic(), plan.folders()
+    started, folders = time.monotonic(), plan.folders()
+    device, *data = _preflight(plan)
     shown = {dataset: plans.shown(folder, Path.cwd()) for dataset, folder in folders.items()}
     with contextlib.chdir(ROOT), contextlib.ExitStack() as stack:
         # A polite kill ends the run as Ctrl-C does: the kernel is shut down, half-written files go.
@@ -88,7 +80,7 @@ def run(plan: Plan) -> int:
         for folder in folders.values():
             _hold(folder, stack)
         print(f"GLANN on {' and '.join(folders)}, profile {plan.profile}, seed {plan.seed}, on {device}")
-        print("\n".join([f"results go to {' and '.join(shown.values())}", *plan.left_out]), flush=True)
+        print("\n".join([*data, f"results go to {' and '.join(shown.values())}", *plan.left_out]), flush=True)
         try:
             _run_notebooks(plan, folders, shown)
         finally:  # a report of what there is, also after a notebook that failed: it says so
@@ -152,14 +144,19 @@ def _prepare_environment(values: dict[str, str]) -> None:
         os.environ["GLANN_DATA"] = os.path.abspath(data)
 
 
-def _device(name: str) -> str:
-    """The device's name in words; asked before anything runs, so that a GPU that is not there is refused at once."""
-    done = subprocess.run([sys.executable, "-c", NAME_DEVICE, name], cwd=ROOT, capture_output=True, text=True)
+def _preflight(plan: Plan) -> list[str]:
+    """The device's name in words and a line on each of the person's own sets, before anything runs.
+
+    UsageError for what would be refused later. In a process of its own: torch would take half a GiB here.
+    """
+    command = [sys.executable, "-P", "-m", "glann_lib.companion.preflight"]
+    done = subprocess.run(command, cwd=ROOT, input=pickle.dumps(plan), capture_output=True)
+    said, failed = done.stdout.decode(errors="replace").strip(), done.stderr.decode(errors="replace").strip()
     if done.returncode == arguments.WRONG:
-        raise arguments.UsageError(f"--device: {done.stdout.strip()}")
+        raise arguments.UsageError(said)
     if done.returncode:
-        raise PipelineError(f"torch does not start: {done.stderr.strip().splitlines()[-1]}")
-    return done.stdout.strip()
+        raise PipelineError(f"torch does not start: {failed.splitlines()[-1]}")
+    return said.splitlines()
 
 
 def _hold(folder: Path, stack: contextlib.ExitStack) -> None:

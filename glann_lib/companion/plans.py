@@ -71,6 +71,7 @@ class Times:
     seconds: tuple[float | None, ...] = ()  # of each step, from nothing; None: not known
     how: str = ""  # they are known; without seconds: a line that says why they are not
     cache_mib: float = 0.0  # what stage 1 keeps in memory
+    data: tuple[str, ...] = ()  # a line on each of the person's own sets of images or shapes
 
 
 def select(
@@ -131,7 +132,7 @@ def dry_run_text(plan: Plan, times: Times) -> str:
     for step, time in itertools.zip_longest(plan.steps, shown, fillvalue=""):
         lines += [f"  {step.notebook.name}{time}"]
         lines += [f"      {name} = {value!r}" for name, value in step.parameters.items()]
-    return "\n".join([*lines, *_total(times), _ending(plan)])
+    return "\n".join([*lines, *times.data, *_total(times), _ending(plan)])
 
 
 def about(seconds: float) -> str:

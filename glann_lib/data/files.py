@@ -14,7 +14,7 @@ from glann_lib.data.listing import DataFiles, few, printable
 from glann_lib.data.record import random_order
 from glann_lib.engine import storage
 
-CACHE_FORMAT = 2  # raise it when the same files would become other tensors
+CACHE_FORMAT = 3  # raise it when the same files would become other tensors
 
 
 @dataclass(frozen=True)

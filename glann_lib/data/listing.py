@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import textwrap
+import unicodedata
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -136,9 +137,14 @@ def few(names: Sequence[str]) -> str:
 
 
 def printable(name: str) -> str:
-    r"""A file's name as text that can be written anywhere: what is no UTF-8, or no visible letter, as "\xe9", "\n"."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    r"""A file's name as text that can be written anywhere: what is no UTF-8, or ends a line, as "\xe9", "\n"."""
+
+    def shown(letter: str) -> str:
+        if "\udc80" <= letter <= "\udcff":  # a byte that is no UTF-8, as Python keeps it
+            return f"\\x{ord(letter) - 0xDC00:02x}"
+        return ascii(letter)[1:-1] if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter
+
+    return "".join(map(shown, name))
 
 
 def is_hidden(name: str) -> bool:

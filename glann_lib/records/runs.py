@@ -8,6 +8,7 @@ features, stored samples and scores, locks. Recorded paths are relative to the r
 from __future__ import annotations
 
 import datetime
+import hashlib
 import io
 import os
 import platform
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parents[2]
+LONGEST_NAME = 90  # bytes of a path's words: two of them and the rest fit into a file's name, 255 bytes
 WORK = "work"  # in a run's folder, for what nobody need look at
 # In work/ now; earlier versions left them beside the report.
 ONCE_ON_TOP = ("glo.*safetensors", "imle.*safetensors", "classifier*.safetensors", "random-vgg16-*.safetensors")
@@ -35,7 +37,10 @@ RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "
 
 
 def run_name(dataset: str, profile: str) -> str:
-    """The run's folder name, "mnist-quick"; of a path ("folder:PATH") its last two parts, of a pair both names."""
+    """The run's folder name, "mnist-quick"; of a pair both names.
+
+    Of a path ("folder:PATH") its last two parts, cut where they are long, and six digits that tell it from others.
+    """
     pair = config.split_pair(dataset)
     return f"{task_name(*pair) if pair else _folder_name(dataset)}-{profile}"
 
@@ -161,9 +166,12 @@ def _folder_name(dataset: str) -> str:
     if not dataset.startswith((config.FOLDER, config.MESHES, config.CARS)):
         return dataset
     kind, _, written = dataset.partition(":")
-    path = Path(written)  # not resolved: the name must not depend on the working folder
+    path = Path(os.path.expanduser(written))
     words = "-".join([kind, *path.parts[-2:-1], path.name.removesuffix(".zip").removesuffix(".npz")])
-    return re.sub(r"[\W_]+", "-", words.lower()).strip("-")  # letters of any script stay
+    words = re.sub(r"[\W_]+", "-", words.lower()).strip("-")  # letters of any script stay
+    words = words.encode(errors="ignore")[:LONGEST_NAME].decode(errors="ignore").rstrip("-")
+    place = os.path.relpath(os.path.realpath(path if os.path.exists(path) else ROOT / path), ROOT)
+    return f"{words}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:6]}"
 
 
 def _amount(data: dict[str, Any]) -> str:

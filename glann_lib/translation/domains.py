@@ -55,13 +55,16 @@ def load_pair(settings: PairConfig, split: str) -> tuple[ImageData, ImageData]:
     limits = (settings.source_images, settings.target_images) if train else (settings.test_images,) * 2
     shared = train and len({name.removeprefix(STREET) for name in names}) == 1
     return tuple(
-        _load(name, split, settings.image_size, limit, part if shared else None)
+        load_domain(name, split, settings.image_size, limit, part if shared else None)
         for part, (name, limit) in enumerate(zip(names, limits, strict=True))
     )
 
 
-def _load(name: str, split: str, size: int, limit: int | None, part: int | None) -> ImageData:
-    """One domain; `part` is 0 or 1 where it shares its digits with the other: the rows from there on, two apart."""
+def load_domain(name: str, split: str, size: int, limit: int | None = None, part: int | None = None) -> ImageData:
+    """One domain at a size, at most `limit` images; raises as `load_pair`.
+
+    `part` is 0 or 1 where it shares its digits with the other: the rows from there on, two apart.
+    """
     if name.startswith(CARS):
         path, _, domain = name.removeprefix(CARS).rpartition("/")
         return load_cars(places.locate(path), domain, split, size, limit)

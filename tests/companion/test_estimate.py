@@ -273,7 +273,7 @@ def test_a_dry_run_times_the_machine_and_says_so(monkeypatch, capsys):
     monkeypatch.setattr(estimate, "times", lambda plan: Times((100.0,), "timed here"))
     assert dry_run(monkeypatch, "--only", "01", "--device", "cpu") == 0
     out, err = capsys.readouterr()
-    assert err == "timing this machine for the estimate, about 20 s\n"
+    assert err == "reading the data and timing this machine, about 20 s\n"
     assert "  01_glo_embedding: about 2 min\n" in out and "in all about 2 min (timed here); " in out
 
 
@@ -304,7 +304,7 @@ def test_before_the_installation_the_time_is_not_known_yet(monkeypatch, capsys):
     assert dry_run(monkeypatch, "--only", "01") == 0
     out, err = capsys.readouterr()
     assert "  01_glo_embedding\n" in out and "    dataset = 'digits'\n" in out and err == ""
-    assert "not known before the installation: a dry run after the first start says it\n" in out
+    assert "not known before the installation, nor are settings and images checked: do this again then\n" in out
 
 
 @pytest.mark.parametrize("argv", [["--nonsense"], ["--dataset", "nothing"], ["--set", "nobody=1"]])

@@ -13,12 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
+from made_files import write_files, write_zip
 
 from glann_lib.companion import arguments, catalogue, execution, pipeline
 from glann_lib.engine import devices, storage
 
 ROOT = Path(__file__).resolve().parents[2]
-ASK_DEVICE = pipeline._device
+PREFLIGHT = pipeline._preflight
 CHOOSE_SHAPES = "--dataset made-chairs, chairs or meshes:PATH"
 CHOOSE_IMAGES = "--dataset digits, mnist, fashion, cifar10, svhn, celeba or folder:PATH"
 COUNTING = "import time\nfor line in range(count):\n    print('line', line, flush=True)\n    time.sleep(0.7)"
@@ -26,11 +27,11 @@ COUNTING = "import time\nfor line in range(count):\n    print('line', line, flus
 
 @pytest.fixture(autouse=True, scope="module")
 def environment():
-    """What main() sets in the environment is taken back afterwards; no device is asked for (it takes seconds)."""
+    """What main() sets in the environment is taken back afterwards; nothing is asked of torch (it takes seconds)."""
     before = dict(os.environ)
     os.environ.pop("GLANN_RESULTS", None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "_device", lambda name: "a device")
+        patch.setattr(pipeline, "_preflight", lambda plan: ["a device"])
         yield
     os.environ.clear()
     os.environ.update(before)
@@ -118,7 +119,7 @@ def test_values_are_read_as_python_else_as_text(text, value, four):
 
 
 def test_paths_are_planned_relative_to_the_repository(four, tmp_path, monkeypatch):
-    (tmp_path / "My Photos").mkdir()
+    write_files(tmp_path / "My Photos", {f"{i}.png": b"" for i in range(3)})
     monkeypatch.chdir(tmp_path)
     assert arguments.make_plan([], four).results_dir == "results"
     plan = arguments.make_plan(["--dataset", "folder:My Photos", "--results", "out"], four)
@@ -143,10 +144,11 @@ def test_what_suits_no_notebook_is_refused_in_one_line(argv, said, both):
 
 @pytest.mark.parametrize("name", ["my chairs", "chairs.zip", "CHAIRS.NPZ"])
 def test_meshes_are_recorded_relative_to_the_repository(name, both, tmp_path, monkeypatch):
-    if "." in name:
+    meshes = {f"{i}.off": b"" for i in range(3)}
+    if name.endswith(".NPZ"):
         (tmp_path / name).touch()
     else:
-        (tmp_path / name).mkdir()
+        (write_zip if name.endswith(".zip") else write_files)(tmp_path / name, meshes)
     monkeypatch.chdir(tmp_path)
     (dataset,) = arguments.make_plan(["--dataset", f"meshes:{name}"], both).folders()
     assert dataset.startswith("meshes:") and (ROOT / dataset.removeprefix("meshes:")).resolve() == tmp_path / name
@@ -407,11 +409,20 @@ def test_a_full_disk_is_one_line(four, tmp_path, monkeypatch):
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_runs(four, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "_device", ASK_DEVICE)
+    monkeypatch.setattr(pipeline, "_preflight", PREFLIGHT)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     code, out, err = run(["--results", tmp_path / "out", "--device", "cuda"], four)
     assert code == 2 and err.count("\n") == 1 and "no cuda device" in err
     assert out.getvalue() == "" and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["a{x}", "run{seed}", "{}", "}{", "{{dataset}}"])
+def test_braces_in_the_place_of_results_are_letters(name, write_notebook, tmp_path):
+    write_notebook(tmp_path / "n" / "00_overview.ipynb", "print('line', seed)")
+    code, out, err = run(["--only", "00", "--results", tmp_path / name], tmp_path / "n")
+    assert (code, err) == (0, "") and "line 0" in out.getvalue()
+    assert (tmp_path / name / "digits-quick" / "notebooks" / "00_overview.ipynb").is_file()
+    assert [path.name for path in tmp_path.iterdir() if path.name != "n"] == [name]
 
 
 def test_the_test_command_runs_three_tools_and_takes_the_worst_code(monkeypatch):

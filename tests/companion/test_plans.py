@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from made_files import write_files
 
 from glann_lib.companion import arguments, plans
 from glann_lib.companion.plans import Times
@@ -50,7 +51,7 @@ def test_each_notebook_gets_the_parameters_that_it_declares(four):
 
 
 def test_a_dry_run_names_the_folder_that_the_library_uses(four, tmp_path, monkeypatch):
-    (tmp_path / "Some Where").mkdir()
+    write_files(tmp_path / "Some Where", {f"{i}.png": b"" for i in range(3)})
     monkeypatch.chdir(tmp_path)
     argv = ["--dataset", "folder:Some Where", "--results", "out"]
     (folder,) = arguments.make_plan(argv, four).folders().values()

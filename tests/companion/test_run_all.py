@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_files import write_files, write_zip
 
 from glann_lib.companion.arguments import UsageError, make_plan
 from glann_lib.config import kind_of
@@ -16,7 +17,7 @@ from glann_lib.config import kind_of
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN_PYTHON = getattr(sys, "_base_executable", sys.executable)  # the one that .venv was made from
 TOOLS = ("bash", "cat", "cut", "dirname", "env", "flock", "grep", "mkdir", "rm", "tail")
-TIMING = "timing this machine for the estimate, about 20 s\n"  # said where the plain Python happens to have torch
+TIMING = "reading the data and timing this machine, about 20 s\n"  # said where the plain Python happens to have torch
 ACTOR = """\
 #!/usr/bin/env bash
 echo "$*" | head -n 1 >>"$CALLS"
@@ -157,10 +158,12 @@ def test_other_data_leave_the_notebook_on_translations_out():
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """A person's folder: they work in it, far from the repository."""
-    for name in ("my cars", "photos", "walk-to-me", "chairs"):
-        (tmp_path / name).mkdir()
-    for name in ("cars.ZIP", "cars.npz", "cars.csv", "photos.zip"):
-        (tmp_path / name).touch()
+    images = {f"{i}.png": b"" for i in range(3)}
+    for name in ("my cars", "photos", "walk-to-me"):
+        write_files(tmp_path / name, images)
+    for name in ("cars.ZIP", "photos.zip"):
+        write_zip(tmp_path / name, images)
+    write_files(tmp_path, {"cars.npz": b"", "cars.csv": b"", "chairs/0.png": b""})
     monkeypatch.chdir(tmp_path)
     return os.path.relpath(tmp_path, ROOT)
 
@@ -191,7 +194,7 @@ def test_a_folder_with_to_in_its_name_stays_a_folder_of_images(own):
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("cars:", "cars: does not exist: name a folder of two sub-folders of cars with azimuths.csv, or a .zip of it"),
+        ("cars:", "cars: does not exist: name a folder of two sub-folders of cars with azimuths.csv, or its .zip"),
         ("cars:nowhere", "cars:nowhere does not exist: name a folder of two sub-folders"),
         ("cars:cars.csv", "cars:cars.csv is neither a folder nor a .zip"),
         ("cars:cars.npz", "cars:cars.npz is neither a folder nor a .zip"),
@@ -404,3 +407,89 @@ def test_continuous_integration_without_a_browser_is_one_clear_line(apt, said, i
 
 def test_continuous_integration_may_be_started():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+# What a person's own surroundings say is not for the runs
+
+
+FOREIGN = {
+    "PYTHONHOME": "/nowhere",
+    "PYTHONOPTIMIZE": "2",
+    "PYTHONIOENCODING": "ascii",
+    "PYTHONUTF8": "0",
+    "PYTHONWARNINGS": "error",
+    "LC_ALL": "C",
+    "MPLBACKEND": "TkAgg",
+}
+SURROUNDINGS = """\
+import locale, sys
+import matplotlib
+import matplotlib.pyplot as plt
+print("kernel", sys.executable, sys.flags.optimize, matplotlib.rcParams["text.usetex"])
+print("words", "caf\u00e9", "\u732b", "math" in sys.modules and not hasattr(sys.modules["math"], "broken"))
+figure = plt.figure()
+figure"""
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """Settings of a person that would break a run: a path with broken modules, a kernel of the same name, usetex."""
+    write_files(tmp_path / "theirs", {"torch.py": b"raise SystemExit('theirs')", "sitecustomize.py": b"import torch"})
+    kernel = b'{"argv": ["false"], "display_name": "theirs", "language": "python"}'
+    write_files(tmp_path / "jupyter" / "kernels" / "python3", {"kernel.json": kernel})
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")
+    places = {"PYTHONPATH": "theirs", "JUPYTER_PATH": "jupyter", "MATPLOTLIBRC": "matplotlibrc"}
+    return FOREIGN | {name: str(tmp_path / place) for name, place in places.items()}
+
+
+def test_what_is_set_for_a_persons_own_python_does_not_reach_the_runs(tree, foreign):
+    tree.add_python(ACTOR.replace('echo "pipeline: $*"', "env"))
+    kept = {"PYTHONDONTWRITEBYTECODE": "1", "PIP_INDEX_URL": "https://mirror"}
+    done = tree.run("--only", "00", **foreign, **kept, PIP_USER="1", PIP_TARGET="/x")
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    assert kept.items() <= found.items() and found["PYTHONUTF8"] == "1"
+    assert not found.keys() & {*foreign, "PIP_USER", "PIP_TARGET"} - {"PYTHONUTF8", "LC_ALL"}
+
+
+def test_a_run_goes_through_under_any_surroundings(tree, foreign, write_notebook):
+    write_notebook(tree.root / "notebooks" / "00_overview.ipynb", SURROUNDINGS)
+    run = f"cd '{tree.root}'; shift 3; exec '{sys.executable}' -P -c \"$START\" \"$@\""
+    tree.add_python(ACTOR.replace('shift 3; echo "pipeline: $*"; exit 0', run))
+    start = f"import sys; sys.path.insert(0, {str(tree.root)!r}); from glann_lib.companion import pipeline; "
+    start += "import os; os.environ['PYTHONPATH'] = sys.path[0]; sys.exit(pipeline.main())"
+    done = tree.run("--only", "00", "--dataset", "digits", START=start, **foreign)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"kernel {sys.executable} 0 False" in done.stdout and "words café 猫 True" in done.stdout
+
+
+def test_the_estimate_and_the_refusals_do_not_depend_on_the_surroundings_either(ready, foreign):
+    assert ready.run("--list", **foreign).returncode == 0
+    assert "did you mean mnist?" in one_line(ready.run("--dataset", "mnits", **foreign))
+
+
+@pytest.mark.parametrize("option", ["--dataset", "--results"])
+def test_paths_that_are_no_utf8_are_one_line(own, option):
+    write_files(Path("caf\udce9"), {f"{i}.png": b"" for i in range(3)})
+    with pytest.raises(UsageError, match=r"caf\\xe9.* letters in its path that are no UTF-8 text: rename it first"):
+        make_plan([option, "folder:caf\udce9" if option == "--dataset" else "caf\udce9/results"])
+
+
+@pytest.mark.parametrize(
+    ("contents", "said"),
+    [
+        ({}, "holds no images"),
+        (
+            {"0.png": b"", "1.png": b""},
+            "holds too few images (0.png, 1.png): put at least 3 there, better some hundreds",
+        ),
+        ({"0.png": b"", "1.heic": b"", "2.heic": b""}, "left out were 2 .heic"),
+    ],
+)
+def test_places_without_enough_images_are_refused_before_anything_is_installed(ready, contents, said, tmp_path):
+    write_files(tmp_path / "few", contents)
+    (tmp_path / "few").mkdir(exist_ok=True)
+    for argv in (["--dry-run"], ["--list"], []):
+        done = ready.run("--dataset", f"folder:{tmp_path / 'few'}", *argv)
+        assert done.returncode == 2 and said in one_line(done)
+    assert not (ready.root / ".venv").exists()

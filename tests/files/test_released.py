@@ -124,5 +124,6 @@ def test_what_is_published_is_whole_small_and_described(name):
 
 
 def test_a_model_of_ones_own_data_is_to_be_trained_first():
-    with pytest.raises(FileNotFoundError, match=r"--dataset folder:a/b, then Glann\.load\('results/folder-a-b-[0-9a-f]{6}-quick/"):
+    own = r"--dataset folder:a/b, then Glann\.load\('results/folder-a-b-[0-9a-f]{6}-quick/"
+    with pytest.raises(FileNotFoundError, match=own):
         released.locate("folder:a/b")

@@ -1,0 +1,105 @@
+"""What a run would refuse, before anything starts: a device, settings, a person's own files, weights that are missing.
+
+Own files are decoded for it, into the cache that the notebooks read, as these would. Nothing is downloaded or trained.
+`python -m glann_lib.companion.preflight` takes a pickled plan, for `pipeline`, in whose process torch has no place.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from typing import Any
+
+from glann_lib import config, losses
+from glann_lib.companion.estimate import Estimate
+from glann_lib.companion.plans import Plan, Step
+from glann_lib.data.images import load_images
+from glann_lib.data.record import SPLITS
+from glann_lib.engine import devices
+from glann_lib.records import runs
+from glann_lib.rivals.contenders import RIVALS
+from glann_lib.scores.features import EXTRACTORS
+from glann_lib.shapes.data import load_shapes
+from glann_lib.translation.config import SEARCHES
+from glann_lib.translation.domains import load_domain
+
+WRONG = 2  # exit code
+# Parameters of notebooks that are no field of a stage's settings: the least number, or the names to choose from.
+COUNTS = dict.fromkeys(("samples", "tiny_epochs", "inversion_steps", "seeds", "rival_seeds", "rival_steps"), 1)
+COUNTS |= {"steps": 2, "inverted": 2}
+NAMES = {"rival_names": ("all", *RIVALS), "other_losses": config.LOSSES, "extractors": EXTRACTORS}
+NAMES |= dict.fromkeys(("searches", "first_searches"), SEARCHES)
+OWN = (config.FOLDER, config.MESHES, config.CARS)
+
+
+def check(plan: Plan) -> list[str]:
+    """A line on each of a person's own sets of images or shapes among a plan's steps.
+
+    ValueError or OSError, in one line, for what any of the steps would refuse: see the module's text.
+    """
+    try:
+        device = devices.select_device(plan.device)
+    except ValueError as error:
+        raise ValueError(f"--device: {error}") from None
+    asked = [(step, Estimate(step.dataset, plan.settings(step), device)) for step in plan.steps]
+    for step, settings in asked:
+        _check_values(step.parameters)
+        _check_losses(step, settings)
+    # The first notebook's data are all others', but for the number of test images.
+    first = {step.dataset: (step, settings) for step, settings in reversed(asked)}
+    return [line for step, settings in reversed(first.values()) for line in _own_data(step, settings)]
+
+
+def _check_values(parameters: dict[str, Any]) -> None:
+    for name, value in parameters.items():
+        if value is None:
+            continue
+        least = COUNTS.get(name)
+        if least is not None and (type(value) is not int or value < least):
+            raise ValueError(f"--set: {name} is {value!r}: give a whole number from {least}")
+        for word in str(value).split(",") if name in NAMES else ():
+            if word not in NAMES[name]:
+                known = ", ".join(NAMES[name])
+                raise ValueError(f"--set: {name} has {word!r}: choose from {known}, with commas between, no spaces")
+
+
+def _check_losses(step: Step, asked: Estimate) -> None:
+    """Of weights that no one can download for the person; others come when they are needed."""
+    wanted = str(step.parameters.get("other_losses") or "").split(",")
+    stages = asked.tasks() if config.kind_of(step.dataset) == "translations" else [asked.settings]
+    for settings in stages:
+        size = getattr(settings.data, "image_size", None)
+        if "vgg19" in (*wanted, settings.glo.loss) and size:
+            losses.make_loss("vgg19", size)
+
+
+def _own_data(step: Step, asked: Estimate) -> list[str]:
+    splits: list[list[Any]] = []
+    if config.kind_of(step.dataset) == "translations":
+        for data in (task.data for task in asked.tasks()):
+            for name, limit in ((data.source, data.source_images), (data.target, data.target_images)):
+                if name.startswith(OWN):
+                    limits = {"train": limit, "test": data.test_images}
+                    splits.append([load_domain(name, split, data.image_size, limits[split]) for split in SPLITS])
+    elif step.dataset.startswith(OWN):
+        load = load_shapes if step.dataset.startswith(config.MESHES) else load_images
+        splits.append([load(asked.settings.data, split) for split in SPLITS])
+    for train, _ in splits:
+        config.for_count(config.GLOConfig(), len(train))
+    return [f"{len(train):,} to train on and {len(test):,} for testing from {train.source}" for train, test in splits]
+
+
+def main() -> int:
+    """The device's name and `check`'s lines for the plan at standard input, a line each, or the reason against it."""
+    plan = pickle.load(sys.stdin.buffer)
+    try:
+        lines = check(plan)
+        print("\n".join([runs.device_name(devices.select_device(plan.device)), *lines]))
+    except (ValueError, OSError) as error:
+        print(str(error) if isinstance(error, ValueError) else error.strerror or error)
+        return WRONG
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""What a run would refuse is refused before it starts, and by a dry run: settings, data, weights, devices."""
+
+import io
+import pickle
+import sys
+
+import numpy as np
+import pytest
+from made_files import empty_place, write_files
+from PIL import Image
+
+from glann_lib.companion import arguments, pipeline, preflight
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.delenv("GLANN_RESULTS", raising=False)
+    return empty_place(tmp_path, monkeypatch)
+
+
+def png(seed):
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def told(*argv):
+    """What is said of the data of a plan for a command line."""
+    return preflight.check(arguments.make_plan([*argv, "--device", "cpu"]))
+
+
+def folder(tmp_path, count, **more):
+    return f"folder:{write_files(tmp_path / 'photos', {f'{i}.png': png(i) for i in range(count)} | more)}"
+
+
+def test_it_is_said_what_is_learned_from(tmp_path):
+    files = {f"{kind}/{i}.png": png(i) for kind in ("cat", "dog") for i in range(10)} | {"note.txt": b""}
+    write_files(tmp_path / "pets", files)
+    (line,) = told("--dataset", f"folder:{tmp_path / 'pets'}")
+    assert line.startswith("18 to train on and 2 for testing from pets: 20 image files, centre squares, a tenth")
+    assert line.endswith("; 2 classes, named by the folders cat, dog; left out: 1 .txt")
+
+
+def test_data_sets_of_this_companion_need_no_line():
+    assert told() == told("--dataset", "made-chairs") == told("--dataset", "mnist-svhn") == []
+
+
+@pytest.mark.parametrize("count", [3, 50])
+def test_few_images_are_enough(tmp_path, count):
+    (line,) = told("--dataset", folder(tmp_path, count))
+    assert line.startswith(f"{count - max(1, count // 10)} to train on and ")
+
+
+@pytest.mark.parametrize(
+    ("contents", "words"),
+    [
+        ({}, "holds no images"),
+        ({"0.png": png(0)}, "holds too few images (0.png): put at least 3 there"),
+        ({"0.png": png(0), "1.png": png(1), "2.png": b"", "3.png": b""}, "1 to train on: give 2 or more"),
+        ({f"{i}.png": b"no image" for i in range(5)}, "0 of 5 images in "),
+        ({"0.png": png(0), **{f"{i}.heic": b"" for i in range(5)}}, "left out were 5 .heic"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*unreadable")
+def test_what_is_too_little_is_refused_in_a_line(tmp_path, contents, words):
+    place = write_files(tmp_path / "photos", contents)
+    place.mkdir(exist_ok=True)
+    with pytest.raises(ValueError) as caught:
+        told("--dataset", f"folder:{place}")
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("glo_epochs=many", "epochs is 'many': give a whole number"),
+        ("glo_loss=vgg", "loss"),
+        ("image_size=31", "image_size"),
+        ("train_images=0", "train_images"),
+        ("samples=0", "--set: samples is 0: give a whole number from 1"),
+        ("inverted=1", "--set: inverted is 1: give a whole number from 2"),
+        ("rival_steps=some", "--set: rival_steps is 'some': give a whole number from 1"),
+        ("rival_names=vae,gan", "--set: rival_names has 'gan': choose from all, "),
+        ("other_losses=l1, l2", "--set: other_losses has ' l2': choose from vgg16, "),
+        ("extractors=vgg", "--set: extractors has 'vgg': choose from inception, classifier, random-vgg16"),
+        ("searches=far", "--set: searches has 'far': choose from memory, sphere, noise"),
+        ("nam_width=0", "width"),
+        ("poses=13", "poses"),
+    ],
+)
+def test_settings_that_a_notebook_would_refuse_are_refused_at_once(setting, words):
+    with pytest.raises(ValueError) as caught:
+        told("--set", setting)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_weights_that_are_to_be_placed_by_hand_are_missed_at_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("GLANN_WEIGHTS", str(tmp_path))
+    for setting in ("glo_loss=vgg19", "other_losses=l1,vgg19"):
+        with pytest.raises(FileNotFoundError, match=r"vgg19_imagenet_blocks123\.npz"):
+            told("--dataset", "digits", "--set", setting)
+
+
+def test_meshes_and_domains_are_read_likewise(tmp_path):
+    import trimesh
+
+    boxes = {f"{i}.off": trimesh.creation.box((1, 2, 3 + i)).export(file_type="off").encode() for i in range(4)}
+    write_files(tmp_path / "boxes", boxes | {"x.mtl": b""})
+    (line,) = told("--dataset", f"meshes:{tmp_path / 'boxes'}")
+    assert line.startswith("3 to train on and 1 for testing from boxes: 4 mesh files")
+    lines = told("--dataset", f"digits-to-{folder(tmp_path, 12)}")
+    assert [line[:47] for line in lines] == ["11 to train on and 1 for testing from photos: 1"]
+
+
+def test_a_dry_run_tells_it_and_refuses_likewise(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("glann_lib.companion.estimate.times", lambda plan: arguments.Times((), "not timed"))
+    monkeypatch.setattr(sys, "argv", ["run_all.sh", "--dry-run", "--dataset", folder(tmp_path, 5)])
+    assert arguments.main() == 0
+    assert "\n4 to train on and 1 for testing from photos: 5 image files" in capsys.readouterr().out
+    sys.argv += ["--set", "glo_epochs=0"]
+    assert arguments.main() == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.splitlines()[1:] == ["run_all.sh: epochs is 0: give a whole number, 1 or more"]
+
+
+def test_a_run_asks_the_same_in_a_process_of_its_own(tmp_path):
+    plan = arguments.make_plan(["--dataset", folder(tmp_path, 5), "--device", "cpu"])
+    device, line = pipeline._preflight(plan)
+    assert device.startswith("cpu (") and line.startswith("4 to train on and 1 for testing from photos: 5 image files")
+    for argv, words in (
+        (["--set", "seeds=0"], "seeds is 0"),
+        (["--dataset", folder(tmp_path / "x", 3)], "0 of 3 images"),
+    ):
+        plan = arguments.make_plan([*argv, "--device", "cpu"])
+        for file in (tmp_path / "x").rglob("*.png"):
+            file.write_bytes(b"")
+        with pytest.raises(arguments.UsageError, match=words):
+            pipeline._preflight(pickle.loads(pickle.dumps(plan)))
