@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glann_lib.config import GLOConfig
+from glann_lib.config import GLOConfig, for_count
 from glann_lib.engine import devices, storage, training
 from glann_lib.engine.graphs import ReplayedStep
 from glann_lib.losses import ReconstructionLoss, TargetsByRow, make_loss
@@ -59,18 +59,15 @@ class GLO:
         device: where to train.
 
     Raises:
-        ValueError: fewer images than a batch, or a size without generator.
+        ValueError: fewer than 2 images, or a size without generator.
     """
 
     name = "glo"
     record_type = GLOEpoch
 
     def __init__(self, images: Tensor, config: GLOConfig, device: torch.device):
-        if len(images) < config.batch_size:
-            raise ValueError(
-                f"batch_size {config.batch_size} is larger than the data, {len(images)} images: lower glo_batch_size"
-            )
         require_kind(images)
+        config = for_count(config, len(images))
         self.config, self.epochs, self.device = config, config.epochs, device
         self.images_sha256 = storage.tensor_digest(images)
         self.fingerprint = storage.digest(dataclasses.asdict(config), self.images_sha256)
@@ -209,7 +206,7 @@ def fit_glo(
         path: *.safetensors for checkpoints and the result; what is finished there is not trained again.
 
     Raises:
-        ValueError: fewer images than a batch; a size without generator; unknown loss; a damaged checkpoint.
+        ValueError: fewer than 2 images; a size without generator; unknown loss; a damaged checkpoint.
         FloatingPointError: a loss or latent is not finite; names epoch and batch.
     """
     stage = GLO(images, config, torch.device(device))
@@ -217,7 +214,7 @@ def fit_glo(
     facts = stage.facts()
     generator, latents = stage.generator.eval(), stage.latents.detach()
     origin = facts["images_sha256"], facts["precision"]
-    return Embedding(generator, latents, history, stage.snapshots, config, *origin)
+    return Embedding(generator, latents, history, stage.snapshots, stage.config, *origin)
 
 
 def load_embedding(path: Path, device: torch.device | str = "cpu") -> Embedding:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from glann_lib.config import IMLEConfig
+from glann_lib.config import IMLEConfig, for_count
 from glann_lib.engine import devices, storage, training
 from glann_lib.moments import Mapper, MatchedMapper, make_mapper
 from glann_lib.neighbours import Neighbours, nearest_neighbours
@@ -60,7 +60,7 @@ class IMLE:
         device: where to train.
 
     Raises:
-        ValueError: fewer latents than a batch.
+        ValueError: fewer than 2 latents.
     """
 
     name = "imle"
@@ -70,12 +70,9 @@ class IMLE:
     small = True  # whether a step is so little work that one thread does it fastest
 
     def __init__(self, latents: Tensor, config: IMLEConfig, device: torch.device):
-        if len(latents) < config.batch_size:
-            raise ValueError(
-                f"batch_size {config.batch_size} is larger than the data, {len(latents)} latents: lower imle_batch_size"
-            )
         if not torch.isfinite(latents).all():
             raise ValueError("the latents hold values that are not finite: train stage 1 with a smaller latent_lr")
+        config = for_count(config, len(latents))
         self.config, self.epochs, self.device = config, config.epochs, device
         self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(latents))
         self.latents = latents.to(device)
@@ -186,12 +183,12 @@ def fit_imle(
         path: *.safetensors for checkpoints and the result; what is finished there is not trained again.
 
     Raises:
-        ValueError: fewer latents than a batch; a latent that is not finite; a damaged checkpoint.
+        ValueError: fewer than 2 latents; a latent that is not finite; a damaged checkpoint.
         FloatingPointError: a loss is not finite; names epoch and batch.
     """
     stage = IMLE(latents, config, torch.device(device))
     history = training.run(stage, path)
-    return Mapping(stage.drawn_from.eval(), history, stage.snapshots, config)
+    return Mapping(stage.drawn_from.eval(), history, stage.snapshots, stage.config)
 
 
 def load_mapping(path: Path, device: torch.device | str = "cpu") -> Mapping:

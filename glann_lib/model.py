@@ -210,14 +210,14 @@ class Glann:
             seed: of the samples.
 
         Returns:
-            Metric -> value; measures.METRICS says what each is. "frechet" is FID where the extractor is "inception". Of
-            shapes, whatever the extractor: measures.SHAPE_METRICS says what each is.
+            Metric -> value; measures.METRICS says what each is; below 10 images some are left out. "frechet" is FID
+            where the extractor is "inception". Of shapes, whatever the extractor, see measures.SHAPE_METRICS.
 
         Raises:
-            ValueError: images of another size or number of channels; unknown extractor.
+            ValueError: one image; images of another size or number of channels; unknown extractor.
             FileNotFoundError: the Inception weights are not here; says where to put them.
         """
-        from glann_lib.scores.evaluate import Reference
+        from glann_lib.scores.evaluate import Reference, caution
         from glann_lib.scores.features import make_score_extractor
         from glann_lib.shapes.metrics import score_shapes
 
@@ -225,6 +225,8 @@ class Glann:
         generated = self.sample(count or len(real), seed)
         if real.dtype == torch.bool:
             return score_shapes(sampling.solid(generated), real)
+        if min(len(real), len(generated)) < 2:
+            raise ValueError(f"{caution(1)}; give 2 or more")
         data = ImageData.from_array(real)
         reference = Reference.of(real, [make_score_extractor(extractor, data, data, self.device, None)])
         scores = reference.score(generated, seed)["scores"]

@@ -44,7 +44,7 @@ def prepare(
         data = from_array(data)
         data, config = (_shapes if isinstance(data, ShapeData) else _images)(data, profile, seed, settings)
     tensor = data.voxels if isinstance(data, ShapeData) else data.images
-    return TrainingData(tensor, config, data)
+    return TrainingData(tensor, config.for_images(len(tensor)), data)
 
 
 def from_array(data: ImageData | ShapeData | ArrayLike) -> ImageData | ShapeData:

@@ -236,12 +236,12 @@ def test_a_point_of_growth_holds_time_and_memory(point):
 
 
 def test_growth_measures_each_point_in_a_process_of_its_own_and_draws_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(growth, "QUICK", growth.Grid((), (), (), (128, 100)))  # 100 are fewer than a batch
+    monkeypatch.setattr(growth, "QUICK", growth.Grid((), (), (), (128, 1)))  # one latent is no training set
     run(monkeypatch, "--growth", "--quick", "--device", "cpu", "--folder", tmp_path)
     record = json.loads((tmp_path / "growth.json").read_text())
     (point,) = record["points"]
     assert point["value"] == 128 and point["peak_bytes"] > 0
-    assert "growth, latents 100: left out: ValueError: batch_size 128" in capsys.readouterr().err
+    assert "growth, latents 1: left out: ValueError: 1 to train on" in capsys.readouterr().err
     assert (tmp_path / "growth.png").is_file()
 
 
@@ -265,8 +265,8 @@ def test_two_trainings_at_once_are_measured_beside_one(tmp_path, monkeypatch, ca
 
 
 def test_a_run_beside_another_that_fails_says_why():
-    point = growth.Point("latents", 8, latents=8)  # fewer than a batch
-    with pytest.raises(RuntimeError, match="batch_size 128 is larger"):
+    point = growth.Point("latents", 1, latents=1)  # no training set
+    with pytest.raises(RuntimeError, match="1 to train on"):
         together.measure_all(point, CPU, "float32")
 
 

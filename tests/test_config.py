@@ -11,16 +11,20 @@ import pytest
 from glann_lib.config import (
     DATASETS,
     DOMAINS,
+    FEW_IMAGES,
+    LEAST_IMAGES,
     SHAPES,
     TRANSLATIONS,
     Config,
     DataConfig,
     GLOConfig,
     IMLEConfig,
+    for_count,
     kind_of,
     make_config,
     split_pair,
 )
+from glann_lib.rivals.config import make_gan_config
 
 ROOT = Path(__file__).resolve().parents[1]
 GREY = ("digits", "mnist", "fashion")
@@ -157,10 +161,22 @@ def test_more_epochs_in_quick_stretch_the_decay():
     assert make_config("mnist", "paper", glo_epochs=60).glo.decay_every == 50
 
 
-def test_too_few_images_for_a_batch_are_refused_before_training():
-    make_config("mnist").require_images(128)
-    with pytest.raises(ValueError, match=r"100 training images are fewer than a batch.*imle_batch_size"):
-        make_config("mnist", glo_batch_size=64).require_images(100)
+def test_no_batch_is_larger_than_the_training_set_and_large_sets_change_nothing():
+    config = make_config("mnist", glo_batch_size=64)
+    assert config.for_images(128) == config.for_images(5000) == config
+    few = config.for_images(100)
+    assert (few.glo.batch_size, few.imle.batch_size) == (64, 100) and few.for_images(100) == few
+    assert dataclasses.replace(few, imle=config.imle) == config  # nothing else follows the data
+    assert for_count(make_gan_config("wgan", 5), 9).batch_size == 9
+    assert make_config("mnist").for_images(LEAST_IMAGES).imle.batch_size == LEAST_IMAGES == 2
+    with pytest.raises(ValueError, match=r"^1 to train on: give 2 or more"):
+        config.for_images(LEAST_IMAGES - 1)
+
+
+@pytest.mark.parametrize("name", ["glo_batch_size", "imle_batch_size"])
+def test_a_batch_of_one_image_is_refused_before_training(name):
+    with pytest.raises(ValueError, match="batch_size is 1: give a whole number, 2 or more"):
+        make_config("digits", **{name: 1})
 
 
 @pytest.mark.parametrize(
@@ -219,3 +235,15 @@ def test_every_two_domains_are_a_pair():
     for source in DOMAINS:
         for target in DOMAINS:
             assert split_pair(f"{source}-to-{target}") == (source, target)
+
+
+def test_what_few_images_or_steps_give_is_said_in_one_line():
+    digits, few = make_config("digits"), make_config("digits").for_images(45)
+    assert digits.remark(1500) == ""
+    assert digits.remark(FEW_IMAGES - 1).startswith(f"{FEW_IMAGES - 1} training images are too few to learn what")
+    assert "32 steps of glo are too few for good reconstructions (glo_epochs=300 makes 300)" in few.remark(45)
+    assert "600 steps of imle are too few for good new ones (imle_epochs=4000 makes 4,000)" in few.remark(45)
+    short = make_config("digits", glo_epochs=1, imle_epochs=1).remark(1500)
+    assert "11 steps of glo" in short and "11 steps of imle" in short and "training images" not in short
+    assert make_config("digits", glo_epochs=28).remark(1500) == "" and "\n" not in few.remark(45)
+    assert "45 training shapes" in make_config("made-chairs").remark(45)

@@ -235,11 +235,22 @@ def test_the_number_format_is_recorded_and_kept_when_going_on(tmp_path, monkeypa
     assert stage.loss.represent.extractor.dtype == torch.bfloat16
 
 
-def test_a_batch_larger_than_the_data_is_a_one_line_error():
-    with pytest.raises(ValueError, match=r"batch_size 25 is larger than the data, 24 images") as error:
-        stage_of(batch_size=25)
+def test_fewer_images_than_a_batch_are_one_batch():
+    few, whole = stage_of(batch_size=128), stage_of(batch_size=24)
+    assert few.run_epoch(1).loss == whole.run_epoch(1).loss and few.fingerprint == whole.fingerprint
+    assert few.facts()["config"]["batch_size"] == 24
+    settings = dataclasses.replace(whole.config, batch_size=8)  # a set that is large enough is trained as it is told
+    assert stage_of(batch_size=8).fingerprint == storage.digest(dataclasses.asdict(settings), whole.images_sha256)
+    with pytest.raises(ValueError, match=r"^1 to train on: give 2 or more") as error:
+        GLO(blobs(1), SMALL, CPU)
     assert "\n" not in str(error.value)
-    stage_of(batch_size=24).run_epoch(1)
+
+
+@pytest.mark.parametrize("count", [2, 3, 9])
+@pytest.mark.parametrize("normalisation", ["batch", "none", "lucic"])
+def test_two_images_are_enough_for_every_generator(normalisation, count):
+    embedding = fit_glo(blobs(count), dataclasses.replace(SMALL, normalisation=normalisation))
+    assert embedding.config.batch_size == min(8, count) and torch.isfinite(embedding.latents).all()
 
 
 @pytest.mark.parametrize(

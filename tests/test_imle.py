@@ -161,9 +161,13 @@ def test_a_mapping_comes_back_bit_for_bit(tmp_path, monkeypatch):
         fit_imle(latents.flip(0), SMALL, path=path)
 
 
-def test_a_batch_larger_than_the_data_is_a_one_line_error():
-    with pytest.raises(ValueError, match=r"batch_size 65 is larger than the data, 64 latents") as error:
-        stage_of(batch_size=65)
+def test_fewer_latents_than_a_batch_are_one_batch():
+    few, whole = stage_of(batch_size=65), stage_of(batch_size=64)
+    assert few.run_epoch(1).loss == whole.run_epoch(1).loss and few.fingerprint == whole.fingerprint
+    mapping = fit_imle(on_sphere(draw(2, 8)), dataclasses.replace(SMALL, moments="matched"))
+    assert mapping.config.batch_size == 2 and torch.isfinite(mapping.mapper(torch.randn(5, 4))).all()
+    with pytest.raises(ValueError, match=r"^1 to train on: give 2 or more") as error:
+        fit_imle(on_sphere(draw(1, 8)), SMALL)
     assert "\n" not in str(error.value)
 
 

@@ -153,7 +153,7 @@ def test_a_data_sets_name_is_enough(monkeypatch):
         (blobs(16), {"glo_loss": "ssim"}),
         (blobs(16), {"device": "tpu"}),
         (blobs(16), {"data_image_size": 32}),
-        (blobs(8), {}),
+        (blobs(1), {}),
         (blobs(16) * 1.0, {}),
         ("imagenet", {}),
     ],
@@ -163,6 +163,24 @@ def test_what_cannot_be_trained_is_a_one_line_error(images, settings):
     with pytest.raises(ValueError) as error:
         Glann.fit(images, **{"device": "cpu", **TINY, **settings})
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("count", [2, 9, 50])
+def test_few_images_are_one_batch_and_large_sets_are_as_they_were(count):
+    settings = TINY | {"glo_batch_size": 64, "imle_batch_size": 64}
+    model = Glann.fit(blobs(count, channels=3, size=32), device="cpu", **settings)
+    assert model.config.glo.batch_size == model.config.imle.batch_size == count
+    assert model.sample(3).shape == (3, 3, 32, 32) and model.reconstruct().shape == (count, 3, 32, 32)
+    assert model.invert(blobs(1, channels=3, size=32), steps=1).images.shape == (1, 3, 32, 32)
+
+
+def test_few_images_are_scored_by_what_few_allow(model):
+    values = model.score(blobs(2, seed=4))
+    assert set(values) == {"frechet", "kernel", "support"} and np.isfinite(list(values.values())).all()
+    assert set(model.score(blobs(10, seed=4))) == set(METRICS)
+    for images, count in ((blobs(1), 5), (blobs(5), 1)):
+        with pytest.raises(ValueError, match="one image has no spread: nothing can be measured; give 2 or more"):
+            model.score(images, count=count)
 
 
 def test_samples_depend_on_the_seed_alone(model):

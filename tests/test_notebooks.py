@@ -147,3 +147,21 @@ def test_images_without_labels_are_translated_and_the_page_says_why_there_are_no
     copy = (folder / "notebooks/07_nam_translation.ipynb").read_text()
     assert "no scores: folder:" in copy and "has no class labels" in copy
     assert len(list((folder / "figures").glob("07_*_translations.png"))) == 1
+
+
+def test_three_images_and_one_epoch_go_to_the_end_and_the_pages_say_what_they_give(discs, tmp_path):
+    (tmp_path / "few").mkdir()
+    for picture in sorted(discs.iterdir())[:3]:
+        (tmp_path / "few" / picture.name).write_bytes(picture.read_bytes())
+    short = {"glo_epochs": 1, "rival_names": "wgan", "rival_steps": 1, "inverted": 6}
+    settings = {name: value for name, value in (IMAGES | short).items() if "batch" not in name}
+    folder = run(f"folder:{tmp_path / 'few'}", tmp_path / "results", settings | {"check_quality": True})
+    pages = {path.name[:2]: path.read_text() for path in (folder / "notebooks").glob("*.ipynb")}
+    assert len(pages) == 7 and not any("NaN" in page for page in pages.values())
+    assert "2 training images are too few to learn what they share" in pages["01"]
+    assert "1 steps of glo are too few for good reconstructions (glo_epochs=300 makes 300)" in pages["01"]
+    assert all("one image has no spread: nothing can be measured" in pages[number] for number in ("03", "05"))
+    assert "left out: a path needs two test images, here is one" in pages["04"]
+    assert "Fréchet" not in (folder / "tables/05_quality.csv").read_text()  # no column of it
+    record = json.loads((folder / "figures/03_glann_samples.json").read_text())
+    assert record["config"]["glo"]["batch_size"] == record["config"]["imle"]["batch_size"] == 2

@@ -34,7 +34,7 @@ def test_a_name_loads_its_data_with_its_settings():
     for name, dtype in (("digits", torch.uint8), ("made-chairs", torch.bool)):
         limit = {"data_train_models" if name == "made-chairs" else "data_train_images": 20}
         data = prepare(name, "quick", 3, limit)
-        assert data.config == make_config(name, "quick", 3, **limit)
+        assert data.config == make_config(name, "quick", 3, **limit).for_images(20)
         assert len(data.tensor) == data.data.describe()["count"] == 20 and data.tensor.dtype == dtype
 
 
@@ -49,7 +49,7 @@ def test_shapes_in_memory_have_the_settings_of_real_ones():
     models = torch.arange(20).repeat_interleave(2)
     data = prepare(ShapeData.from_array(CUBES, models, torch.arange(2).repeat(20)), "quick", 0, {"glo_epochs": 7})
     assert data.config.data == ShapeConfig("array", 32, poses=2, train_models=20, test_models=200)
-    wanted = make_config("chairs", glo_epochs=7)
+    wanted = make_config("chairs", glo_epochs=7).for_images(40)
     assert (data.config.glo, data.config.imle) == (wanted.glo, wanted.imle)
 
 

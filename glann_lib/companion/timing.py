@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from glann_lib import features, inversion, losses
-from glann_lib.config import GLOConfig, IMLEConfig
+from glann_lib.config import GLOConfig, IMLEConfig, for_count
 from glann_lib.glo import GLO
 from glann_lib.imle import IMLE
 from glann_lib.moments import make_mapper
@@ -49,6 +49,7 @@ def plain(settings: Any) -> Any:
 
 def training_seconds(settings: Any, shape: Shape, images: int, device: torch.device) -> float:
     """A stage that takes a step a batch, on so many images or shapes: its epochs' steps, or as many as are set."""
+    settings = for_count(settings, images)
     steps = getattr(settings, "epochs", 0) * (images // settings.batch_size)
     if isinstance(settings, GLOConfig):
         # Two batches are timed, with as large a part of the cache: they fit where all images would.
@@ -60,6 +61,7 @@ def imle_seconds(
     settings: IMLEConfig, images: int, device: torch.device, kind: Any = IMLE, shape: Shape = (64,), *more: Any
 ) -> float:
     """Stage 2 on so many latents, or pixel IMLE: an epoch grows with their number, its pairs with the square of it."""
+    settings = for_count(settings, images)
     few = min(images, (20 if kind is IMLE else 1) * settings.batch_size)
     epoch = epoch_seconds(kind, plain(settings), few, shape, device, *more)
     more_pairs = settings.noise_per_latent * images * (images - few)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from glann_lib import sampling
-from glann_lib.config import Config, GLOConfig, IMLEConfig, ShapeConfig
+from glann_lib.config import Config, GLOConfig, IMLEConfig, ShapeConfig, for_count
 from glann_lib.glo import Embedding, fit_glo
 from glann_lib.imle import fit_imle
 from glann_lib.rivals.config import (
@@ -109,21 +109,21 @@ def with_seed(config: Config, seed: int) -> Config:
 
 def glo_steps(config: Config, images: int) -> int:
     """Generator steps of stage 1 on so many images."""
-    return config.glo.epochs * (images // config.glo.batch_size)
+    return config.glo.epochs * (images // for_count(config.glo, images).batch_size)
 
 
 def fit_glann(images: Tensor, config: Config, device: torch.device, folder: Path) -> dict[str, Trained]:
     """GLANN, and GLO with the Gaussian on the same first stage; `folder` holds both stages or gets them."""
     embedding = fit_glo(images, config.glo, device, folder / "glo.safetensors")
     mapping = fit_imle(embedding.latents, config.imle, device, folder / "imle.safetensors")
-    facts = _facts(config.glo, glo_steps(config, len(images)), images, embedding.history)
+    facts = _facts(embedding.config, glo_steps(config, len(images)), images, embedding.history)
     glo = Trained(CONTENDERS["glo"], _gaussian(embedding), "own", facts)
 
     def sample(count: int, seed: int) -> Tensor:
         return sampling.sample(embedding.generator, mapping.mapper, count, seed)
 
     facts = facts | {"seconds": facts["seconds"] + _seconds(mapping.history)}
-    facts["config"] = {"glo": facts["config"], "imle": dataclasses.asdict(config.imle)}
+    facts["config"] = {"glo": facts["config"], "imle": dataclasses.asdict(mapping.config)}
     return {"glo": glo, "glann": Trained(CONTENDERS["glann"], sample, "own", facts)}
 
 
@@ -134,19 +134,20 @@ def rival_settings(key: str, config: Config, steps: int, images: int) -> Setting
     """
     if key not in RIVALS:
         raise ValueError(f"unknown rival {key!r}: choose one of {', '.join(RIVALS)}")
+    config = config.for_images(images)
     glo, seed, precision = config.glo, config.glo.seed, config.glo.precision
     if key in GAMES:
-        return make_gan_config(key, steps, seed, precision=precision)
+        return for_count(make_gan_config(key, steps, seed, precision=precision), images)
     if key in LIKELIHOOD:
         own = {"loss": glo.loss, "precision": precision}
         if isinstance(config.data, ShapeConfig):
             own |= {"voxel_channels": glo.voxel_channels, "batch_size": glo.batch_size}
             own |= VAE_ON_SHAPES.get(config.data.dataset, {})
-        return make_vae_config(LIKELIHOOD[key], steps, seed, **own)
+        return for_count(make_vae_config(LIKELIHOOD[key], steps, seed, **own), images)
     if key == "imle-pixel":
-        epochs = max(1, round(steps / max(1, images // config.imle.batch_size)))
+        epochs = max(1, round(steps / (images // config.imle.batch_size)))
         return dataclasses.replace(config.imle, epochs=epochs, noise_dim=glo.latent_dim, moments="learned")
-    epochs = max(1, round(steps / max(1, images // glo.batch_size)))
+    epochs = max(1, round(steps / (images // glo.batch_size)))
     # The same number of halvings within the epochs there are.
     every = max(1, round(glo.decay_every * epochs / glo.epochs))
     return dataclasses.replace(glo, loss="laplacian", epochs=epochs, decay_every=every)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from glann_lib.config import for_count
 from glann_lib.engine import devices, storage, training
 from glann_lib.networks import load_weights
 from glann_lib.rivals.config import GANConfig, VAEConfig
@@ -21,7 +22,7 @@ from glann_lib.rivals.config import GANConfig, VAEConfig
 class GeneratorStage:
     """Half a stage for `training.train`: a subclass sets `generator` and `networks`, adds `_prior`, `_step`, `_resume`.
 
-    `name` is that of files, messages and random streams. Fewer images than a batch are a ValueError.
+    `name` is that of files, messages and random streams. Fewer than 2 images are a ValueError.
     """
 
     generator: nn.Module
@@ -29,8 +30,7 @@ class GeneratorStage:
     record_type: type  # epoch, the means of the terms that `_step` gives, seconds
 
     def __init__(self, images: Tensor, config: GANConfig | VAEConfig, name: str, device: torch.device):
-        if len(images) < config.batch_size:
-            raise ValueError(f"{len(images)} images are fewer than a batch of {config.batch_size}: add images")
+        config = for_count(config, len(images))
         self.config, self.name, self.device = config, name, device
         self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(images))
         self.images = devices.place(images, device)

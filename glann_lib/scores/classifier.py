@@ -57,7 +57,7 @@ class ClassifierConfig:
 
     epochs: int = 8  # passes over the images, at least
     steps: int = 200  # Adam steps, at least: small sets take more epochs
-    batch_size: int = 64  # images; fewer where there are fewer
+    batch_size: int = 64  # images
     lr: float = 5.0e-3  # Adam's largest step
     weight_decay: float = 0.01  # AdamW's
     shift: int = 2  # px; training images are moved by up to so much, up or down and left or right

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from glann_lib.config import for_count
 from glann_lib.data.record import ImageData, tensors_sha256
 from glann_lib.engine import devices, storage, training
 from glann_lib.networks import load_weights
@@ -45,7 +46,7 @@ def fit_classifier(
     stage = ClassifierTraining(images, labels, test_images, test_labels, config, torch.device(device))
     history, network = training.run(stage, path), stage.network.eval()
     origin = stage.train_sha256, stage.test_sha256
-    return TrainedClassifier(network, stage.test_accuracy, history, config, stage.image_shape, *origin)
+    return TrainedClassifier(network, stage.test_accuracy, history, stage.config, stage.image_shape, *origin)
 
 
 class ClassifierTraining:
@@ -68,9 +69,9 @@ class ClassifierTraining:
         if len(labels.unique()) < 2:
             raise ValueError("all training images are of one class: choose the features random-vgg16 instead")
         require_shape(test_images, images.shape[1:])
+        config = for_count(config, len(images))
         self.config, self.device, self.image_shape = config, device, tuple(images.shape[1:])
-        self.batch_size = min(config.batch_size, len(images))
-        self.batches = len(images) // self.batch_size
+        self.batches = len(images) // config.batch_size
         self.epochs = max(config.epochs, math.ceil(config.steps / self.batches))
         self.train_sha256, self.test_sha256 = tensors_sha256(images, labels), tensors_sha256(test_images, test_labels)
         self.fingerprint = storage.digest(dataclasses.asdict(config), self.train_sha256, self.test_sha256)
@@ -88,10 +89,10 @@ class ClassifierTraining:
         """One pass over the images in a new order; the last, incomplete batch is left out."""
         start = time.monotonic()
         random = devices.seeded(self.config.seed, f"classifier epoch {epoch}")
-        order = torch.randperm(len(self.images), generator=random)[: self.batches * self.batch_size]
+        order = torch.randperm(len(self.images), generator=random)[: self.batches * self.config.batch_size]
         self.network.train()
         results = []
-        for number, batch in enumerate(order.split(self.batch_size)):
+        for number, batch in enumerate(order.split(self.config.batch_size)):
             self._set_learning_rate((epoch - 1) * self.batches + number)
             results.append(self._step(batch, random))
         losses, right = torch.stack(results).unbind(1)

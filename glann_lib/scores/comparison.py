@@ -83,8 +83,7 @@ class Contest:
 
 
 def _told(record: dict[str, Any]) -> dict[str, Any]:
-    row = record["scores"][0]
+    main = [f"{title(row['metric'], row['extractor'])} {row['value']:.3g}" for row in record["scores"][:1]]
     steps = f", {record['generator_steps']:,} generator steps" if "generator_steps" in record else ""
-    name = title(row["metric"], row["extractor"])
-    print(f"{record['label']}, seed {record['seed']}{steps}: {name} {row['value']:.3g}", flush=True)
+    print(f"{record['label']}, seed {record['seed']}{steps}: {''.join(main) or 'not scored'}", flush=True)
     return record

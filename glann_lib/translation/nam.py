@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glann_lib.config import for_count
 from glann_lib.engine import devices, storage, training
 from glann_lib.losses import ReconstructionLoss, TargetsByRow, unit
 from glann_lib.networks import load_weights
@@ -59,6 +60,7 @@ class NAM:
 
     def __init__(self, images: Tensor, target: Target, config: NAMConfig, device: torch.device):
         _require_pair(images, target, config)
+        config = for_count(config, len(images))
         self.config, self.epochs, self.device, self.target = config, config.epochs, device, target
         self.images_sha256 = storage.tensor_digest(images)
         self.fingerprint = storage.digest(vars(config), self.images_sha256, target.digest())
@@ -151,13 +153,14 @@ def fit_nam(
     """Learn T and the codes of the source images, uint8 [N, C, S, S], with progress shown.
 
     The target is on `device`, at the same size; its channels may be others. Checkpoints and the result go to `path`,
-    *.safetensors; what is finished there is not trained again. ValueError: fewer images than a batch, domains of
+    *.safetensors; what is finished there is not trained again. ValueError: fewer than 2 images, domains of
     different size, a search without its mapper, or a damaged checkpoint. FloatingPointError: a loss or weight is not
     finite; names epoch and batch.
     """
     stage = NAM(images, target, config, torch.device(device))
     history = training.run(stage, path)
-    return Translator(stage.network.eval(), target, stage.codes.detach(), history, config, tuple(images.shape[1:]))
+    codes, shape = stage.codes.detach(), tuple(images.shape[1:])
+    return Translator(stage.network.eval(), target, codes, history, stage.config, shape)
 
 
 def _require_pair(images: Tensor, target: Target, config: NAMConfig) -> None:
@@ -171,8 +174,5 @@ def _require_pair(images: Tensor, target: Target, config: NAMConfig) -> None:
             f"source images are {size} px, the target's generator draws {drawn} px ({channels} channels): "
             "load both domains at one size (image_size)"
         )
-    if len(images) < config.batch_size:
-        few = f"{len(images)} source images are fewer than a batch of {config.batch_size}"
-        raise ValueError(f"{few}: lower nam_batch_size")
     if config.search == "noise" and target.mapper is None:
         raise ValueError("the search noise needs IMLE's mapping: give Target its mapper, or search memory or sphere")

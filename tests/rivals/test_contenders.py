@@ -127,9 +127,13 @@ def test_samples_come_from_the_prior_that_was_trained_with(trained, monkeypatch)
 
 
 @pytest.mark.parametrize("key", RIVALS)
-def test_fewer_images_than_a_batch_are_a_one_line_error(key, tmp_path):
-    with pytest.raises(ValueError, match=r"fewer than a batch of 8|batch_size 8 is larger") as error:
-        fit_rival(key, pictures(7), small_config(), "equal", STEPS, CPU, tmp_path)
+def test_fewer_images_than_a_batch_are_one_batch(key, tmp_path):
+    rival = fit_rival(key, pictures(2), small_config(), "equal", 1, CPU, tmp_path)
+    assert rival.facts["batch_size"] == rival.facts["config"]["batch_size"] == 2
+    assert (rival.facts["generator_steps"], rival.facts["epochs"]) == (1, 1.0)
+    assert rival.sample(3, 0).shape == (3, *pictures(2).shape[1:])
+    with pytest.raises(ValueError, match=r"^1 to train on: give 2 or more") as error:
+        fit_rival(key, pictures(1), small_config(), "equal", STEPS, CPU, tmp_path)
     assert "\n" not in str(error.value)
 
 
@@ -233,9 +237,10 @@ def test_glann_and_glo_are_the_papers_stages(tmp_path, monkeypatch):
     assert torch.equal(again["glann"].sample(10, 3), expected)
 
 
-def test_glann_on_fewer_images_than_a_batch_is_a_one_line_error(tmp_path):
-    with pytest.raises(ValueError, match="batch_size 8 is larger than the data, 7 images"):
-        fit_glann(pictures(7), small_config(), CPU, tmp_path)
+def test_glann_on_fewer_images_than_a_batch_says_what_its_batch_was(tmp_path):
+    facts = fit_glann(pictures(7), small_config(), CPU, tmp_path)["glann"].facts
+    assert facts["batch_size"] == facts["config"]["glo"]["batch_size"] == facts["config"]["imle"]["batch_size"] == 7
+    assert facts["generator_steps"] == rivals.glo_steps(small_config(), 7) == small_config().glo.epochs
 
 
 @pytest.mark.parametrize(

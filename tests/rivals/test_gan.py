@@ -517,12 +517,6 @@ def test_a_loss_that_is_not_finite_names_its_batch(narrow):
         list(training.train(stage))
 
 
-def test_fewer_images_than_a_batch_are_a_one_line_error():
-    with pytest.raises(ValueError, match="7 images are fewer than a batch of 8: add images") as error:
-        fit_gan(pictures(7), settings())
-    assert "\n" not in str(error.value)
-
-
 @pytest.mark.parametrize("game", ["ns-gan", "began"])
 def test_a_size_without_generator_is_a_one_line_error(game):
     with pytest.raises(ValueError, match="no generator for 30 px") as error:

@@ -69,7 +69,9 @@ def test_settings_and_images_make_the_fingerprint():
     assert Plain(4).facts()["precision"] == "float32" and Plain(4).facts()["config"]["steps"] == 4
 
 
-def test_fewer_images_than_a_batch_are_a_one_line_error():
-    with pytest.raises(ValueError, match="7 images are fewer than a batch of 8") as error:
-        Plain(4, images=7)
+def test_fewer_images_than_a_batch_are_one_batch():
+    stage = Plain(4, images=7)
+    assert (stage.epochs, stage.facts()["config"]["batch_size"]) == (4, 7)
+    with pytest.raises(ValueError, match=r"^1 to train on: give 2 or more") as error:
+        Plain(4, images=1)
     assert "\n" not in str(error.value)

@@ -191,12 +191,6 @@ def test_steps_that_are_far_too_large_name_stage_epoch_and_batch(narrow, tmp_pat
     assert "\n" not in str(error.value) and not path.exists()
 
 
-def test_fewer_images_than_a_batch_are_a_one_line_error():
-    with pytest.raises(ValueError, match="batch_size 8 is larger than the data, 7") as error:
-        fit_pixel_imle(pictures(7), SMALL, "lucic")
-    assert "\n" not in str(error.value)
-
-
 def test_a_size_without_generator_is_a_one_line_error():
     with pytest.raises(ValueError, match="no generator for 30 px"):
         fit_pixel_imle(torch.zeros(8, 1, 30, 30, dtype=torch.uint8), SMALL, "lucic")

@@ -33,6 +33,8 @@ def test_small_sets_take_more_epochs_and_large_ones_no_fewer_than_asked():
     assert epochs(40) == 6  # two whole batches of 16
     assert epochs(160) == 2
     assert epochs(160, epochs=5) == 5
+    stage = ClassifierTraining(*noise(2), *noise(1), dataclasses.replace(TINY, steps=2), CPU)
+    assert stage.facts()["config"]["batch_size"] == 2 and stage.run_epoch(1).loss > 0
 
 
 def test_the_step_grows_then_shrinks_to_nothing():

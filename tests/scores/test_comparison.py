@@ -111,6 +111,11 @@ def test_floors_are_scored_like_samples(tmp_path, trained):
     assert other["scores"] != record["scores"], "other images must be scored anew"
 
 
+def test_a_model_without_scores_is_kept_and_said_so(tmp_path, trained, capsys):
+    record = contest(tmp_path).score_images("real-training-images", "real training images", pictures(1, 2))
+    assert record["scores"] == [] and capsys.readouterr().out == "real training images, seed 3: not scored\n"
+
+
 def test_unknown_rivals_are_refused_before_training(tmp_path, trained):
     with pytest.raises(ValueError, match="unknown rival 'gan': choose one of mm-gan"):
         contest(tmp_path).score_rivals(["vae", "gan"], {"equal": 20}, 0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from glann_lib.scores import evaluate, measures, metrics, precision_recall
-from glann_lib.scores.evaluate import Reference, ScoreBook, read_records, read_samples
+from glann_lib.scores.evaluate import Reference, ScoreBook, caution, read_records, read_samples
 from glann_lib.scores.features import ScoreExtractor
 
 
@@ -137,7 +137,20 @@ def fail():
     raise FloatingPointError("ns-gan: not finite in epoch 1")
 
 
-def test_too_few_held_out_images_are_refused(extractors):
-    with pytest.raises(ValueError, match="9 held-out images are too few to score against: give 10 or more"):
-        Reference.of(pictures(9, 0), extractors)
-    assert Reference.of(pictures(10, 0), extractors).score(pictures(10, 1))["prd_images"] == 10
+@pytest.mark.parametrize(
+    ("count", "measured"), [(1, set()), (2, {"frechet", "kernel", "support"}), (9, {"frechet", "kernel", "support"})]
+)
+@pytest.mark.parametrize("side", ["held out", "generated"])
+def test_few_images_leave_out_what_they_cannot_measure(extractors, count, measured, side):
+    counts = (count, 60) if side == "held out" else (60, count)
+    record = Reference.of(pictures(counts[0], 0), extractors).score(pictures(counts[1], 1))
+    assert {row["metric"] for row in record["scores"]} == measured and record["prd"] == {}
+    assert (record["real"], record["generated"], record["prd_images"]) == (*counts, count)
+    json.dumps(record, allow_nan=False)  # a number where there is one
+    assert "nothing can be measured" in caution(count) if count < 2 else "PRD" in caution(count)
+
+
+def test_ten_images_are_enough_for_every_measure(extractors):
+    record = Reference.of(pictures(10, 0), extractors).score(pictures(10, 1))
+    assert {row["metric"] for row in record["scores"]} == set(measures.METRICS)
+    assert "few" in caution(99) and "PRD" not in caution(10) and caution(100) == ""

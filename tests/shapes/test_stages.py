@@ -135,7 +135,7 @@ def test_a_data_sets_name_is_enough():
         (blocks(24)[:, :30], {}, "32"),
         (blocks(24), {"data_size": 64}, "data_size is 64"),
         (torch.zeros(24, 30, 30, 30, dtype=torch.bool), {}, "30"),
-        (blocks(4), {}, "batch_size"),
+        (blocks(1), {}, "1 to train on: give 2 or more"),
     ],
     ids=["no cube", "another size", "no generator", "too few"],
 )

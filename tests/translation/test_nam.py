@@ -284,7 +284,7 @@ def test_what_the_last_step_of_an_epoch_spoils_is_noticed(what):
         (torch.zeros(28, 3, 16, 16), r"torch.float32 \[28, 3, 16, 16\].*give uint8"),
         (torch.zeros(28, 2, 16, 16, dtype=torch.uint8), r"\[28, 2, 16, 16\].*C 1 or 3"),
         (torch.zeros(28, 16, 16, dtype=torch.uint8), r"\[28, 16, 16\].*give uint8"),
-        (torch.zeros(7, 3, 16, 16, dtype=torch.uint8), "7 source images are fewer than a batch of 8.*nam_batch_size"),
+        (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), "1 to train on: give 2 or more"),
     ],
     ids=["size", "floats", "channels", "no channels", "few"],
 )
@@ -292,6 +292,11 @@ def test_images_that_do_not_fit_are_one_line_errors(images, message):
     with pytest.raises(ValueError, match=message) as error:
         fit_nam(images, make_target(), SMALL)
     assert "\n" not in str(error.value)
+
+
+def test_fewer_images_than_a_batch_are_one_batch():
+    translator = fit_nam(sources()[:3], make_target(), SMALL)
+    assert translator.config.batch_size == 3 and all(epoch.loss > 0 for epoch in translator.history)
 
 
 def test_the_search_noise_needs_a_mapper():
