@@ -185,17 +185,19 @@ def in_directory(path: Path) -> tuple[dict[str, os.stat_result], list[str]]:
 def in_archive(archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], list[str], int]:
     """Every file not hidden by its plain name, with its entry; what keeps others out; how many names are guesses.
 
-    Names have "/" between their parts and no "./", "C:" or "/" in front, however the archive's maker wrote them. Where
+    Names have "/" between their parts and no "./", "C:/" or "/" in front, however the archive's maker wrote them. Where
     the encoding is not stated, they are UTF-8 if they can be, else a guess (code page 437). Of two files of one name
     the last counts, as if they were unpacked.
     """
+    _require_whole(archive)
     files, faults, guesses, replaced = {}, {}, set(), []
     for entry in archive.infolist():
         name, is_guess = _decoded(entry)
         name = name.replace("\\", "/")
-        parts = [part for part in re.sub("^[A-Za-z]:", "", name).split("/") if part not in ("", ".")]
+        parts = [part for part in re.sub("^[A-Za-z]:/", "", name).split("/") if part not in ("", ".")]
         plain = "/".join(parts)
-        if not parts or name.endswith("/") or is_hidden(plain):
+        is_folder = name.endswith("/") and not entry.file_size
+        if not parts or is_folder or is_hidden(plain):
             continue
         replaced += ["that others of the same name replace"] * (plain in files)
         files[plain] = entry
@@ -204,6 +206,16 @@ def in_archive(archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], li
             guesses.add(plain)
     readable = {name: entry for name, entry in files.items() if not faults[name]}
     return readable, replaced + [fault for fault in faults.values() if fault], len(guesses)
+
+
+def _require_whole(archive: zipfile.ZipFile) -> None:
+    """BadZipFile where the archive's end counts other than its list: zipfile would not say a word."""
+    with open(archive.filename, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 2**16 - 22))
+        end = file.read().rpartition(b"PK\5\6")[2]
+    stated, listed = int.from_bytes(end[6:8], "little"), len(archive.infolist())
+    if stated not in (0xFFFF, listed % 2**16):  # the former: the number stands elsewhere
+        raise zipfile.BadZipFile(f"it states {stated} files, but lists {listed}")
 
 
 def _decoded(entry: zipfile.ZipInfo) -> tuple[str, bool]:

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from glann_lib.config import Config
+from glann_lib.data.listing import reason
 from glann_lib.engine import storage
 from glann_lib.engine.devices import select_device
 from glann_lib.files import compact, released
@@ -49,15 +50,16 @@ def read(name: str | Path, device: str = "auto") -> tuple[Any, ...]:
     tensors, record = storage.load_sealed(path)
     if record.get("format") != FORMAT:
         raise ValueError(f"{path} is not a GLANN model: name a file that Glann.save wrote")
+    place = select_device(device)
     try:
-        config, shape, origin = Config.from_dict(record["config"]), record["image_shape"], record["record"]
+        config, shape, origin = Config.from_dict(record["config"]), record["image_shape"], dict(record["record"])
         latents = (tensors := compact.expand(tensors))["latents"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} was saved by another version of this library ({error}): fit it again") from None
-    glo, place = config.glo, select_device(device)
-    generator = make_generator(shape, glo.latent_dim, glo.normalisation, glo.voxel_channels)
-    mapper = make_mapper(config.imle, glo.latent_dim)
-    load_weights(generator, tensors, "generator.")
-    load_weights(mapper, tensors, "mapper.")
-    classes = tensors.get("labels"), tuple(record.get("class_names", ()))
+        generator = make_generator(shape, config.glo.latent_dim, config.glo.normalisation, config.glo.voxel_channels)
+        mapper = make_mapper(config.imle, config.glo.latent_dim)
+        load_weights(generator, tensors, "generator.")
+        load_weights(mapper, tensors, "mapper.")
+        classes = tensors.get("labels"), tuple(record.get("class_names", ()))
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        other = f"was saved by another version of this library, or damaged ({reason(error)})"
+        raise ValueError(f"{path} {other}: fit it again") from None
     return generator.to(place), mapper.to(place), latents.to(place), config, origin, *classes
