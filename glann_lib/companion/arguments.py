@@ -51,7 +51,7 @@ EXAMPLES = """\
 examples:
   ./run_all.sh                                   the whole story on digits, made chairs and made domains; no download
   ./run_all.sh --dataset mnist                   the same on 5,000 images of MNIST
-  ./run_all.sh --dataset folder:holiday.zip      on your own images: a folder or a .zip of png, jpg, webp or bmp
+  ./run_all.sh --dataset folder:holiday.zip      on your own images: a folder or a .zip of png, jpg, webp, tiff, ...
   ./run_all.sh --dataset made-chairs             shapes alone: chairs made of voxels; no download
   ./run_all.sh --dataset meshes:chairs.zip       on your own shapes: a folder or a .zip of meshes, or an .npz of voxels
   ./run_all.sh --dataset mnist-street            translation alone: MNIST to digits painted as on a street, and back

@@ -49,9 +49,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     @house_style()
     def drawing(*args: Any, **kwargs: Any) -> Figure:
         figure = draw(*args, **kwargs)
-        for text in figure.findobj(Text):
-            if others := {_family(letter) for letter in text.get_text()} - {FONT, None}:
-                text.set_fontfamily([FONT, *sorted(others)])
+        use_fonts(figure)
         plt.close(figure)  # or the notebook shows it a second time, at the cell's end
         return figure
 
@@ -125,6 +123,13 @@ def plot_neighbours(queries: ArrayLike, neighbours: Mapping[str, ArrayLike]) -> 
     for ax, columns, (name, images) in zip(axes, widths, panels.items(), strict=True):
         _show_grid(ax, np.asarray(images), columns, name)
     return figure
+
+
+def use_fonts(figure: Figure) -> None:
+    """Give every text the families of fonts that have its letters."""
+    for text in figure.findobj(Text):
+        if others := {_family(letter) for letter in text.get_text()} - {FONT, None}:
+            text.set_fontfamily([FONT, *sorted(others)])
 
 
 def literal(text: str, most: int = NAME) -> str:

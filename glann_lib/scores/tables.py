@@ -119,6 +119,7 @@ def styled(table: pd.DataFrame) -> Styler:
     quoted = [head for head in table if report_tables.is_quoted(head)]
     names = [head for head in ("model", "budget") if head in table]
     view = table.style.hide(axis="index").format(escape="html").set_properties(subset=names, **{"text-align": "left"})
+    view = view.set_table_attributes('class="tex2jax_ignore"')  # a $ in a name begins no formula
     if quoted:
         view = view.format(lambda cell: report_tables.mark_quoted(cell, "", report_tables.DAGGER), subset=quoted)
         view = view.set_properties(subset=quoted, **{"color": "#777777", "font-style": "italic"})

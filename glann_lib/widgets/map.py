@@ -16,6 +16,7 @@ from torch import Tensor
 from glann_lib.model import Glann
 from glann_lib.neighbours import nearest_neighbours
 from glann_lib.records.latent_plots import TEN_COLOURS
+from glann_lib.records.plots import house_style, literal, use_fonts
 from glann_lib.sampling import LIVE, decode
 from glann_lib.widgets.explorer import Explorer, require_kind
 from glann_lib.widgets.latent_directions import name_classes
@@ -45,6 +46,7 @@ def nearest_training(latent_map: LatentMap, point: Sequence[float], count: int =
     return nearest_neighbours(code, latent_map.latents, count).index[0].tolist()
 
 
+@house_style()
 def draw_map(
     latent_map: LatentMap, labels: ArrayLike | None = None, names: Sequence[str] = (), width: int = 2 * WIDTH
 ) -> np.ndarray:
@@ -58,7 +60,8 @@ def draw_map(
     left, right, bottom, top = latent_map.extent()
     ax.set(xlim=(left, right), ylim=(bottom, top))
     ax.axis("off")
-    points, classes = latent_map.points.numpy(), _classes(labels, names)
+    points = latent_map.points.numpy()
+    classes = {label: literal(name) for label, name in _classes(labels, names).items()}
     colours = TEN_COLOURS(np.asarray(labels)) if classes else [TEN_COLOURS(0)] * len(points)
     order = np.random.default_rng(0).permutation(len(points))  # else the last class would lie above all others
     size = float(np.clip(18000 / len(points), 4, 14))
@@ -72,6 +75,7 @@ def draw_map(
             halo = [Stroke(linewidth=7, foreground=TEN_COLOURS(label)), Stroke(linewidth=4, foreground="white")]
             style = {"weight": "bold", "size": 11, "path_effects": [*halo, Normal()]}
             ax.text(*spot, name, ha="center", va="center", **style)
+    use_fonts(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].transpose(2, 0, 1).copy()
 

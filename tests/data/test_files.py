@@ -1,5 +1,6 @@
 """Files in folders and archives: which are counted and read, how they are divided, and what the cache keeps of them."""
 
+import inspect
 import os
 import warnings
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from made_files import cached_files, empty_place, write_files, write_zip
 
-from glann_lib.data import places
+from glann_lib.data import listing, places
 from glann_lib.data.files import Division, read_cached
 from glann_lib.data.listing import list_files, printable, reason
 
@@ -316,3 +317,18 @@ def test_three_names_are_enough(texts):
 def test_a_reason_is_one_line():
     assert reason(ValueError("one\ntwo")) == "one two" and reason(KeyError()) == "KeyError"
     assert len(reason(ValueError("word " * 100))) <= 200
+
+
+# The page
+
+
+def test_the_page_names_every_format_and_every_reason_for_which_files_are_left_out_or_refused():
+    page = (places.ROOT / "data" / "README.md").read_text()
+    for suffix in (*listing.IMAGES, *listing.MESHES):
+        assert suffix[1:] in page
+    assert page.count(f"at least {listing.LEAST}") == 2
+    words = inspect.getsource(listing)
+    refusals = ("holds more that is not read than what is", "is no .zip, or a damaged one", "too few", "left out: ")
+    reasons = ("need a password", "links to nothing", "in folders that may not be opened", "with .. in their paths")
+    for said in (*refusals, *reasons, "that others of the same name replace"):
+        assert said in page and said in words

@@ -231,6 +231,7 @@ def test_quoted_columns_look_different_in_a_notebook(records):
     records[3]["label"] = "<b>DRAGAN"
     table = score_tables.quality_table(records, "mnist")
     page = score_tables.styled(table).to_html()
+    assert 'class="tex2jax_ignore"' in page  # a page sets no name as a formula
     assert "8.6 ± 0.1†" in page and page.count("font-style: italic") == 1 and "color: #777777" in page
     assert f"<caption>{report_tables.QUOTED_NOTE}</caption>" in page and "&lt;b&gt;DRAGAN" in page
     assert page.count("†") == 12  # eleven quoted numbers (NS-GAN's twice) and the line that explains them

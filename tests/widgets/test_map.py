@@ -1,5 +1,6 @@
 """A shell over `at` and `nearest_training`; the picture's edges are the map's, so that a point in it is a place."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -83,6 +84,15 @@ def test_names_stand_at_the_means_and_the_colours_need_ten_classes_at_most():
     assert (draw_map(plane, kinds) != draw_map(plane, kinds, ("a", "b"))).any()
     assert (draw_map(plane, torch.arange(40)) == draw_map(plane)).all()
     assert (draw_map(plane, torch.zeros(40, dtype=torch.long)) == draw_map(plane)).all()
+
+
+def test_names_are_letters_and_no_formulas_and_a_persons_matplotlibrc_is_nothing_to_them():
+    latents, kinds = clouds()
+    plane = LatentMap.of(latents)
+    drawn = draw_map(plane, kinds, ("$^$", "$5 bill$_{"))
+    with plt.rc_context({"font.size": 30, "text.parse_math": True, "axes.facecolor": "red", "font.family": "serif"}):
+        assert (draw_map(plane, kinds, ("$^$", "$5 bill$_{")) == drawn).all()
+    assert (drawn != draw_map(plane, kinds, ("a", "b"))).any()
 
 
 def test_names_of_classes_with_means_close_together_are_told_apart():
