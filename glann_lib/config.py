@@ -146,8 +146,8 @@ class Config:
         """What so few images and steps can be expected to give, in a line; "" where there are enough of both."""
         settings, remarks = self.for_images(count), []
         if count < FEW_IMAGES:
-            by_heart = "too few to learn what they share: at best they are learned by heart, and new ones are blends"
-            remarks.append(f"{count} training {kind_of(self.data.dataset)} are {by_heart} of them")
+            by_heart = "too few to learn what they share: at best they are learned by heart"
+            remarks.append(f"{count} training {kind_of(self.data.dataset)} are {by_heart}, new ones copies or blends")
         for name, least in FEW_STEPS.items():
             stage = getattr(settings, name)
             each = count // stage.batch_size
