@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from glann_lib.engine.checks import require_choice, require_count, require_part, require_positive
@@ -137,10 +137,22 @@ class Config:
     data: DataConfig | ShapeConfig
     glo: GLOConfig
     imle: IMLEConfig
+    given: tuple[str, ...] = field(default=("glo_epochs", "imle_epochs"), compare=False)  # settings to be left alone
 
     def for_images(self, count: int) -> Config:
-        """The same for so many training images or shapes: see `for_count`."""
-        return dataclasses.replace(self, glo=for_count(self.glo, count), imle=for_count(self.imle, count))
+        """The same for so many training images or shapes: see `for_count`.
+
+        In the quick profile few images, which make few steps an epoch, get more epochs, where none were given.
+        """
+        stages = {name: for_count(getattr(self, name), count) for name in FEW_STEPS}
+        for name, stage in stages.items() if self.profile == "quick" else ():
+            epochs = -(-FEW_STEPS[name] // (count // stage.batch_size))
+            if f"{name}_epochs" not in self.given and epochs > stage.epochs:
+                falls = name == "glo" and "glo_decay_every" not in self.given
+                stages[name] = dataclasses.replace(
+                    stage, epochs=epochs, **{"decay_every": epochs // 5} if falls else {}
+                )
+        return dataclasses.replace(self, **stages)
 
     def remark(self, count: int) -> str:
         """What so few images and steps can be expected to give, in a line; "" where there are enough of both."""
@@ -159,17 +171,13 @@ class Config:
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as nested plain values, ready for JSON."""
-        return dataclasses.asdict(self)
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "given"}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Config:
         """The inverse of `as_dict`."""
-        return cls(
-            values["profile"],
-            (ShapeConfig if "poses" in values["data"] else DataConfig)(**values["data"]),
-            GLOConfig(**values["glo"]),
-            IMLEConfig(**values["imle"]),
-        )
+        data = (ShapeConfig if "poses" in values["data"] else DataConfig)(**values["data"])
+        return cls(values["profile"], data, GLOConfig(**values["glo"]), IMLEConfig(**values["imle"]))
 
 
 def for_count(settings: Any, count: int) -> Any:
@@ -212,7 +220,8 @@ def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, 
         raise ValueError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
     base = _PROFILES[profile, kind_of(dataset)](dataset, overrides.get("data_image_size"))
     stages = {stage: dataclasses.replace(getattr(base, stage), seed=seed) for stage in ("glo", "imle")}
-    return Config(profile, **override(profile, {"data": base.data, **stages}, overrides))
+    given = tuple(name for name, value in overrides.items() if value is not None)
+    return Config(profile, **override(profile, {"data": base.data, **stages}, overrides), given=given)
 
 
 def override(profile: str, parts: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

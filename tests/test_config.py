@@ -163,10 +163,11 @@ def test_more_epochs_in_quick_stretch_the_decay():
 
 def test_no_batch_is_larger_than_the_training_set_and_large_sets_change_nothing():
     config = make_config("mnist", glo_batch_size=64)
-    assert config.for_images(128) == config.for_images(5000) == config
+    assert config.for_images(1300) == config.for_images(5000) == config
     few = config.for_images(100)
     assert (few.glo.batch_size, few.imle.batch_size) == (64, 100) and few.for_images(100) == few
-    assert dataclasses.replace(few, imle=config.imle) == config  # nothing else follows the data
+    paper = make_config("mnist", "paper", glo_batch_size=64)
+    assert dataclasses.replace(paper.for_images(100), imle=paper.imle) == paper  # nothing else follows the data
     assert for_count(make_gan_config("wgan", 5), 9).batch_size == 9
     assert make_config("mnist").for_images(LEAST_IMAGES).imle.batch_size == LEAST_IMAGES == 2
     with pytest.raises(ValueError, match=r"^1 to train on: give 2 or more"):
@@ -237,8 +238,24 @@ def test_every_two_domains_are_a_pair():
             assert split_pair(f"{source}-to-{target}") == (source, target)
 
 
+def test_few_images_get_more_epochs_for_enough_steps_unless_epochs_were_given():
+    config = make_config("folder:photos")
+    few = config.for_images(45)
+    assert (few.glo.epochs, few.glo.decay_every, few.imle.epochs) == (300, 60, 4000) and few.for_images(45) == few
+    some = config.for_images(500)  # 7 and 3 steps an epoch
+    assert (some.glo.epochs, some.imle.epochs) == (43, 1334) and some.remark(500) == ""
+    given = make_config("folder:photos", glo_epochs=20, imle_epochs=400, glo_decay_every=7).for_images(45)
+    assert (given.glo.epochs, given.glo.decay_every, given.imle.epochs) == (20, 7, 400)
+    slow = make_config("folder:photos", glo_decay_every=7).for_images(45)
+    assert (slow.glo.epochs, slow.glo.decay_every) == (300, 7)
+    assert Config.from_dict(given.as_dict()).for_images(45) == given and "given" not in given.as_dict()
+    for dataset, count in (("digits", 1500), ("mnist", 5000), ("celeba", 2000), ("made-chairs", 500)):
+        assert make_config(dataset).for_images(count) == make_config(dataset)
+    assert make_config("folder:photos", "paper").for_images(45).glo.epochs == 500
+
+
 def test_what_few_images_or_steps_give_is_said_in_one_line():
-    digits, few = make_config("digits"), make_config("digits").for_images(45)
+    digits, few = make_config("digits"), make_config("digits", glo_epochs=32, imle_epochs=600).for_images(45)
     assert digits.remark(1500) == ""
     assert digits.remark(FEW_IMAGES - 1).startswith(f"{FEW_IMAGES - 1} training images are too few to learn what")
     assert "32 steps of glo are too few for good reconstructions (glo_epochs=300 makes 300)" in few.remark(45)

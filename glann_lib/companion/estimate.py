@@ -94,6 +94,11 @@ class Estimate:
         """Images, or shapes, to train on."""
         return self._count("train")
 
+    @functools.cached_property
+    def fitted(self) -> config.Config:
+        """The settings for so many."""
+        return self.settings.for_images(self.train)
+
     def _count(self, split: str) -> int:
         data = self.settings.data
         if data.dataset.lower().endswith(".npz"):
@@ -116,10 +121,10 @@ class Estimate:
         return timing.training_seconds(glo, self.shape, few, self.device) + timing.imle_seconds(imle, few, self.device)
 
     def _glo(self, **changes: Any) -> float:
-        return self._training(replace(self.settings.glo, **changes))
+        return self._training(replace(self.fitted.glo, **changes))
 
     def _imle(self) -> float:
-        return timing.imle_seconds(self.settings.imle, self.train, self.device)
+        return timing.imle_seconds(self.fitted.imle, self.train, self.device)
 
     def _sampling(self) -> float:
         images = 4 * min(self.train, self.given["samples"]) + self._count("test")
@@ -152,12 +157,12 @@ class Estimate:
         return self.given["seeds"] * (self._glo() + self._imle() + self._rival("vae"))
 
     def _budgets(self) -> list[int]:
-        return list(contenders.budgets(self.settings, self.train, self.given["rival_steps"]).values())
+        return list(contenders.budgets(self.fitted, self.train, self.given["rival_steps"]).values())
 
     def _rival(self, key: str) -> float:
         """The training of one under all its budgets."""
         budgets = self._budgets()
-        return sum(self._training(contenders.rival_settings(key, self.settings, n, self.train)) for n in budgets)
+        return sum(self._training(contenders.rival_settings(key, self.fitted, n, self.train)) for n in budgets)
 
     def _translations(self) -> float:
         given, tasks, found = self.given, self.tasks(), 0.0

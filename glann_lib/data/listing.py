@@ -190,22 +190,24 @@ def in_archive(archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], li
     the last counts, as if they were unpacked.
     """
     _require_whole(archive)
-    files, faults, guesses, replaced = {}, {}, set(), []
+    files, faults, guesses, lost = {}, {}, set(), []
     for entry in archive.infolist():
         name, is_guess = _decoded(entry)
         name = name.replace("\\", "/")
         parts = [part for part in re.sub("^[A-Za-z]:/", "", name).split("/") if part not in ("", ".")]
         plain = "/".join(parts)
-        is_folder = name.endswith("/") and not entry.file_size
-        if not parts or is_folder or is_hidden(plain):
+        if (name.endswith("/") and not entry.file_size) or is_hidden(plain):
             continue
-        replaced += ["that others of the same name replace"] * (plain in files)
+        if not parts:
+            lost.append("without a name")
+            continue
+        lost += ["that others of the same name replace"] * (plain in files)
         files[plain] = entry
         faults[plain] = _fault(entry, parts)
         if is_guess:
             guesses.add(plain)
     readable = {name: entry for name, entry in files.items() if not faults[name]}
-    return readable, replaced + [fault for fault in faults.values() if fault], len(guesses)
+    return readable, lost + [fault for fault in faults.values() if fault], len(guesses)
 
 
 def _require_whole(archive: zipfile.ZipFile) -> None:

@@ -2,7 +2,9 @@
 
 import inspect
 import os
+import struct
 import warnings
+import zipfile
 
 import pytest
 import torch
@@ -149,6 +151,24 @@ def test_of_two_entries_of_one_name_the_last_counts_and_it_is_said(tmp_path):
     assert files.names == ("a.off", "b.off") and "1 that others of the same name replace" in files.remark
     with files.opened() as read:
         assert read("a.off") == b"2"
+
+
+def test_an_archive_whose_end_counts_other_than_its_list_is_damaged(tmp_path):
+    path = write_zip(tmp_path / "f.zip", {f"{i}.off": b"1" for i in range(4)})
+    content = path.read_bytes()
+    last, end = content.rindex(b"PK\1\2"), content.rindex(b"PK\5\6")
+    size = struct.pack("<I", end - content.index(b"PK\1\2") - (end - last))
+    path.write_bytes(content[:last] + content[end : end + 12] + size + content[end + 16 :])
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.namelist()) == 3  # zipfile says nothing
+    with pytest.raises(ValueError, match=r"f\.zip is no \.zip, or a damaged one \(it states 4 files, but lists 3\)"):
+        list_files(path, (".off",))
+
+
+def test_an_entry_without_a_name_is_counted(tmp_path):
+    path = write_zip(tmp_path / "f.zip", {"xxxx/0.off": b"1", "1.off": b"2", "2.off": b"3"})
+    path.write_bytes(path.read_bytes().replace(b"xxxx/", b"\x00/00/"))  # a name ends at its first zero byte
+    assert list_files(path, (".off",)).remark == "; left out: 1 without a name"
 
 
 def test_links_to_folders_are_followed_once_each(tmp_path):
