@@ -13,7 +13,7 @@ import importlib.abc, importlib.machinery, sys
 BLOCKED = {"pandas", "matplotlib", "scipy", "sklearn", "skimage", "trimesh", "jinja2", "tabulate", "threadpoolctl"}
 BLOCKED |= {"papermill", "nbformat", "nbclient", "nbconvert", "nbval", "ipywidgets", "anywidget", "k3d", "IPython"}
 BLOCKED |= {"ipykernel", "jupyterlab", "torch_fidelity", "playwright", "pytest", "traitlets"}
-BLOCKED |= {"xdist", "execnet"}
+BLOCKED |= {"xdist", "execnet", "hypothesis"}
 
 class Missing(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path=None, target=None):
