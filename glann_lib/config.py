@@ -49,7 +49,7 @@ class DataConfig:
         if self.dataset == FOLDER:
             raise ValueError("folder: needs a path after the colon, for example folder:my_photos or folder:faces.zip")
         if self.image_size not in (28, 32, 64):
-            raise ValueError(f"image_size is {self.image_size}: choose 28, 32 or 64 px")
+            raise ValueError(f"image_size is {self.image_size!r}: choose 28, 32 or 64 px")
         require_count(self, "train_images", "test_images", optional=True)
 
 

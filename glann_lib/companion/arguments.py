@@ -187,9 +187,11 @@ def _dataset(text: str) -> str:
         if text.startswith(prefix):
             path = Path(os.path.expanduser(text.removeprefix(prefix)))
             if text == prefix or not path.exists():
-                raise argparse.ArgumentTypeError(f"{text} does not exist: name {wanted}")
+                raise argparse.ArgumentTypeError(f"{listing.printable(text)} does not exist: name {wanted}")
             if not path.is_dir() and path.suffix.lower() not in suffixes:
-                raise argparse.ArgumentTypeError(f"{text} is neither a folder nor a {' or '.join(suffixes)}")
+                raise argparse.ArgumentTypeError(
+                    f"{listing.printable(text)} is neither a folder nor a {' or '.join(suffixes)}"
+                )
             if path.suffix.lower() != ".npz":
                 try:
                     files(path)

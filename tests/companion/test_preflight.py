@@ -76,6 +76,7 @@ def test_what_is_too_little_is_refused_in_a_line(tmp_path, contents, words):
         ("glo_epochs=many", "epochs is 'many': give a whole number"),
         ("glo_loss=vgg", "loss"),
         ("image_size=31", "image_size"),
+        ("image_size=\n", "image_size is '\\n': choose 28, 32 or 64 px"),
         ("train_images=0", "train_images"),
         ("samples=0", "--set: samples is 0: give a whole number from 1"),
         ("inverted=1", "--set: inverted is 1: give a whole number from 2"),

@@ -195,6 +195,7 @@ def test_a_folder_with_to_in_its_name_stays_a_folder_of_images(own):
     ("typed", "said"),
     [
         ("cars:", "cars: does not exist: name a folder of two sub-folders of cars with azimuths.csv, or its .zip"),
+        ("cars:no\nwhere", "cars:no\\nwhere does not exist: name a folder of two sub-folders"),
         ("cars:nowhere", "cars:nowhere does not exist: name a folder of two sub-folders"),
         ("cars:cars.csv", "cars:cars.csv is neither a folder nor a .zip"),
         ("cars:cars.npz", "cars:cars.npz is neither a folder nor a .zip"),
