@@ -71,6 +71,8 @@ def run(plan: Plan) -> int:
     from glann_lib.companion import execution, report
 
     started, folders = time.monotonic(), plan.folders()
+    if any(":" in dataset for dataset in folders):  # many photographs take a while
+        print("reading your files", flush=True)
     device, *data = _preflight(plan)
     shown = {dataset: plans.shown(folder, Path.cwd()) for dataset, folder in folders.items()}
     with contextlib.chdir(ROOT), contextlib.ExitStack() as stack:

@@ -115,10 +115,7 @@ def list_files(path: Path, suffixes: tuple[str, ...], within: str = "", beside: 
     inside = [name for name in found if name.startswith(within)]
     names = sorted(name for name in inside if name.lower().endswith(suffixes))
     kinds = [Path(name).suffix.lower() for name in inside if not name.lower().endswith(suffixes)]
-    left_out = Counter(printable(kind) or "without a suffix" for kind in kinds) + Counter(faults)
-    kinds_by_count = sorted(left_out, key=lambda kind: (-left_out[kind], kind))
-    told = ", ".join(f"{left_out[kind]} {kind}" for kind in kinds_by_count[:5])
-    told += f" and {len(left_out) - 5} other kinds" if len(left_out) > 5 else ""
+    told = _counted([*(printable(kind) or "without a suffix" for kind in kinds), *faults])
     lost = len(faults) + sum(kind not in (*BESIDE, *beside) for kind in kinds)
     if lost > len(names):
         known = ", ".join(suffix[1:] for suffix in suffixes)
@@ -129,6 +126,14 @@ def list_files(path: Path, suffixes: tuple[str, ...], within: str = "", beside: 
     if path.is_dir():
         stamp = tuple((found[name].st_size, found[name].st_mtime_ns) for name in names)
     return DataFiles(path, tuple(names), stamp, f"; left out: {told}{remark}" if told else remark, lost > 0)
+
+
+def _counted(kinds: list[str]) -> str:
+    """How many there are of each kind, the most frequent five: "9 .tga, 2 that need a password"."""
+    counts = Counter(kinds)
+    by_count = sorted(counts, key=lambda kind: (-counts[kind], kind))
+    told = ", ".join(f"{counts[kind]} {kind}" for kind in by_count[:5])
+    return told + (f" and {len(counts) - 5} other kinds" if len(counts) > 5 else "")
 
 
 def few(names: Sequence[str]) -> str:

@@ -41,6 +41,12 @@ def test_it_is_said_what_is_learned_from(tmp_path):
     assert line.endswith("; 2 classes, named by the folders cat, dog; left out: 1 .txt")
 
 
+def test_what_is_checked_by_name_is_what_notebooks_declare():
+    books = arguments.catalogue.find_notebooks(arguments.NOTEBOOKS)
+    declared = {parameter.name for book in books for parameter in book.parameters}
+    assert {*preflight.COUNTS, *preflight.NAMES} <= declared
+
+
 def test_data_sets_of_this_companion_need_no_line():
     assert told() == told("--dataset", "made-chairs") == told("--dataset", "mnist-svhn") == []
 
