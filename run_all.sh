@@ -96,20 +96,54 @@ explain_pip() {
     fail "pip cannot install the requirements; it said: $last ($log)"
 }
 
+# how_far SECONDS UNPACKED: what pip is at, by its log, on one line.
+how_far() {
+    LC_ALL=C awk -v seconds="$1" -v unpacked="$2" '
+        NF > 2 && $NF ~ /^[kMG]?B\)$/ {  # Downloading https://index/name-1.0-py3-none-any.whl (12.3 MB)
+            now = $(NF - 2)
+            sub(/.*\//, "", now)
+            sub(/-[0-9].*/, "", now)
+            now = "fetching " substr(now, 1, 24) " " $(NF - 1) " " $NF ", " int(sum) " MB so far"
+            sum += substr($(NF - 1), 2) * ($NF ~ /^G/ ? 1000 : $NF ~ /^M/ ? 1 : 0)
+        }
+        /^Installing collected packages: / { now = "unpacking " unpacked " of " (gsub(/,/, "") + 1) " packages" }
+        END { printf "%d:%02d  %s", int(seconds / 60), seconds % 60, now ? now : "asking the package index" }
+    ' "$log"
+}
+
+# watch_pip: says how far pip is: on a terminal every second, in one line, else a line every 15 seconds.
+watch_pip() {
+    local every=15 tick=0 line packages=("$venv"/lib/python3*/site-packages/*.dist-info)
+    local before=${#packages[@]}
+    if [[ -t 1 ]]; then every=1; fi
+    while sleep 1 >/dev/null && kill -0 $$; do  # until it is ended, or run_all.sh was
+        if ((++tick % every)); then continue; fi
+        packages=("$venv"/lib/python3*/site-packages/*.dist-info)
+        line=$(how_far "$((SECONDS - began))" "$((${#packages[@]} - before))")
+        if [[ -t 1 ]]; then printf '\r%-72s' "$line"; else echo "$line"; fi
+    done
+}
+
 install() {
+    local watcher pip=0 began=$SECONDS
     if command -v flock >/dev/null; then
         exec 9<"$root/run_all.sh"
         flock -n 9 || { echo "waiting for another start, which is installing"; flock 9 || true; }  # no locks here: alone
         if is_installed; then return; fi
     fi
-    trap 'echo "run_all.sh: interrupted; the next start goes on from here" >&2; exit 130' INT TERM
+    trap '[[ ! -t 1 ]] || echo; echo "run_all.sh: interrupted; the next start goes on from here" >&2; exit 130' INT TERM
     echo "installing into $venv: this takes about 2 minutes and 6 GB, once"
     mkdir -p "$venv" 2>/dev/null || fail "cannot write to $root: copy the repository to where you may write"
     rm -f "$stamp"
     make_venv
     remove_halves
+    watch_pip 2>/dev/null 9<&- &
+    watcher=$!
     "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off \
-        -r "$root/requirements.txt" -e "$root" >"$log" 2>&1 || explain_pip
+        -r "$root/requirements.txt" -e "$root" >"$log" 2>&1 || pip=$?
+    { kill "$watcher" && wait "$watcher"; } 2>/dev/null || true
+    if [[ -t 1 ]]; then printf '\r%-72s\r' ""; fi
+    [[ $pip == 0 ]] || explain_pip
     echo "$wanted" >"$stamp"
     trap - INT TERM
     exec 9<&-

@@ -22,7 +22,7 @@ DOMAINS = (*DATASETS, "street-digits", "street-mnist")  # of translation, see do
 DOMAINS += (*CAR_FAMILIES, *(f"negative-{family}" for family in CAR_FAMILIES))  # ... and made_cars
 TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn")  # some pairs of domains each, see domains.PAIRS
 PROFILES = ("quick", "paper")
-LOSSES = ("vgg16", "vgg19", "random-vgg16", "laplacian", "l1", "l2")
+LOSSES = ("vgg16", "vgg19", "random-vgg16", "random-vgg16-half", "random-vgg16-quarter", "laplacian", "l1", "l2")
 FOLDER = "folder:"  # before the path of a person's own images
 MESHES = "meshes:"  # before the path of a person's own meshes
 CARS = "cars:"  # before the path of a person's own cars in two domains
@@ -88,7 +88,9 @@ class GLOConfig:
     decay: float = 0.5  # both steps are multiplied by this (paper) ...
     decay_every: int = 50  # ... every so many epochs (paper)
     beta1: float = 0.5  # Adam's first moment (official)
-    latent_init_std: float = 0.01  # each latent starts from N(0, std^2) (official)
+    schedule: str = "halving"  # of both steps: "halving" (paper), or "cosine": up for a twentieth, then down to 0
+    latent_init: str = "noise"  # latents start from N(0, std^2) ("noise", official), or by "pca" (original GLO)
+    latent_init_std: float = 0.01  # that std (official); beside the principal components, too
     seed: int = 0
     precision: str = "auto"  # while training: "auto" (the faster one on this machine), "float32" or "bfloat16"
     cache_mib: int = 1536  # MiB; what the loss network sees of all images is kept in memory where it takes no more
@@ -102,6 +104,8 @@ class GLOConfig:
         require_choice(self, "loss", LOSSES)
         require_choice(self, "normalisation", ("batch", "none", "lucic"))
         require_choice(self, "optimiser", ("official", "persistent"))
+        require_choice(self, "schedule", ("halving", "cosine"))
+        require_choice(self, "latent_init", ("noise", "pca"))
         require_choice(self, "precision", ("auto", "float32", "bfloat16"))
 
 

@@ -24,7 +24,8 @@ from glann_lib.engine.devices import keep_freed_memory
 
 VGG16_FILE = "vgg16-397923af.pth"  # torchvision's own name for its ImageNet weights
 VGG19_FILE = "vgg19_imagenet_blocks123.npz"  # block1_conv1 ... block3_conv4, kernels HWIO, input BGR
-EXTRACTORS = ("vgg16", "vgg19", "random-vgg16")
+NARROWED = {"random-vgg16": 1, "random-vgg16-half": 2, "random-vgg16-quarter": 4}  # channels are divided by this
+EXTRACTORS = ("vgg16", "vgg19", *NARROWED)
 RANDOM_SEED = 20190616  # the weights of "random-vgg16" are part of its definition
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, 0 to 255 (Simonyan and Zisserman)
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,7 +90,8 @@ def make_extractor(
 
     Args:
         name: "vgg16" (ImageNet, torchvision's weights), "vgg19" (ImageNet, original weights of the first three blocks:
-            at 64 px its fourth tap is conv3_4, the deepest there is), or "random-vgg16" (fixed random weights).
+            at 64 px its fourth tap is conv3_4, the deepest there is), "random-vgg16" (fixed random weights), or that
+            with "-half" or "-quarter" of the channels: a quarter or a sixteenth of the work.
         image_size: px; decides the taps.
         dtype: number format of weights and features.
         seed: of the random weights; scores use another than the loss does.
@@ -105,13 +107,18 @@ def make_extractor(
         layers = make_layers(cfgs["E"][:10])  # blocks 1 to 3
         _load_vgg19(layers, weights_folder() / VGG19_FILE)
         return VGGFeatures(layers, (3, 8, 13, 16) if large else (3, 8, 12), IMAGENET_MEAN, dtype)
-    layers = make_layers(cfgs["D"])
+    layers = _vgg16(NARROWED.get(name, 1))
     if name == "vgg16":
         _load_vgg16(layers, weights_folder() / VGG16_FILE)
     else:
         _randomise(layers, seed)
     # (255 x - 127.5) / 127.5 = 2 x - 1, the released code's input
     return VGGFeatures(layers, (3, 8, 13, 21) if large else (3, 8, 12), (127.5, 127.5, 127.5), dtype)
+
+
+def _vgg16(narrowed: int) -> nn.Sequential:
+    """VGG16's convolutions with so many times fewer channels."""
+    return make_layers([width if width == "M" else width // narrowed for width in cfgs["D"]])
 
 
 def weights_folder() -> Path:

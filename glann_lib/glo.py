@@ -9,6 +9,7 @@ back on the sphere at the end of each epoch.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,15 +22,17 @@ from torch import Tensor
 from glann_lib.config import GLOConfig, for_count
 from glann_lib.engine import devices, storage, training
 from glann_lib.engine.graphs import ReplayedStep
-from glann_lib.losses import ReconstructionLoss, TargetsByRow, make_loss
-from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator
+from glann_lib.losses import ReconstructionLoss, TargetsByRow, make_loss, unit
+from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator, unit_length
 
 WATCHED = 10  # images whose reconstructions are kept at epochs 1, 2, 4, 8, ...
+WARM_UP = 0.05  # part of the training in which the cosine schedule's steps grow
+PCA_IMAGES = 10_000  # at most, from which the principal components are found
 
 
 @dataclass(frozen=True)
 class GLOEpoch:
-    """One epoch of stage 1: number from 1, mean loss, the latents' step size, seconds."""
+    """One epoch of stage 1: number from 1, mean loss, the latents' step size in its last step, seconds."""
 
     epoch: int
     loss: float
@@ -78,6 +81,8 @@ class GLO:
         with devices.scoped_seed(config.seed, "glo weights"):
             self.generator = _generator(images.shape[1:], config).to(device)
             start = torch.randn(len(images), config.latent_dim) * config.latent_init_std
+            if config.latent_init == "pca":
+                start = principal_codes(images, start)
         self.latents = start.to(device).requires_grad_()
         self.latents.grad = torch.zeros_like(self.latents)
         self.optimiser = self._new_optimiser()
@@ -90,11 +95,14 @@ class GLO:
             self._make_loss()
         if self.config.optimiser == "official":
             training.reset_optimiser(self.optimiser)
-        latent_lr = self._set_learning_rate(epoch)
         self.generator.train()
         order = torch.randperm(len(self.images), generator=devices.seeded(self.config.seed, f"glo order {epoch}"))
         batches = order.to(self.device)[: len(order) // batch_size * batch_size].split(batch_size)
-        losses = torch.stack([self._step_within_memory(batch) for batch in batches])
+        losses = []
+        for number, batch in enumerate(batches):
+            latent_lr = self._set_learning_rate(epoch - 1 + (number + 0.5) / len(batches))
+            losses.append(self._step_within_memory(batch))
+        losses = torch.stack(losses)
 
         advice = f"try a smaller glo_latent_lr (now {self.config.latent_lr:g}), or glo_precision=float32"
         training.check_finite(losses, self.name, epoch, advice)
@@ -142,8 +150,9 @@ class GLO:
         """Of one group, yet to be set; a recorded step reads it from the device, from a tensor that no other shares."""
         return torch.tensor(0.0, device=self.device) if self.device.type == "cuda" else 0.0
 
-    def _set_learning_rate(self, epoch: int) -> float:
-        latent_lr = self.config.latent_lr * self.config.decay ** ((epoch - 1) // self.config.decay_every)
+    def _set_learning_rate(self, passes: float) -> float:
+        """Give the optimiser its steps after so many passes over the images; returns that of the latents."""
+        latent_lr = step_size(self.config, passes)
         for group, ratio in zip(self.optimiser.param_groups, (1.0, self.config.generator_lr_ratio), strict=True):
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(latent_lr * ratio)
@@ -183,6 +192,31 @@ class GLO:
             "images_sha256": self.images_sha256,
             "precision": str(self.dtype).removeprefix("torch."),
         }
+
+
+def step_size(config: GLOConfig, passes: float) -> float:
+    """Adam's step of the latents after so many passes over the images, 0 to `config.epochs`."""
+    if config.schedule == "halving":
+        return config.latent_lr * config.decay ** (passes // config.decay_every)
+    done = passes / config.epochs
+    return config.latent_lr * min(done / WARM_UP, (1 + math.cos(math.pi * done)) / 2)
+
+
+def principal_codes(images: Tensor, noise: Tensor) -> Tensor:
+    """Where latents may start: the images' principal components (original GLO), plus `noise` [N, D], at length 1.
+
+    There are D components, or as many as the images have, found from at most PCA_IMAGES of them. The search begins at
+    random, by torch's global generator.
+    """
+    values = images.flatten(1)
+    few = unit(values[torch.randperm(len(values))[:PCA_IMAGES]])
+    mean, count = few.mean(0), min(noise.shape[1], *few.shape)
+    wider = min(count + 16, *few.shape)  # the search is exact for all but the last of what it looks for
+    directions = torch.pca_lowrank(few, wider, niter=4)[2][:, :count]
+    parts = torch.cat([(unit(rows) - mean) @ directions for rows in values.split(1000)])
+    codes = noise.clone()
+    codes[:, :count] += parts / parts.square().sum(1).mean().sqrt().clamp(min=1e-12)
+    return unit_length(codes)
 
 
 def require_kind(images: Tensor) -> None:

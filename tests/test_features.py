@@ -92,6 +92,15 @@ def test_random_weights_are_fixed_by_their_seed():
         assert not a.bias.any()
 
 
+@pytest.mark.parametrize(("name", "part"), [("random-vgg16-half", 2), ("random-vgg16-quarter", 4)])
+@pytest.mark.parametrize("size", [28, 32, 64])
+def test_a_narrowed_network_has_that_part_of_the_channels_at_the_same_taps(name, part, size):
+    whole, narrow = (make_extractor(n, size)(pictures(2, 3, size)) for n in ("random-vgg16", name))
+    assert [f.shape[1] for f in narrow] == [width // part for width in WIDTHS[size]]
+    assert [f.shape[2:] for f in narrow] == [f.shape[2:] for f in whole]
+    assert narrow[-1].min() < 0 <= min(f.min() for f in narrow[:-1])
+
+
 def test_random_features_keep_their_size_from_tap_to_tap():
     spreads = [f.std().item() for f in make_extractor("random-vgg16", 64)(pictures(4, 3, 64))]
     assert max(spreads) / min(spreads) < 5, spreads

@@ -9,7 +9,7 @@ import torch
 from glann_lib import glo
 from glann_lib.config import GLOConfig
 from glann_lib.engine import devices, storage, training
-from glann_lib.glo import GLO, fit_glo, load_embedding
+from glann_lib.glo import GLO, fit_glo, load_embedding, step_size
 from glann_lib.imle import load_mapping
 from glann_lib.losses import ReconstructionLoss, TargetCache
 from glann_lib.sampling import decode
@@ -134,6 +134,71 @@ def test_steps_are_halved_as_said():
         seen.append(record.latent_lr)
         assert [group["lr"] for group in stage.optimiser.param_groups] == [record.latent_lr, 0.25 * record.latent_lr]
     assert seen == [0.08, 0.08, 0.04, 0.04, 0.02, 0.02]
+
+
+def test_a_cosine_rises_for_a_twentieth_and_falls_to_nothing():
+    config = dataclasses.replace(SMALL, latent_lr=0.08, epochs=40, schedule="cosine")
+    assert [step_size(config, passes) for passes in (0, 1, 20, 40)] == pytest.approx([0, 0.04, 0.04, 0])
+    falling = [step_size(config, passes / 10) for passes in range(20, 401)]
+    assert falling == sorted(falling, reverse=True) and falling[0] == pytest.approx(0.08, rel=0.01)
+
+
+def test_a_cosine_changes_both_steps_within_an_epoch(monkeypatch):
+    """24 images in batches of 8, 2 epochs: six steps, each by the schedule in its middle."""
+    stage, seen = stage_of(latent_lr=0.08, schedule="cosine", generator_lr_ratio=0.25), []
+    real = GLO._step
+    monkeypatch.setattr(
+        GLO, "_step", lambda s, batch: seen.append([g["lr"] for g in s.optimiser.param_groups]) or real(s, batch)
+    )
+    records = list(training.train(stage))
+    steps = [step_size(stage.config, (number + 0.5) / 3) for number in range(6)]
+    assert len(set(steps)) == 6
+    assert [lr for pair in seen for lr in pair] == pytest.approx([lr for step in steps for lr in (step, step / 4)])
+    assert [record.latent_lr for record in records] == pytest.approx(steps[2::3])
+
+
+def test_latents_may_start_from_the_images_principal_components():
+    """Up to a rotation those of an exact decomposition, at length 1; the noise alone fills what is left."""
+    images = blobs(40)
+    values = images.flatten(1).double() / 255
+    centred = values - values.mean(0)
+    exact = centred @ torch.linalg.svd(centred, full_matrices=False)[2][:5].T
+    exact /= exact.norm(dim=1, keepdim=True)
+    codes = glo.principal_codes(images, torch.zeros(40, 5)).double()
+    assert (codes @ codes.T - exact @ exact.T).abs().max() < 1e-3
+    few = glo.principal_codes(images[:3], torch.full((3, 8), 0.01))
+    assert few.shape == (3, 8) and torch.isfinite(few).all() and few[:, 3:].abs().max() < 0.02
+
+
+def test_images_that_are_all_alike_have_latents_all_the_same():
+    same = torch.full((6, 1, 28, 28), 77, dtype=torch.uint8)
+    codes = GLO(same, dataclasses.replace(SMALL, latent_init="pca"), CPU).latents.detach()
+    assert (codes.norm(dim=1) - 1).abs().max() < 1e-6
+    assert len(codes.unique(dim=0)) == 6  # the noise tells them apart
+
+
+@pytest.mark.parametrize("images", [blobs(24), blobs(24, channels=3, size=32), blobs(24)[:, 0, :, :, None] > 9])
+def test_principal_components_are_those_of_the_seed(images):
+    images = images.expand(-1, -1, -1, 28).contiguous() if images.dim() == 4 and images.dtype == torch.bool else images
+    same = [glo_start(images, seed=seed) for seed in (0, 0, 1)]
+    assert torch.equal(same[0], same[1]) and not torch.equal(same[0], same[2])
+
+
+def glo_start(images, seed):
+    with devices.scoped_seed(seed, "test"):
+        return glo.principal_codes(images, 0.01 * torch.randn(len(images), 16))
+
+
+def test_a_training_from_principal_components_by_a_cosine_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    config = dataclasses.replace(SMALL, epochs=4, latent_init="pca", schedule="cosine", optimiser="persistent")
+    whole = fit_glo(blobs(24), config)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1)
+    stopped = training.train(GLO(blobs(24), config, CPU), tmp_path / "glo.safetensors")
+    next(stopped), next(stopped)
+    stopped.close()
+    again = fit_glo(blobs(24), config, path=tmp_path / "glo.safetensors")
+    assert torch.equal(whole.latents, again.latents)
+    assert [record.loss for record in whole.history] == [record.loss for record in again.history]
 
 
 def test_an_epoch_sees_every_image_once_in_a_new_order(monkeypatch):
