@@ -218,10 +218,33 @@ def test_the_first_start_installs_and_the_second_does_not(ready, tmp_path):
     done = ready.run("--only", "overview", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     first, last = done.stdout.splitlines()
-    assert first.startswith("installing into ") and "2 minutes and 6 GB" in first
+    assert first.startswith("installing into ") and "3.2 GB are fetched and 6.4 GB kept" in first
     assert last == "pipeline: --only overview"
     assert ready.run().stdout == "pipeline: \n"
     assert ready.installations() == 1
+
+
+FETCHED = """Collecting torch==2.15.0
+  Downloading https://index/packages/torch-2.15.0-cp311-cp311-manylinux_2_28_x86_64.whl (1.2 GB)
+  Downloading https://index/packages/tqdm-4.70.1-py3-none-any.whl (78.3 kB)
+  Downloading https://index/packages/scipy-1.17.1-cp311-cp311-manylinux_2_27_x86_64.whl (35.0 MB)
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("", "1:05  asking the package index"),
+        (FETCHED, "1:05  fetching scipy (35.0 MB), 1200 MB so far"),
+        (FETCHED + "Installing collected packages: torch, tqdm, scipy\n", "1:05  unpacking 2 of 3 packages"),
+    ],
+)
+def test_the_installation_says_how_far_it_is_by_pips_log(tmp_path, log, said):
+    (tmp_path / "install.log").write_text(log)
+    script = (ROOT / "run_all.sh").read_text()
+    function = script[script.index("how_far() {") : script.index("# watch_pip")]
+    command = ["bash", "-euo", "pipefail", "-c", f"log=install.log\n{function}\nhow_far 65 2"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == said
 
 
 def test_jupyterlab_starts_after_the_same_installation(ready, write_notebook):
