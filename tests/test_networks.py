@@ -10,6 +10,7 @@ from torch import nn
 from glann_lib.networks import (
     Doubling,
     InfoGANGenerator,
+    LastDoubling,
     LatentMapper,
     VoxelGenerator,
     count_parameters,
@@ -248,6 +249,21 @@ def test_shapes_have_the_size_asked_for_and_lie_in_0_to_1(size):
     shapes = generator(draw(3, 16))
     assert shapes.shape == (3, *generator.shape) == (3, size, size, size)
     assert shapes.min() >= 0 and shapes.max() <= 1 and shapes.std() > 1e-3
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_the_last_doubling_is_a_transposed_convolution(layout):
+    torch.manual_seed(0)
+    layer, plain = LastDoubling(6), nn.ConvTranspose3d(6, 1, kernel_size=4, stride=2, padding=1)
+    plain.load_state_dict(layer.state_dict())
+    x, weight = torch.randn(2, 6, 5, 5, 5).to(memory_format=layout), torch.randn(2, 1, 10, 10, 10)
+    made = []
+    for network in (layer, plain):
+        inputs = x.clone().requires_grad_()
+        voxels = network.to(memory_format=layout)(inputs)
+        made.append((voxels, *torch.autograd.grad((voxels * weight).sum(), (inputs, *network.parameters()))))
+    for ours, theirs in zip(*made, strict=True):
+        assert (ours - theirs).abs().max() < 1e-4
 
 
 def test_shapes_follow_the_direction_of_a_latent_alone():

@@ -31,6 +31,7 @@ OVERSAMPLING = 3  # drawn so much larger, then shrunk: smooth edges
 CLAY = "#a9cdea"
 LIGHT = np.array([-0.2, -0.55, 0.8])  # direction towards the light, for the fixed view: from above, a little right
 AMBIENT = 0.3  # brightness of what the light does not reach
+AWAY = -0.3  # cosine between a triangle's normal and the way to the viewer: what turns away farther is never seen
 HALF_WIDTH = 0.44  # of the part of the cube that fills the picture
 
 
@@ -101,8 +102,9 @@ def _drawn(views: list[tuple[trimesh.Trimesh | None, float]], elevation: float, 
         for collection in list(axes.collections):
             collection.remove()
         if mesh is not None:
-            look = {"facecolors": _shaded(mesh, azimuth), "edgecolors": "none", "antialiased": False}
-            axes.add_collection3d(Poly3DCollection(mesh.triangles, **look))
+            seen = mesh.face_normals @ _towards_viewer(azimuth, elevation)[2] > AWAY
+            look = {"facecolors": _shaded(mesh, azimuth)[seen], "edgecolors": "none", "antialiased": False}
+            axes.add_collection3d(Poly3DCollection(mesh.triangles[seen], **look))
         axes.view_init(elev=elevation, azim=azimuth)
         canvas.draw()
         large = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])

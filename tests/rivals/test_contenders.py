@@ -272,9 +272,10 @@ def test_every_loss_has_a_label():
 
 
 def test_the_vae_of_shapes_has_their_width_and_batch():
-    config = make_config("made-chairs", glo_voxel_channels=24, glo_batch_size=7)
+    config = make_config("chairs", glo_voxel_channels=24, glo_batch_size=7)
     settings = rivals.rival_settings("vae", config, 5, 100)
     assert (settings.voxel_channels, settings.batch_size, settings.steps) == (24, 7, 5)
+    assert rivals.rival_settings("vae", make_config("made-chairs", glo_batch_size=7), 5, 100).batch_size == 32
     rates = [rivals.rival_settings("vae", make_config(name), 5, 100).lr for name in ("made-chairs", "chairs", "digits")]
     assert rates == [5.0e-3, 1.0e-3, 1.0e-3]
     assert budgets(make_config("made-chairs"), 500) == {"short": rivals.SHORT_STEPS["made-chairs"]}
