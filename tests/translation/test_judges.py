@@ -1,5 +1,6 @@
 """Judges of translations: scores that are known by hand, what they are trained on, and when there are none."""
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 
@@ -219,9 +220,10 @@ def test_directions_are_judged_with_fewer_sectors_than_there_are(tmp_path):
     assert outside.any() and (errors[outside] >= least[outside] - 1e-3).all()  # nothing else can have been seen
 
 
-@pytest.mark.parametrize("of", [labelled, pointing])
-def test_the_judge_is_trained_for_longer_where_nothing_is_said(monkeypatch, of):
-    given = []
+@pytest.mark.parametrize(("of", "channels", "steps"), [(labelled, 1, 120), (labelled, 3, 400), (pointing, 3, 120)])
+def test_classes_in_colour_are_learned_for_longest_where_nothing_is_said(monkeypatch, of, channels, steps):
+    given, target = [], of("b")
+    target = dataclasses.replace(target, images=target.images[:, :1].expand(-1, channels, -1, -1))
 
     def fit(images, labels, test_images, test_labels, config, device, path):
         given.append((config, device, path))
@@ -229,10 +231,10 @@ def test_the_judge_is_trained_for_longer_where_nothing_is_said(monkeypatch, of):
         return Reader()
 
     monkeypatch.setattr(translation_judges, "fit_classifier", fit)
-    make_judge(of("a"), of("b"), of("c"))
-    make_judge(of("a"), of("b"), of("c"), TINY, "a device", "a path")
-    assert given == [(ClassifierConfig(steps=300), "cpu", None), (TINY, "a device", "a path")]
-    assert ClassifierConfig().steps < 300
+    make_judge(of("a"), target, of("c"))
+    make_judge(of("a"), target, of("c"), TINY, "a device", "a path")
+    assert [config.steps for config, _, _ in given] == [steps, TINY.steps]
+    assert given[1] == (TINY, "a device", "a path")
 
 
 @pytest.mark.parametrize(
