@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks import chart, growth, machine, together
+from benchmarks import chart, growth, machine, quality, together
 from benchmarks.material import QUICK, Sizes
 from benchmarks.paths import PATHS
 from benchmarks.timing import Comparison
@@ -121,6 +121,18 @@ def run_together(arguments: argparse.Namespace, device: torch.device) -> None:
         storage.write_json(arguments.folder / "together.json", record)
 
 
+def run_quality(arguments: argparse.Namespace, device: torch.device) -> None:
+    """Train in many ways, say what each costs and gives; quality.json has every row as soon as it is there."""
+    record = {"machine": machine.describe(device), "dataset": arguments.quality, "rows": []}
+    less = {"data_train_images": 200, "glo_epochs": 2, "imle_epochs": 2} if arguments.quick else {}
+    for row in quality.measure_all(arguments.quality, arguments.ways, arguments.repeats, device, **less):
+        record["rows"].append(row)
+        record["table"] = quality.table(record["rows"]).to_markdown(index=False)
+        if arguments.folder:
+            storage.write_json(arguments.folder / "quality.json", record)
+    print(record["table"])
+
+
 def _keep(folder: Path, name: str, record: dict[str, Any], chart_name: str, figure: Figure) -> None:
     storage.write_json(folder / name, record)
     figure.savefig(folder / chart_name, dpi=200)
@@ -135,7 +147,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that everything works")
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--growth", action="store_true", help="instead: costs of an epoch as work grows")
+    other.add_argument("--quality", metavar="DATASET", help="instead: GLANN trained in many ways on it, and scored")
     other.add_argument("--together", action="store_true", help="instead: two trainings at once on this machine")
+    parser.add_argument(
+        "--ways", nargs="+", metavar="WAY", help="some of those that --quality trains in; see its table"
+    )
     parser.add_argument("--folder", type=Path, help="write numbers (JSON), table (Markdown) and chart (PNG) there")
     arguments = parser.parse_args()
     if arguments.repeats < 1:
@@ -146,8 +162,12 @@ def main() -> None:
         device = select_device(arguments.device)
     except ValueError as error:
         parser.error(str(error))
-    chosen = run_growth if arguments.growth else run_together if arguments.together else run_comparisons
-    chosen(arguments, device)
+    others = {"growth": run_growth, "quality": run_quality, "together": run_together}
+    chosen = next((run for name, run in others.items() if getattr(arguments, name)), run_comparisons)
+    try:
+        chosen(arguments, device)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

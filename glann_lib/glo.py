@@ -215,7 +215,7 @@ def principal_codes(images: Tensor, noise: Tensor) -> Tensor:
     directions = torch.pca_lowrank(few, wider, niter=4)[2][:, :count]
     parts = torch.cat([(unit(rows) - mean) @ directions for rows in values.split(1000)])
     codes = noise.clone()
-    codes[:, :count] += parts / parts.square().sum(1).mean().sqrt().clamp(min=1e-12)
+    codes[:, :count] += parts / parts.square().sum(1).mean().sqrt().clamp(min=1e-6)
     return unit_length(codes)
 
 

@@ -1,5 +1,6 @@
 """The benchmarks on tiny data: both sides agree, and tables, files and charts say what was measured."""
 
+import dataclasses
 import json
 import statistics
 import time
@@ -11,11 +12,11 @@ import pytest
 import torch
 
 from benchmarks import __main__ as program
-from benchmarks import chart, growth, machine, material, paths, scores, textbook, together
-from benchmarks.material import QUICK
+from benchmarks import chart, growth, machine, material, paths, quality, scores, textbook, together
+from benchmarks.material import QUICK, pictures
 from benchmarks.timing import Comparison, Timing, count_operations, timed
 from glann_lib import features, glo, losses
-from glann_lib.config import GLOConfig
+from glann_lib.config import GLOConfig, make_config
 from glann_lib.engine import devices
 
 CPU = torch.device("cpu")
@@ -286,3 +287,50 @@ def test_published_ratios_follow_from_the_seconds(folder):
         assert row["ratio"] == pytest.approx(book / here)
         assert f"{row['ratio']:.3g} (" in (folder / "benchmarks.md").read_text()
     assert len(chart.draw_ratios(record).axes[0].patches) == len(record["results"])
+
+
+WAYS = ["released recipe", "the quick profile", "loss: new random weights in every epoch"]
+
+
+def test_what_quality_costs_is_told_way_by_way(monkeypatch, tmp_path, capsys):
+    run(monkeypatch, "--quality", "digits", "--quick", "--repeats", 2, "--folder", tmp_path, "--ways", *WAYS)
+    record = json.loads((tmp_path / "quality.json").read_text())
+    rows = record["rows"]
+    assert [(row["way"], row["seed"]) for row in rows] == [(way, seed) for way in WAYS for seed in (0, 1)]
+    assert rows[0]["settings"]["optimiser"] == "official" and rows[2]["settings"] == {}
+    assert [row["steps"] for row in rows[:3:2]] == [2, 6]  # 200 images in batches of 128 and of 64, two epochs
+    for row in rows:
+        assert min(row["seconds"], row["error"], row["samples, random VGG16"]) > 0
+    assert rows[0]["samples, random VGG16"] != rows[1]["samples, random VGG16"]
+    told = capsys.readouterr().out
+    assert all(told.count(f"| {way}") == 1 for way in WAYS) and "±" in told
+
+
+def test_a_loss_redrawn_in_every_epoch_has_other_weights_in_each():
+    images = pictures(16, 1, 28)
+    config = GLOConfig(loss="random-vgg16-quarter", epochs=2, batch_size=8, latent_dim=8, precision="float32")
+    stage = quality.Redrawn(images, config, CPU)
+    seen = []
+    for epoch in (1, 2):
+        stage.run_epoch(epoch)
+        seen.append(next(stage.loss.represent.extractor.stages.parameters()).clone())
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(stage.targets(torch.arange(3)), stage.loss.targets(losses.unit(images[:3])), strict=True)
+        )
+    assert not torch.equal(*seen)
+
+
+def test_every_way_is_a_setting_of_stage_1():
+    for dataset in ("digits", "mnist", "celeba"):
+        ways = quality.ways(dataset)
+        assert ways[0].name == "released recipe" and len({way.name for way in ways}) == len(ways)
+        quick = make_config(dataset).glo
+        for way in ways:
+            assert (dataclasses.replace(quick, **way.settings) == quick) == (not way.settings), way.name
+
+
+def test_an_unknown_data_set_of_quality_is_one_line(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "--quality", "letters")
+    assert "unknown data set 'letters'" in capsys.readouterr().err.splitlines()[-1]

@@ -116,7 +116,7 @@ class Estimate:
 
     def _overview(self) -> float:
         few = min(256, self.train)
-        glo = GLOConfig(loss="laplacian", epochs=40, batch_size=64, latent_dim=12)
+        glo = GLOConfig(loss="laplacian", epochs=16, batch_size=64, latent_dim=12)
         imle = IMLEConfig(epochs=self.given["tiny_epochs"])
         return timing.training_seconds(glo, self.shape, few, self.device) + timing.imle_seconds(imle, few, self.device)
 
@@ -188,7 +188,7 @@ class Estimate:
         offered = count(data.target, "train", data.target_images, part)
         tests = count(data.source, "test", data.test_images)
         found = timing.imle_seconds(settings.imle, offered, device) if "noise" in searches else 0.0
-        for trained in (settings.glo, ClassifierConfig()):
+        for trained in (settings.glo, ClassifierConfig(epochs=4, batch_size=32)):  # the latter nearly as the judge
             found += timing.training_seconds(trained, target, offered, device)
         for search in searches:
             nam = timing.plain(replace(config.for_count(settings.nam, wanted), search=search))

@@ -120,6 +120,11 @@ def speed(published: Published, machines: Sequence[str] = MACHINES) -> str:
     return drawn("runs_speed", rows=found, time=_time)
 
 
+def quality(published: Published, name: str) -> str:
+    """What each way to train costs and gives, as `python -m benchmarks --quality` found it."""
+    return published.record("benchmarks", name, "quality.json")["table"]
+
+
 def _time(seconds: list[float]) -> str:
     median = statistics.median(seconds)
     return f"{rounded(median)}{NO_BREAK}s" if median >= 0.9995 else f"{rounded(1000 * median)}{NO_BREAK}ms"

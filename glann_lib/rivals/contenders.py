@@ -52,6 +52,7 @@ CONTENDERS |= {key: Contender(key, label, "non-adversarial") for key, label in _
 LIKELIHOOD = {"vae": "bernoulli", "vae-l1": "l1", "vae-perceptual": "perceptual"}
 # A VGG without "random" has the weights of ImageNet, as everywhere.
 LOSS_LABELS = {"vgg16": "VGG16", "vgg19": "VGG19", "random-vgg16": "random VGG16", "laplacian": "Laplacian"}
+LOSS_LABELS |= {"random-vgg16-half": "random VGG16, half", "random-vgg16-quarter": "random VGG16, quarter"}
 LOSS_LABELS |= {"l1": "L1", "l2": "L2"}
 RIVALS = tuple(key for key in CONTENDERS if key not in ("glo", "glann"))  # those two share GLANN's first stage
 

@@ -1,0 +1,158 @@
+"""What quality costs: GLANN trained in many ways on the same images, the seconds of each and how good its images are.
+
+The first way is the released recipe, by which the quick profile trained before. Scores are Frechet distances to the
+training images, by features that no loss here uses; and the mean error of the reconstructions.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from glann_lib import features, glo, losses, sampling
+from glann_lib.config import Config, make_config
+from glann_lib.data import load_images
+from glann_lib.engine import training
+from glann_lib.imle import fit_imle
+from glann_lib.scores.metrics import frechet_distance
+
+SAMPLES = 2000
+SCORE_SEED = 1  # of the random VGG16 that scores: the loss's weights have another
+RELEASED: dict[str, Any] = {
+    "loss": "random-vgg16",
+    "optimiser": "official",
+    "schedule": "halving",
+    "latent_init": "noise",
+    "batch_size": 128,
+    "latent_lr": 0.01,
+    "generator_lr_ratio": 0.1,
+}
+RELEASED_EPOCHS = {"digits": 32, "cifar10": 100, "celeba": 20}  # of the quick profile by that recipe; 30 elsewhere
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to train stage 1: what differs from the quick profile, as fields of `GLOConfig`."""
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    stage: Callable[..., glo.GLO] = glo.GLO
+
+
+class Redrawn(glo.GLO):
+    """Stage 1 by a loss network whose random weights are others in every epoch."""
+
+    def run_epoch(self, epoch: int) -> glo.GLOEpoch:
+        """An epoch with weights of its own; what they see of the images is kept for so long."""
+        self.loss = losses.make_loss(self.config.loss, self.images.shape[-1], self.dtype)
+        extractor = features.make_extractor(self.config.loss, self.images.shape[-1], self.dtype, seed=1000 + epoch)
+        self.loss.represent.extractor = extractor
+        self.targets = losses.TargetsByRow(self.loss, self.images, self.device, self.config.cache_mib)
+        self.replayed_step = self._step
+        return super().run_epoch(epoch)
+
+
+def ways(dataset: str) -> list[Way]:
+    """The released recipe, the quick profile, and the profile with one thing changed at a time."""
+    quick = make_config(dataset).glo
+    before = RELEASED | {"epochs": RELEASED_EPOCHS.get(dataset, 30)}
+    before["decay_every"] = before["epochs"] // 5
+    fewer, more = quick.epochs // 2, 2 * quick.epochs
+    return [
+        Way("released recipe", before),
+        Way("the quick profile"),
+        Way("half its epochs", {"epochs": fewer}),
+        Way("twice its epochs", {"epochs": more}),
+        Way("loss: half of VGG16's channels", {"loss": "random-vgg16-half"}),
+        Way("loss: all of VGG16's channels", {"loss": "random-vgg16"}),
+        Way("loss: new random weights in every epoch", stage=Redrawn),
+        Way("latents from noise", {"latent_init": "noise"}),
+        Way("Adam made anew in every epoch", {"optimiser": "official"}),
+        Way("steps halved five times", {"schedule": "halving", "decay_every": max(1, quick.epochs // 5)}),
+        Way("steps of a third", {"latent_lr": quick.latent_lr / 3}),
+        Way("generator's step half as large", {"generator_lr_ratio": quick.generator_lr_ratio / 2}),
+        Way("generator's step twice as large", {"generator_lr_ratio": 2 * quick.generator_lr_ratio}),
+        Way("batches of 128", {"batch_size": 128}),
+        Way("batches of 32", {"batch_size": 32}),
+    ]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Training images as several networks see them."""
+
+    images: Tensor  # uint8 [N, C, S, S]
+    extractors: dict[str, features.VGGFeatures]
+    wanted: dict[str, Tensor]  # features of `images`, [N, D]
+
+    @classmethod
+    def of(cls, images: Tensor) -> Judge:
+        """By a random VGG16, and by VGG19 with ImageNet's weights where they are at hand."""
+        size, found = images.shape[-1], {}
+        found["random VGG16"] = features.make_extractor("random-vgg16", size, seed=SCORE_SEED)
+        if (features.weights_folder() / features.VGG19_FILE).is_file():
+            found["VGG19"] = features.make_extractor("vgg19", size)
+        return cls(images, found, {name: features.pooled_features(own, images) for name, own in found.items()})
+
+    def distances(self, images: Tensor, what: str) -> dict[str, float]:
+        """Frechet distances of images to the training images, by "<what>, <extractor>"."""
+        return {
+            f"{what}, {name}": frechet_distance(features.pooled_features(extractor, images), self.wanted[name])
+            for name, extractor in self.extractors.items()
+        }
+
+
+def measure(way: Way, config: Config, judge: Judge, device: torch.device) -> dict[str, Any]:
+    """Train GLANN in one way, both stages, and score it; seconds are those of stage 1, its loss network's included."""
+    stage = way.stage(judge.images, config.glo, device)
+    began = time.monotonic()
+    list(training.progress(training.train(stage), stage.epochs, way.name))
+    seconds = time.monotonic() - began
+    generator, latents = stage.generator.eval(), stage.latents.detach()
+    mapping = fit_imle(latents, config.imle, device)
+    drawn = sampling.decode(generator, latents)
+    new = sampling.sample(generator, mapping.mapper, SAMPLES, config.glo.seed)
+    error = (losses.unit(drawn) - losses.unit(judge.images)).abs().mean().item()
+    return {
+        "steps": stage.epochs * (len(latents) // stage.config.batch_size),
+        "batch": stage.config.batch_size,
+        "seconds": seconds,
+        "error": error,
+        **judge.distances(drawn, "reconstructions"),
+        **judge.distances(new, "samples"),
+    }
+
+
+def measure_all(
+    dataset: str, names: Iterable[str] | None, seeds: int, device: torch.device, **less: Any
+) -> Iterator[dict[str, Any]]:
+    """A row for each way and seed, as soon as it is there; `less` overrides settings of the profile."""
+    judge = Judge.of(load_images(make_config(dataset, **less).data, "train").images)
+    for way in [way for way in ways(dataset) if names is None or way.name in names]:
+        for seed in range(seeds):
+            own = {f"glo_{name}": value for name, value in way.settings.items()}
+            config = make_config(dataset, "quick", seed, **own | less).for_images(len(judge.images))
+            yield {"way": way.name, "seed": seed, "settings": way.settings} | measure(way, config, judge, device)
+
+
+def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """One line a way: means over its seeds, with their standard deviation where there are several."""
+    lines = []
+    for way in dict.fromkeys(row["way"] for row in rows):
+        own = [row for row in rows if row["way"] == way]
+        numbers = {key: [row[key] for row in own] for key, value in own[0].items() if isinstance(value, float)}
+        steps = f"{own[0]['steps']} of {own[0]['batch']}"
+        lines.append({"way": way, "seeds": len(own), "steps": steps} | {k: _mean(v) for k, v in numbers.items()})
+    return pd.DataFrame(lines)
+
+
+def _mean(values: list[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.1g}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3g}{spread}"
