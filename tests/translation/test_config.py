@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from glann_lib.config import make_config
+from glann_lib.config import GLOConfig, make_config
 from glann_lib.translation.config import SEARCHES, UP_TO_COLOUR, NAMConfig, PairConfig, make_translation_config
 
 PAIRS = [("digits", "street-digits"), ("street-digits", "digits"), ("svhn", "mnist"), ("sedans", "vans")]
@@ -80,7 +80,13 @@ def test_the_quick_profile_is_smaller_than_the_papers():
         assert quick.glo.epochs < paper.glo.epochs
         assert quick.data.source_images <= paper.data.source_images
         assert None not in (quick.data.target_images, quick.data.test_images)
-        assert quick.glo.epochs == 5 * quick.glo.decay_every
+
+
+def test_the_quick_profile_takes_few_large_steps_that_fall_once():
+    for source, target in PAIRS:
+        quick = make_translation_config(source, target)
+        assert (quick.glo.schedule, quick.glo.latent_init, quick.glo.optimiser) == ("cosine", "pca", "persistent")
+        assert quick.glo.latent_lr > GLOConfig().latent_lr and quick.nam.mapping_lr > NAMConfig().mapping_lr
 
 
 def test_one_seed_is_every_stages():
