@@ -26,28 +26,32 @@ from glann_lib.scores.metrics import frechet_distance
 SAMPLES = 2000
 SCORE_SEED = 1  # of the random VGG16 that scores: the loss's weights have another
 RELEASED: dict[str, Any] = {
-    "loss": "random-vgg16",
-    "optimiser": "official",
-    "schedule": "halving",
-    "latent_init": "noise",
-    "batch_size": 128,
-    "latent_lr": 0.01,
-    "generator_lr_ratio": 0.1,
+    "glo_loss": "random-vgg16",
+    "glo_optimiser": "official",
+    "glo_schedule": "halving",
+    "glo_latent_init": "noise",
+    "glo_batch_size": 128,
+    "glo_latent_lr": 0.01,
+    "glo_generator_lr_ratio": 0.1,
+    "imle_batch_size": 128,
+    "imle_lr": 1.0e-3,
 }
 RELEASED_EPOCHS = {"digits": 32, "cifar10": 100, "celeba": 20}  # of the quick profile by that recipe; 30 elsewhere
 CHEAPER = RELEASED | {  # half the epochs; on the digits it is the quick profile
-    "loss": "random-vgg16-quarter",
-    "optimiser": "persistent",
-    "schedule": "cosine",
-    "latent_init": "pca",
-    "batch_size": 64,
-    "generator_lr_ratio": 0.4,
+    "glo_loss": "random-vgg16-quarter",
+    "glo_optimiser": "persistent",
+    "glo_schedule": "cosine",
+    "glo_latent_init": "pca",
+    "glo_batch_size": 64,
+    "glo_generator_lr_ratio": 0.4,
+    "imle_batch_size": 64,
+    "imle_lr": 2.0e-3,
 }
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to train stage 1: fields of `GLOConfig`, all else as in the quick profile."""
+    """One way to train: what `make_config` is told, all else as in the quick profile."""
 
     name: str
     settings: dict[str, Any]
@@ -70,23 +74,24 @@ class Redrawn(glo.GLO):
 def ways(dataset: str) -> list[Way]:
     """The released recipe, a cheaper one, and that with one thing changed at a time."""
     epochs = RELEASED_EPOCHS.get(dataset, 30)
-    cheaper = CHEAPER | {"epochs": epochs // 2}
+    cheaper = CHEAPER | {"glo_epochs": epochs // 2}
     changes: dict[str, dict[str, Any]] = {
-        "half its epochs": {"epochs": epochs // 4},
-        "twice its epochs": {"epochs": epochs},
-        "half of VGG16's channels": {"loss": "random-vgg16-half"},
-        "all of VGG16's channels": {"loss": "random-vgg16"},
-        "latents from noise": {"latent_init": "noise"},
-        "Adam made anew in every epoch": {"optimiser": "official"},
-        "steps halved five times": {"schedule": "halving", "decay_every": max(1, epochs // 10)},
-        "latents' step three times as large": {"latent_lr": 0.03, "generator_lr_ratio": 0.4 / 3},
-        "both steps three times as large": {"latent_lr": 0.03},
-        "generator's step a quarter": {"generator_lr_ratio": 0.1},
-        "batches of 128": {"batch_size": 128},
-        "batches of 32": {"batch_size": 32},
+        "half its epochs": {"glo_epochs": epochs // 4},
+        "twice its epochs": {"glo_epochs": epochs},
+        "half of VGG16's channels": {"glo_loss": "random-vgg16-half"},
+        "all of VGG16's channels": {"glo_loss": "random-vgg16"},
+        "latents from noise": {"glo_latent_init": "noise"},
+        "Adam made anew in every epoch": {"glo_optimiser": "official"},
+        "steps halved five times": {"glo_schedule": "halving", "glo_decay_every": max(1, epochs // 10)},
+        "latents' step three times as large": {"glo_latent_lr": 0.03, "glo_generator_lr_ratio": 0.4 / 3},
+        "both steps three times as large": {"glo_latent_lr": 0.03},
+        "generator's step a quarter": {"glo_generator_lr_ratio": 0.1},
+        "T in batches of 128, by half the step": {"imle_batch_size": 128, "imle_lr": 1.0e-3},
+        "batches of 128": {"glo_batch_size": 128},
+        "batches of 32": {"glo_batch_size": 32},
     }
     return [
-        Way("released recipe", RELEASED | {"epochs": epochs, "decay_every": epochs // 5}),
+        Way("released recipe", RELEASED | {"glo_epochs": epochs, "glo_decay_every": epochs // 5}),
         Way("cheaper recipe", cheaper),
         *(Way(f"cheaper, {name}", cheaper | change) for name, change in changes.items()),
         Way("cheaper, new random weights in every epoch", cheaper, Redrawn),
@@ -146,8 +151,7 @@ def measure_all(
     judge = Judge.of(load_images(make_config(dataset, **less).data, "train").images)
     for way in [way for way in ways(dataset) if names is None or way.name in names]:
         for seed in range(seeds):
-            own = {f"glo_{name}": value for name, value in way.settings.items()}
-            config = make_config(dataset, "quick", seed, **own | less).for_images(len(judge.images))
+            config = make_config(dataset, "quick", seed, **way.settings | less).for_images(len(judge.images))
             yield {"way": way.name, "seed": seed, "settings": way.settings} | measure(way, config, judge, device)
 
 

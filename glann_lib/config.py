@@ -267,7 +267,8 @@ def _quick(dataset: str, image_size: int | None) -> Config:
     moments = "matched" if dataset in ("fashion", "cifar10") else "learned"
     data = dataclasses.replace(paper.data, train_images=2000 if large else 5000, test_images=1000)
     # T learns by steps, not epochs: few images give few steps an epoch, so they need more epochs than the paper's.
-    return Config("quick", data, glo, dataclasses.replace(paper.imle, epochs=600 if small else 400, moments=moments))
+    imle = dataclasses.replace(paper.imle, epochs=600 if small else 400, moments=moments)
+    return Config("quick", data, glo, dataclasses.replace(imle, batch_size=64, lr=2.0e-3) if small else imle)
 
 
 def _paper_shapes(dataset: str, _: int | None) -> Config:

@@ -58,7 +58,8 @@ def test_quick_trains_less_but_on_the_same_networks(dataset):
     assert (quick.glo.normalisation, quick.glo.latent_lr) == ("batch", 0.01)  # few epochs are enough with these
     for field in ("latent_dim", "beta1", "latent_init_std"):
         assert getattr(quick.glo, field) == getattr(paper.glo, field)
-    assert dataclasses.replace(quick.imle, epochs=50, moments="learned") == paper.imle
+    small = {"batch_size": 128, "lr": 1.0e-3} if dataset == "digits" else {}  # T, too, learns in more and larger steps
+    assert dataclasses.replace(quick.imle, epochs=50, moments="learned", **small) == paper.imle
 
 
 def test_overrides_replace_one_field_each():
@@ -261,6 +262,6 @@ def test_what_few_images_or_steps_give_is_said_in_one_line():
     assert "32 steps of glo are too few for good reconstructions (glo_epochs=300 makes 300)" in few.remark(45)
     assert "600 steps of imle are too few for good new ones (imle_epochs=4000 makes 4,000)" in few.remark(45)
     short = make_config("digits", glo_epochs=1, imle_epochs=1).remark(1500)
-    assert "23 steps of glo" in short and "11 steps of imle" in short and "training images" not in short
+    assert "23 steps of glo" in short and "23 steps of imle" in short and "training images" not in short
     assert make_config("digits", glo_epochs=14).remark(1500) == "" and "\n" not in few.remark(45)
     assert "45 training shapes" in make_config("made-chairs").remark(45)
