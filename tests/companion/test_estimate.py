@@ -63,7 +63,7 @@ def photos(tmp_path):
     return folder
 
 
-STAGE_2 = 600 * 1500 / 1280  # epochs on the digits: they are timed with 20 batches of 64 codes
+TWO = 600 * 1500 / 1280  # epochs of stage 2 on the digits: they are timed with 20 batches of 64 codes
 
 
 @pytest.mark.parametrize(
@@ -72,19 +72,19 @@ STAGE_2 = 600 * 1500 / 1280  # epochs on the digits: they are timed with 20 batc
         ("00", "digits", {}, 16 * 4 + 300),
         ("01", "digits", {}, 16 * 23),
         ("01", "mnist", {"train_images": 1300, "glo_epochs": 7}, 7 * 10),
-        ("02", "digits", {}, STAGE_2),
+        ("02", "digits", {}, TWO),
         ("03", "digits", {}, 1e-3 * (4 * 1000 + 297)),
         ("04", "digits", {}, 2 * 150),
         ("04", "digits", {"inverted": 17, "inversion_steps": 10}, 2 * 2 * 10),
         # 44 steps of ten rivals, 46 of GLO, two epochs of pixel IMLE in batches, the classifier, 16 models' scores
         ("05", "digits", {}, 10 * 44 + 2 * 23 + 2 * 1500 / 64 + 200 + 16 * (1 + 2 * 0.5)),
         ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "rival_seeds": 2}, 2 * 9 + 200 + 6 * 2),
-        ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "seeds": 3}, 2 * (368 + STAGE_2) + 9 + 200 + 9 * 2),
+        ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "seeds": 3}, 2 * (368 + TWO) + 9 + 200 + 9 * 2),
         (
             "05",
             "digits",
             {"rival_names": "vae", "rival_steps": 9, "other_losses": "l1"},
-            368 + STAGE_2 + 9 + 200 + 7 * 2,
+            368 + TWO + 9 + 200 + 7 * 2,
         ),
         ("06", "made-chairs", {}, 12 * 31 + 600 + 280),
         ("06", "made-chairs", {"poses": 2, "seeds": 3, "rival_steps": 5}, 3 * (12 * 62 + 600 + 5)),
@@ -266,7 +266,7 @@ def test_the_fewest_seconds_count_after_a_first_run_that_was_not_long(runs, fewe
 def test_the_steps_of_a_plan_are_timed_on_its_device(unit, monkeypatch):
     plan = arguments.make_plan(["--only", "01", "02", "--device", "cpu", "--set", "glo_epochs=2"])
     found = estimate.times(plan)
-    assert found.seconds == (START + 46, START + STAGE_2) and found.cache_mib > 0
+    assert found.seconds == (START + 46, START + TWO) and found.cache_mib > 0
     assert found.how == "by steps timed just now on this machine, cpu"
     asked = []
     monkeypatch.setattr(estimate.devices, "select_device", lambda name: asked.append(name) or CPU)
