@@ -293,6 +293,7 @@ WAYS = ["released recipe", "cheaper recipe", "cheaper, new random weights in eve
 
 
 def test_what_quality_costs_is_told_way_by_way(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(quality, "SAMPLES", 64)
     run(monkeypatch, "--quality", "digits", "--quick", "--repeats", 2, "--folder", tmp_path, "--ways", *WAYS)
     record = json.loads((tmp_path / "quality.json").read_text())
     rows = record["rows"]
