@@ -21,10 +21,10 @@ from glann_lib.config import Config, make_config
 from glann_lib.data import load_images
 from glann_lib.engine import training
 from glann_lib.imle import fit_imle
+from glann_lib.scores.features import RANDOM_SEED
 from glann_lib.scores.metrics import frechet_distance
 
 SAMPLES = 2000
-SCORE_SEED = 1  # of the random VGG16 that scores: the loss's weights have another
 RELEASED: dict[str, Any] = {
     "glo_loss": "random-vgg16",
     "glo_optimiser": "official",
@@ -63,9 +63,8 @@ class Redrawn(glo.GLO):
 
     def run_epoch(self, epoch: int) -> glo.GLOEpoch:
         """An epoch with weights of its own; what they see of the images is kept for so long."""
-        self.loss = losses.make_loss(self.config.loss, self.images.shape[-1], self.dtype)
-        extractor = features.make_extractor(self.config.loss, self.images.shape[-1], self.dtype, seed=1000 + epoch)
-        self.loss.represent.extractor = extractor
+        network = features.make_extractor(self.config.loss, self.images.shape[-1], self.dtype, seed=1000 + epoch)
+        self.loss = losses.ReconstructionLoss(losses.PerceptualRepresentation(network)).to(self.device)
         self.targets = losses.TargetsByRow(self.loss, self.images, self.device, self.config.cache_mib)
         self.replayed_step = self._step
         return super().run_epoch(epoch)
@@ -110,7 +109,7 @@ class Judge:
     def of(cls, images: Tensor) -> Judge:
         """By a random VGG16, and by VGG19 with ImageNet's weights where they are at hand."""
         size, found = images.shape[-1], {}
-        found["random VGG16"] = features.make_extractor("random-vgg16", size, seed=SCORE_SEED)
+        found["random VGG16"] = features.make_extractor("random-vgg16", size, seed=RANDOM_SEED)
         if (features.weights_folder() / features.VGG19_FILE).is_file():
             found["VGG19"] = features.make_extractor("vgg19", size)
         return cls(images, found, {name: features.pooled_features(own, images) for name, own in found.items()})
@@ -147,9 +146,15 @@ def measure(way: Way, config: Config, judge: Judge, device: torch.device) -> dic
 def measure_all(
     dataset: str, names: Iterable[str] | None, seeds: int, device: torch.device, **less: Any
 ) -> Iterator[dict[str, Any]]:
-    """A row for each way and seed, as soon as it is there; `less` overrides settings of the profile."""
+    """A row for each way and seed, as soon as it is there; `less` overrides settings of the profile.
+
+    `names` are those of some ways (else a ValueError); None: all.
+    """
+    known = {way.name: way for way in ways(dataset)}
+    if unknown := [name for name in names or () if name not in known]:
+        raise ValueError(f"unknown way {unknown[0]!r}: choose from {', '.join(known)}")
     judge = Judge.of(load_images(make_config(dataset, **less).data, "train").images)
-    for way in [way for way in ways(dataset) if names is None or way.name in names]:
+    for way in [known[name] for name in names or known]:
         for seed in range(seeds):
             config = make_config(dataset, "quick", seed, **way.settings | less).for_images(len(judge.images))
             yield {"way": way.name, "seed": seed, "settings": way.settings} | measure(way, config, judge, device)

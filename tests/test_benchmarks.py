@@ -334,7 +334,11 @@ def test_every_way_is_another_setting():
         assert (dataclasses.replace(used.glo, decay_every=own.decay_every), used.imle) == (own, quick.imle)
 
 
-def test_an_unknown_data_set_of_quality_is_one_line(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(["letters"], "unknown data set 'letters'"), (["digits", "--ways", "best"], "unknown way 'best'")],
+)
+def test_an_unknown_data_set_or_way_of_quality_is_one_line(monkeypatch, capsys, given, said):
     with pytest.raises(SystemExit):
-        run(monkeypatch, "--quality", "letters")
-    assert "unknown data set 'letters'" in capsys.readouterr().err.splitlines()[-1]
+        run(monkeypatch, "--quality", *given)
+    assert said in capsys.readouterr().err.splitlines()[-1]
