@@ -44,8 +44,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if self.dataset not in (*DATASETS, ARRAY) and not self.dataset.startswith(FOLDER):
-            known = ", ".join(DATASETS)
-            raise ValueError(f"unknown data set {self.dataset!r}: choose one of {known}, or folder:PATH")
+            raise ValueError(f"unknown data set {self.dataset!r}: choose one of {', '.join(DATASETS)}, or folder:PATH")
         if self.dataset == FOLDER:
             raise ValueError("folder: needs a path after the colon, for example folder:my_photos or folder:faces.zip")
         if self.image_size not in (28, 32, 64):
@@ -253,43 +252,44 @@ def _paper(dataset: str, image_size: int | None) -> Config:
     return Config("paper", DataConfig(dataset, size), glo, IMLEConfig())
 
 
+# What suits one data set in the quick profile: see "What quality costs" in results/published/benchmarks. Where texture
+# tells, the directions in which codes vary least matter ("matched"); in digits and the faces they hold noise.
+_CHEAPER = {"glo_loss": "random-vgg16-quarter", "glo_batch_size": 64}
+_SOONER = {"glo_schedule": "cosine", "glo_latent_init": "pca", "glo_generator_lr_ratio": 0.4}
+_SOONER |= {"imle_epochs": 600, "imle_batch_size": 64, "imle_lr": 2.0e-3}
+_QUICK = {
+    "digits": _CHEAPER | _SOONER | {"glo_optimiser": "persistent", "glo_epochs": 16},
+    "mnist": _CHEAPER | {"imle_hidden_dim": 256},
+    **{dataset: {"imle_moments": "matched"} for dataset in ("fashion", "cifar10")},
+    # With squares in place of L1 the codes leave empty space at once: a quarter of the epochs is enough.
+    "made-chairs": _SOONER | {"glo_loss": "l2", "glo_batch_size": 16, "glo_epochs": 12, "glo_voxel_channels": 64},
+}
+
+
 def _quick(dataset: str, image_size: int | None) -> Config:
     paper = _paper(dataset, image_size)
-    small, large = dataset == "digits", paper.data.image_size == 64  # a step at 64 px costs eight times as much
+    large = paper.data.image_size == 64  # a step costs eight times as much
+    steps = {"epochs": 20, "batch_size": 64} if large else {"epochs": 100 if dataset == "cifar10" else 30}
     # BatchNorm and the larger step everywhere: few epochs are enough with them, faces stay blurred without.
-    glo = dataclasses.replace(paper.glo, normalisation="batch", latent_lr=0.01, loss="random-vgg16")
-    glo = dataclasses.replace(glo, epochs=20 if large else 100 if dataset == "cifar10" else 30)
-    if small:  # the best samples in the least arithmetic: see "What quality costs" in results/published/benchmarks
-        glo = dataclasses.replace(glo, loss="random-vgg16-quarter", generator_lr_ratio=0.4, epochs=16)
-        glo = dataclasses.replace(glo, optimiser="persistent", schedule="cosine", latent_init="pca")
-    glo = dataclasses.replace(glo, batch_size=64) if small or large else glo
-    # Where texture tells, the directions in which codes vary least matter; in digits and these faces they hold noise.
-    moments = "matched" if dataset in ("fashion", "cifar10") else "learned"
+    glo = dataclasses.replace(paper.glo, normalisation="batch", latent_lr=0.01, loss="random-vgg16", **steps)
     data = dataclasses.replace(paper.data, train_images=2000 if large else 5000, test_images=1000)
     # T learns by steps, not epochs: few images give few steps an epoch, so they need more epochs than the paper's.
-    imle = dataclasses.replace(paper.imle, epochs=600 if small else 400, moments=moments)
-    return Config("quick", data, glo, dataclasses.replace(imle, batch_size=64, lr=2.0e-3) if small else imle)
+    parts = {"data": data, "glo": glo, "imle": dataclasses.replace(paper.imle, epochs=400)}
+    return Config("quick", **override("quick", parts, _QUICK.get(dataset, {})))
 
 
 def _paper_shapes(dataset: str, _: int | None) -> Config:
     # Sec. 4.4 names the generator (3D-GAN), Adam and L1; the epochs are those of Sec. 4.1.
-    data = ShapeConfig(dataset, size=64, poses=12)
-    return Config("paper", data, GLOConfig(loss="l1"), IMLEConfig())
+    return Config("paper", ShapeConfig(dataset, size=64, poses=12), GLOConfig(loss="l1"), IMLEConfig())
 
 
 def _quick_shapes(dataset: str, _: int | None) -> Config:
     paper = _paper_shapes(dataset, None)
-    small = dataset == "made-chairs"
-    data = ShapeConfig(dataset, train_models=500 if small else None, test_models=200)
-    if not small:  # small steps hold empty space for a good answer until the latents have moved
-        glo = dataclasses.replace(paper.glo, latent_lr=0.03, batch_size=32, voxel_channels=128, epochs=100)
-        return Config("quick", data, glo, dataclasses.replace(paper.imle, epochs=2000))
-    # With squares in place of L1 the codes leave empty space at once: a quarter of the epochs is enough.
-    glo = dataclasses.replace(
-        paper.glo, loss="l2", schedule="cosine", latent_init="pca", latent_lr=0.03, generator_lr_ratio=0.4,
-        batch_size=16, epochs=12, voxel_channels=64,
-    )  # fmt: skip
-    return Config("quick", data, glo, dataclasses.replace(paper.imle, epochs=600, batch_size=64, lr=2.0e-3))
+    data = ShapeConfig(dataset, train_models=500 if dataset == "made-chairs" else None, test_models=200)
+    # Small steps hold empty space for a good answer until the latents have moved.
+    glo = dataclasses.replace(paper.glo, latent_lr=0.03, batch_size=32, voxel_channels=128, epochs=100)
+    parts = {"data": data, "glo": glo, "imle": dataclasses.replace(paper.imle, epochs=2000)}
+    return Config("quick", **override("quick", parts, _QUICK.get(dataset, {})))
 
 
 _PROFILES = {

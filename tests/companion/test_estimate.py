@@ -71,7 +71,7 @@ TWO = 600 * 1500 / 1280  # epochs of stage 2 on the digits: they are timed with 
     [
         ("00", "digits", {}, 16 * 4 + 300),
         ("01", "digits", {}, 16 * 23),
-        ("01", "mnist", {"train_images": 1300, "glo_epochs": 7}, 7 * 10),
+        ("01", "fashion", {"train_images": 1300, "glo_epochs": 7}, 7 * 10),
         ("02", "digits", {}, TWO),
         ("03", "digits", {}, 1e-3 * (4 * 1000 + 297)),
         ("04", "digits", {}, 2 * 150),
@@ -211,11 +211,11 @@ def test_the_cache_is_known_before_it_is_filled(dtype, monkeypatch):
     levels = TargetCache(make_loss("random-vgg16", 28, dtype), torch.zeros(3, 1, 28, 28, dtype=torch.uint8), CPU).levels
     wanted = 5000 * sum(level.nbytes for level in levels) / 3 / 2**20
     assert (wanted > 1536) == (dtype == torch.float32)  # what does not fit is not kept
-    assert make("01", "mnist").cache_mib() == pytest.approx(wanted if wanted <= 1536 else 0)
-    assert make("01", "mnist", glo_cache_mib=4000).cache_mib() == pytest.approx(wanted)
-    narrow = make("01", "mnist", glo_loss="random-vgg16-quarter").cache_mib()
+    assert make("01", "fashion").cache_mib() == pytest.approx(wanted if wanted <= 1536 else 0)
+    assert make("01", "fashion", glo_cache_mib=4000).cache_mib() == pytest.approx(wanted)
+    narrow = make("01", "fashion", glo_loss="random-vgg16-quarter").cache_mib()
     assert wanted / 4 < narrow < wanted / 3.8  # a quarter of the channels, and the pixels
-    for dataset, given in (("mnist", {"glo_loss": "l1"}), ("mnist", {"glo_cache_mib": 9}), ("folder:nowhere", {})):
+    for dataset, given in (("fashion", {"glo_loss": "l1"}), ("fashion", {"glo_cache_mib": 9}), ("folder:nowhere", {})):
         assert make("01", dataset, **given).cache_mib() == 0
     assert make("06", "made-chairs").cache_mib() == 0
 
