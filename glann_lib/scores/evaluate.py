@@ -75,8 +75,9 @@ class Reference:
                 record["prd"][name] = {
                     side: getattr(curve, side)[::CURVE_STEP].round(5).tolist() for side in ("precision", "recall")
                 }
-            record["scores"] += [{"extractor": name, **row} for row in _all_metrics(features, real, curve)]
-            record["by_count"][name] = _by_count(features, real, seed)
+            rows = _all_metrics(features, real, curve)
+            record["scores"] += [{"extractor": name, **row} for row in rows]
+            record["by_count"][name] = _by_count(features, real, seed, rows[0]["value"])
         return record
 
 
@@ -89,13 +90,15 @@ def caution(count: int) -> str:
     return f"{count} images are few: distances come out too high, and change with the choice" if count < ENOUGH else ""
 
 
-def _by_count(features: np.ndarray, real: np.ndarray, seed: int) -> dict[str, list[Any]]:
-    counts = sorted({*(count for count in COUNTS if count < len(features)), len(features)})
+def _by_count(features: np.ndarray, real: np.ndarray, seed: int, of_all: float) -> dict[str, list[Any]]:
+    counts = [count for count in COUNTS if count < len(features)]
     mixed = np.random.default_rng(seed).permutation(features)  # real images may come in an order
-    return {"counts": counts, "frechet": [frechet_distance(mixed[:count], real) for count in counts]}
+    distances = [frechet_distance(mixed[:count], real) for count in counts]
+    return {"counts": [*counts, len(features)], "frechet": [*distances, of_all]}
 
 
 def _all_metrics(features: np.ndarray, real: np.ndarray, curve: PRDCurve | None) -> list[dict[str, Any]]:
+    """A row for each metric, the Frechet distance first."""
     kernel, duplicates = kernel_distance(features, real), support_size(features, duplicate_threshold(real))
     values = {"frechet": frechet_distance(features, real), "kernel": kernel.value}
     if curve is not None:
