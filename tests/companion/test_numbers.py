@@ -22,6 +22,7 @@ TYPED = {  # tables of measurements that no stored record has: a browser's and a
     "| | 28 px, grey | 64 px, colour |",
     "| | before | after |",
     "| notebook | took | without AVX-512 and bfloat16 |",
+    "| tried | with it | without |",
 }
 ORIGIN = {"commit": "c0ffee1", "device": "cpu", "data": {"sha256": "d1"}, "seed": 0}
 ORIGIN |= {"extractors": {"classifier": {"test_accuracy": 0.9876}}}
