@@ -93,10 +93,11 @@ class GLOConfig:
     seed: int = 0
     precision: str = "auto"  # while training: "auto" (the faster one on this machine), "float32" or "bfloat16"
     cache_mib: int = 1536  # MiB; what the loss network sees of all images is kept in memory where it takes no more
-    voxel_channels: int = 512  # of the first of VoxelGenerator's layers (3D-GAN); images have another generator
+    feature_channels: int = 128  # of InfoGANGenerator's feature maps (InfoGAN); shapes have another generator
+    voxel_channels: int = 512  # of the first of VoxelGenerator's layers (3D-GAN)
 
     def __post_init__(self) -> None:
-        require_count(self, "latent_dim", "epochs", "decay_every", "voxel_channels")
+        require_count(self, "latent_dim", "epochs", "decay_every", "feature_channels", "voxel_channels")
         require_count(self, "batch_size", least=LEAST_IMAGES)
         require_positive(self, "latent_lr", "generator_lr_ratio", "decay", "latent_init_std")
         require_part(self, "beta1")
@@ -257,8 +258,9 @@ def _paper(dataset: str, image_size: int | None) -> Config:
 _CHEAPER = {"glo_loss": "random-vgg16-quarter", "glo_batch_size": 64}
 _SOONER = {"glo_schedule": "cosine", "glo_latent_init": "pca", "glo_generator_lr_ratio": 0.4}
 _SOONER |= {"imle_epochs": 600, "imle_batch_size": 64, "imle_lr": 2.0e-3}
+_NARROW = {"glo_feature_channels": 64, "glo_latent_lr": 0.03, "imle_epochs": 300, "imle_lr": 4.0e-3}
 _QUICK = {
-    "digits": _CHEAPER | _SOONER | {"glo_optimiser": "persistent", "glo_epochs": 16},
+    "digits": _CHEAPER | _SOONER | {"glo_optimiser": "persistent", "glo_epochs": 16} | _NARROW,
     "mnist": _CHEAPER | {"imle_hidden_dim": 256},
     **{dataset: {"imle_moments": "matched"} for dataset in ("fashion", "cifar10")},
     # With squares in place of L1 the codes leave empty space at once: a quarter of the epochs is enough.
@@ -292,9 +294,5 @@ def _quick_shapes(dataset: str, _: int | None) -> Config:
     return Config("quick", **override("quick", parts, _QUICK.get(dataset, {})))
 
 
-_PROFILES = {
-    ("quick", "images"): _quick,
-    ("paper", "images"): _paper,
-    ("quick", "shapes"): _quick_shapes,
-    ("paper", "shapes"): _paper_shapes,
-}
+_PROFILES = {("quick", "images"): _quick, ("paper", "images"): _paper}
+_PROFILES |= {("quick", "shapes"): _quick_shapes, ("paper", "shapes"): _paper_shapes}

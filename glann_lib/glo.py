@@ -79,7 +79,7 @@ class GLO:
         self.loss: ReconstructionLoss | None = None  # made when an epoch needs it: a finished training does not
 
         with devices.scoped_seed(config.seed, "glo weights"):
-            self.generator = _generator(images.shape[1:], config).to(device)
+            self.generator = generator_of(images.shape[1:], config).to(device)
             start = torch.randn(len(images), config.latent_dim) * config.latent_init_std
             if config.latent_init == "pca":
                 start = principal_codes(images, start)
@@ -260,7 +260,7 @@ def load_embedding(path: Path, device: torch.device | str = "cpu") -> Embedding:
     """
     state, record = training.finished(path, GLO.name, "a GLO embedding")
     config = GLOConfig(**record["config"])
-    generator = _generator(record["image_shape"], config)
+    generator = generator_of(record["image_shape"], config)
     load_weights(generator, state, "generator.")
     history = [GLOEpoch(**row) for row in record["history"]]
     generator, latents = generator.to(device).eval(), state["latents"].to(device)
@@ -268,5 +268,7 @@ def load_embedding(path: Path, device: torch.device | str = "cpu") -> Embedding:
     return Embedding(generator, latents, history, training.snapshots(state), config, *origin)
 
 
-def _generator(shape: Sequence[int], config: GLOConfig) -> InfoGANGenerator | VoxelGenerator:
-    return make_generator(shape, config.latent_dim, config.normalisation, config.voxel_channels)
+def generator_of(shape: Sequence[int], config: GLOConfig) -> InfoGANGenerator | VoxelGenerator:
+    """The untrained G of some settings, for images [C, S, S] or shapes [S, S, S]; errors are `make_generator`'s."""
+    widths = {name: getattr(config, name) for name in ("feature_channels", "voxel_channels")}
+    return make_generator(shape, config.latent_dim, config.normalisation, **widths)

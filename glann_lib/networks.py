@@ -32,9 +32,10 @@ class InfoGANGenerator(nn.Module):
             (released code, grey images); "none": no BatchNorm (released code, CIFAR-10); "lucic": biases everywhere and
             BatchNorm after all three hidden layers, weights from N(0, 0.02^2) (Lucic et al.).
         on_sphere: latents are divided by their norm, as GLO wants; the rivals' priors are taken as they are.
+        features: maps after the second linear layer, even (InfoGAN: 128); 8 times as many before it, then half of them.
 
     Raises:
-        ValueError: a size, number of channels or variant that there is not.
+        ValueError: a size, number of channels or variant that there is not; an odd number of features.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class InfoGANGenerator(nn.Module):
         latent_dim: int = 64,
         normalisation: str = "batch",
         on_sphere: bool = True,
+        features: int = 128,
     ):
         super().__init__()
         if image_size not in IMAGE_SIZES:
@@ -52,21 +54,23 @@ class InfoGANGenerator(nn.Module):
             raise ValueError(f"images have {channels} channels: give grey (1) or colour (3)")
         if normalisation not in ("batch", "none", "lucic"):
             raise ValueError(f"unknown normalisation {normalisation!r}: choose batch, none or lucic")
+        if features % 2:
+            raise ValueError(f"feature_channels {features} cannot be halved: give an even number")
         self.shape, self.latent_dim, self.on_sphere = (channels, image_size, image_size), latent_dim, on_sphere
         side, lucic, normalise = image_size // 4, normalisation == "lucic", normalisation != "none"
 
         self.layers = nn.Sequential(
-            nn.Linear(latent_dim, 1024, bias=lucic),
-            nn.BatchNorm1d(1024) if lucic else nn.Identity(),
+            nn.Linear(latent_dim, 8 * features, bias=lucic),
+            nn.BatchNorm1d(8 * features) if lucic else nn.Identity(),
             nn.LeakyReLU(0.2),
-            nn.Linear(1024, 128 * side**2, bias=lucic),
-            nn.BatchNorm1d(128 * side**2) if normalise else nn.Identity(),
+            nn.Linear(8 * features, features * side**2, bias=lucic),
+            nn.BatchNorm1d(features * side**2) if normalise else nn.Identity(),
             nn.LeakyReLU(0.2),
-            nn.Unflatten(1, (128, side, side)),
-            Doubling(128, 64),
-            nn.BatchNorm2d(64) if normalise else nn.Identity(),
+            nn.Unflatten(1, (features, side, side)),
+            Doubling(features, features // 2),
+            nn.BatchNorm2d(features // 2) if normalise else nn.Identity(),
             nn.LeakyReLU(0.2),
-            Doubling(64, channels),
+            Doubling(features // 2, channels),
             nn.Sigmoid(),
         )
         for layer in self.layers:
@@ -192,6 +196,8 @@ def make_generator(
     shape: Sequence[int],
     latent_dim: int = 64,
     normalisation: str = "batch",
+    *,
+    feature_channels: int = 128,
     voxel_channels: int = 512,
     on_sphere: bool = True,
 ) -> InfoGANGenerator | VoxelGenerator:
@@ -200,8 +206,8 @@ def make_generator(
     Args:
         shape: of one image [C, S, S], C 1 or 3, or of one shape [S, S, S].
         latent_dim, on_sphere: of either.
-        normalisation: of the generator for images.
-        voxel_channels: of the generator for shapes.
+        normalisation, feature_channels: of the generator for images; the latter are its `features`.
+        voxel_channels: of the generator for shapes, its `channels`.
 
     Raises:
         ValueError: there is no generator for this shape.
@@ -209,7 +215,7 @@ def make_generator(
     if len(set(shape)) == 1:
         return VoxelGenerator(shape[0], latent_dim, voxel_channels, on_sphere)
     channels, size, _ = shape
-    return InfoGANGenerator(size, channels, latent_dim, normalisation, on_sphere)
+    return InfoGANGenerator(size, channels, latent_dim, normalisation, on_sphere, feature_channels)
 
 
 class LatentMapper(nn.Module):

@@ -48,7 +48,7 @@ def test_the_paper_profile_has_the_papers_values(dataset):
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_quick_trains_less_but_on_the_same_networks(dataset):
+def test_quick_trains_less(dataset):
     quick, paper = make_config(dataset), make_config(dataset, "paper")
     assert quick.profile == "quick"
     assert quick.glo.epochs < paper.glo.epochs
@@ -56,7 +56,10 @@ def test_quick_trains_less_but_on_the_same_networks(dataset):
         (2000, 64) if dataset in FACES else (5000, 64 if dataset in DIGITS else 128)
     )
     assert quick.glo.loss == f"random-vgg16{'-quarter' if dataset in DIGITS else ''}"  # needs no download
-    assert (quick.glo.normalisation, quick.glo.latent_lr) == ("batch", 0.01)  # few epochs are enough with these
+    small = dataset == "digits"  # half of the generator's width is enough there
+    # Few epochs are enough with these.
+    assert (quick.glo.normalisation, quick.glo.latent_lr) == ("batch", 0.03 if small else 0.01)
+    assert (quick.glo.feature_channels, paper.glo.feature_channels) == (64 if small else 128, 128)
     for field in ("latent_dim", "beta1", "latent_init_std"):
         assert getattr(quick.glo, field) == getattr(paper.glo, field)
     # T learns in more and larger steps on the digits, and is wider on MNIST.

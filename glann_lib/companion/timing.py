@@ -13,11 +13,10 @@ from torch import Tensor
 
 from glann_lib import features, inversion, losses
 from glann_lib.config import GLOConfig, IMLEConfig, for_count
-from glann_lib.glo import GLO
+from glann_lib.glo import GLO, generator_of
 from glann_lib.imle import IMLE
 from glann_lib.moments import make_mapper
 from glann_lib.neighbours import nearest_neighbours
-from glann_lib.networks import make_generator
 from glann_lib.rivals.config import VAEConfig
 from glann_lib.rivals.gan import GAN
 from glann_lib.rivals.vae import VAE
@@ -136,7 +135,7 @@ def nam_step(
 
 
 def _target(glo: GLOConfig, imle: IMLEConfig, shape: Shape, device: torch.device) -> Target:
-    generator = make_generator(shape, glo.latent_dim, glo.normalisation).to(device).eval()
+    generator = generator_of(shape, glo).to(device).eval()
     latents = torch.randn(2, glo.latent_dim, device=device)
     return Target(generator, latents, make_mapper(imle, glo.latent_dim).to(device).eval())
 

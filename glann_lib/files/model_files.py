@@ -16,8 +16,9 @@ from glann_lib.data.listing import reason
 from glann_lib.engine import storage
 from glann_lib.engine.devices import select_device
 from glann_lib.files import compact, released
+from glann_lib.glo import generator_of
 from glann_lib.moments import Mapper, make_mapper
-from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator
+from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights
 
 FORMAT = "glann-1"
 
@@ -54,7 +55,7 @@ def read(name: str | Path, device: str = "auto") -> tuple[Any, ...]:
     try:
         config, shape, origin = Config.from_dict(record["config"]), record["image_shape"], dict(record["record"])
         latents = (tensors := compact.expand(tensors))["latents"]
-        generator = make_generator(shape, config.glo.latent_dim, config.glo.normalisation, config.glo.voxel_channels)
+        generator = generator_of(shape, config.glo)
         mapper = make_mapper(config.imle, config.glo.latent_dim)
         load_weights(generator, tensors, "generator.")
         load_weights(mapper, tensors, "mapper.")

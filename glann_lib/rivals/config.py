@@ -36,6 +36,7 @@ class GANConfig:
     batch_norm: bool = False  # in the critic (search)
     clip: float = math.inf  # the critic's weights are kept in [-clip, clip]
     penalty: float = 0.0  # weight of the gradient penalty
+    feature_channels: int = 128  # of both networks, as in GLOConfig
     seed: int = 0
     precision: str = "auto"  # as in GLOConfig
 
@@ -43,7 +44,7 @@ class GANConfig:
         require_choice(self, "game", GAMES)
         if (self.game == "began") != isinstance(self, BEGANConfig):
             raise ValueError("began has a BEGANConfig, every other game a GANConfig: make_gan_config knows which")
-        require_count(self, "steps", "critic_steps", "batch_size", "latent_dim")
+        require_count(self, "steps", "critic_steps", "batch_size", "latent_dim", "feature_channels")
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,14 @@ class VAEConfig:
     beta1: float = 0.9  # Adam's first moment
     beta2: ClassVar[float] = 0.999  # Adam's second moment, no setting
     kl_weight: float = 1.0  # 1: the bound on the likelihood as it stands
-    voxel_channels: int = 512  # of the networks for voxels, as in GLOConfig
+    feature_channels: int = 128  # of the networks for images, as in GLOConfig
+    voxel_channels: int = 512  # of those for voxels
     seed: int = 0
     precision: str = "auto"  # as in GLOConfig
 
     def __post_init__(self) -> None:
         require_choice(self, "likelihood", LIKELIHOODS)
-        require_count(self, "steps", "batch_size", "latent_dim", "voxel_channels")
+        require_count(self, "steps", "batch_size", "latent_dim", "feature_channels", "voxel_channels")
 
 
 # What a game sets otherwise than GANConfig's defaults: its own paper's penalty or clipping, and what the search found.

@@ -136,11 +136,12 @@ def rival_settings(key: str, config: Config, steps: int, images: int) -> Setting
     if key not in RIVALS:
         raise ValueError(f"unknown rival {key!r}: choose one of {', '.join(RIVALS)}")
     config = config.for_images(images)
-    glo, seed, precision = config.glo, config.glo.seed, config.glo.precision
+    glo, seed = config.glo, config.glo.seed
+    own = {"precision": glo.precision, "feature_channels": glo.feature_channels}
     if key in GAMES:
-        return for_count(make_gan_config(key, steps, seed, precision=precision), images)
+        return for_count(make_gan_config(key, steps, seed, **own), images)
     if key in LIKELIHOOD:
-        own = {"loss": glo.loss, "precision": precision}
+        own |= {"loss": glo.loss}
         if isinstance(config.data, ShapeConfig):
             own |= {"voxel_channels": glo.voxel_channels, "batch_size": glo.batch_size}
             own |= VAE_ON_SHAPES.get(config.data.dataset, {})
@@ -173,7 +174,7 @@ def fit_rival(
         generator, history = fit_vae(images, settings, device, path)
         sample = _from_prior(generator, "normal")
     else:
-        generator, history = fit_pixel_imle(images, settings, config.glo.normalisation, device, path)
+        generator, history = fit_pixel_imle(images, settings, config.glo, device, path)
         sample = _from_prior(generator, "normal")
     if isinstance(settings, GLOConfig | IMLEConfig):  # they train by whole epochs
         steps = settings.epochs * (len(images) // settings.batch_size)

@@ -92,10 +92,9 @@ class GAN(GeneratorStage):
         super().__init__(images, config, config.game, device)
         size, channels = images.shape[-1], images.shape[1]
         with devices.scoped_seed(config.seed, f"{self.name} weights"):
-            self.generator = InfoGANGenerator(size, channels, config.latent_dim, "lucic", on_sphere=False).to(device)
-            began = isinstance(config, BEGANConfig)
-            critic = AutoencodingCritic(size, channels) if began else Critic(size, channels, config.batch_norm)
-        self.critic = critic.to(device)
+            own = {"on_sphere": False, "features": config.feature_channels}
+            self.generator = InfoGANGenerator(size, channels, config.latent_dim, "lucic", **own).to(device)
+            self.critic = _critic(size, channels, config).to(device)
         self.networks = self.generator, self.critic
         self.optimisers = {"generator": self._adam(self.generator), "critic": self._adam(self.critic)}
         self.game, self.balance = GAMES[config.game], torch.zeros((), device=device)
@@ -150,6 +149,12 @@ class GAN(GeneratorStage):
             prefix = f"{training.RESUME}adam.{which}."
             own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
             training.restore_optimiser(optimiser, own)
+
+
+def _critic(size: int, channels: int, config: GANConfig) -> Critic | AutoencodingCritic:
+    if isinstance(config, BEGANConfig):
+        return AutoencodingCritic(size, channels, config.feature_channels)
+    return Critic(size, channels, config.batch_norm, config.feature_channels)
 
 
 def fit_gan(

@@ -11,21 +11,24 @@ from glann_lib.networks import InfoGANGenerator, initialise
 
 
 class InfoGANEncoder(nn.Module):
-    """InfoGAN's discriminator for images of a multiple of 4 px; the protocol searches BatchNorm, with and without."""
+    """InfoGAN's discriminator for images of a multiple of 4 px; the protocol searches BatchNorm, with and without.
 
-    def __init__(self, image_size: int, channels: int, outputs: int, batch_norm: bool):
+    `features` are its last maps, as InfoGANGenerator's first.
+    """
+
+    def __init__(self, image_size: int, channels: int, outputs: int, batch_norm: bool, features: int = 128):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, 64, kernel_size=4, stride=2, padding=1),
+            nn.Conv2d(channels, features // 2, kernel_size=4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(64, 128, kernel_size=4, stride=2, padding=1),
-            nn.BatchNorm2d(128) if batch_norm else nn.Identity(),
+            nn.Conv2d(features // 2, features, kernel_size=4, stride=2, padding=1),
+            nn.BatchNorm2d(features) if batch_norm else nn.Identity(),
             nn.LeakyReLU(0.2),
             nn.Flatten(),
-            nn.Linear(128 * (image_size // 4) ** 2, 1024),
-            nn.BatchNorm1d(1024) if batch_norm else nn.Identity(),
+            nn.Linear(features * (image_size // 4) ** 2, 8 * features),
+            nn.BatchNorm1d(8 * features) if batch_norm else nn.Identity(),
             nn.LeakyReLU(0.2),
-            nn.Linear(1024, outputs),
+            nn.Linear(8 * features, outputs),
         )
         for layer in self.layers:
             if isinstance(layer, nn.Linear | nn.Conv2d):
@@ -57,20 +60,22 @@ class VoxelEncoder(nn.Module):
         return self.layers(shapes)
 
 
-def make_encoder(shape: Sequence[int], outputs: int, voxel_channels: int = 512) -> InfoGANEncoder | VoxelEncoder:
+def make_encoder(
+    shape: Sequence[int], outputs: int, *, feature_channels: int = 128, voxel_channels: int = 512
+) -> InfoGANEncoder | VoxelEncoder:
     """The VAE's encoder for one kind of data: images [C, S, S], C 1 or 3, or shapes [S, S, S]."""
     if len(set(shape)) == 1:
         return VoxelEncoder(shape[0], outputs, voxel_channels)
     channels, size, _ = shape
-    return InfoGANEncoder(size, channels, outputs, batch_norm=True)
+    return InfoGANEncoder(size, channels, outputs, batch_norm=True, features=feature_channels)
 
 
 class Critic(nn.Module):
     """InfoGAN's discriminator: one unbounded number an image; the arguments are `InfoGANEncoder`'s."""
 
-    def __init__(self, image_size: int, channels: int, batch_norm: bool):
+    def __init__(self, image_size: int, channels: int, batch_norm: bool, features: int = 128):
         super().__init__()
-        self.encoder = InfoGANEncoder(image_size, channels, 1, batch_norm)
+        self.encoder = InfoGANEncoder(image_size, channels, 1, batch_norm, features)
 
     def forward(self, images: Tensor) -> Tensor:
         """[N] of images [N, C, S, S] in [0, 1]."""
@@ -80,10 +85,10 @@ class Critic(nn.Module):
 class AutoencodingCritic(nn.Module):
     """BEGAN's critic: how badly an autoencoder with a small code redraws an image (Berthelot et al. 2017)."""
 
-    def __init__(self, image_size: int, channels: int, code_dim: int = 64):  # of the protocol
+    def __init__(self, image_size: int, channels: int, features: int = 128, code_dim: int = 64):  # of the protocol
         super().__init__()
-        self.encoder = InfoGANEncoder(image_size, channels, code_dim, batch_norm=False)
-        self.decoder = InfoGANGenerator(image_size, channels, code_dim, "none", on_sphere=False)
+        self.encoder = InfoGANEncoder(image_size, channels, code_dim, batch_norm=False, features=features)
+        self.decoder = InfoGANGenerator(image_size, channels, code_dim, "none", on_sphere=False, features=features)
 
     def forward(self, images: Tensor) -> Tensor:
         """Mean absolute error [N] of images [N, C, S, S] in [0, 1]."""

@@ -41,10 +41,11 @@ class VAE(GeneratorStage):
 
     def __init__(self, images: Tensor, config: VAEConfig, device: torch.device):
         super().__init__(images, config, f"vae-{config.likelihood}", device)
-        shape, width = images.shape[1:], config.voxel_channels
+        shape = images.shape[1:]
+        widths = {"feature_channels": config.feature_channels, "voxel_channels": config.voxel_channels}
         with devices.scoped_seed(config.seed, f"{self.name} weights"):
-            self.generator = make_generator(shape, config.latent_dim, "lucic", width, on_sphere=False).to(device)
-            self.encoder = make_encoder(shape, 2 * config.latent_dim, width).to(device)
+            self.generator = make_generator(shape, config.latent_dim, "lucic", **widths, on_sphere=False).to(device)
+            self.encoder = make_encoder(shape, 2 * config.latent_dim, **widths).to(device)
         self.networks = self.generator, self.encoder
         self.optimiser = self._adam(*self.networks)
 

@@ -20,7 +20,7 @@ REAL, GENERATED = [1.5, -0.3, 0.0, 4.0], [-2.0, 0.7, 0.1, 3.0]
 class NarrowGenerator(nn.Module):
     """Takes InfoGANGenerator's place where only the game matters: the same arguments, 26 thousand weights."""
 
-    def __init__(self, image_size, channels, latent_dim, normalisation, on_sphere):
+    def __init__(self, image_size, channels, latent_dim, normalisation, on_sphere, features):
         super().__init__()
         assert normalisation == "lucic" and not on_sphere
         shape = (channels, image_size, image_size)
@@ -38,7 +38,7 @@ class NarrowGenerator(nn.Module):
 
 
 class NarrowCritic(nn.Module):
-    def __init__(self, image_size, channels, batch_norm):
+    def __init__(self, image_size, channels, batch_norm, features):
         super().__init__()
         norm = nn.BatchNorm1d(32) if batch_norm else nn.Identity()
         self.layers = nn.Sequential(
@@ -50,7 +50,7 @@ class NarrowCritic(nn.Module):
 
 
 class NarrowAutoencoder(nn.Module):
-    def __init__(self, image_size, channels):
+    def __init__(self, image_size, channels, features):
         super().__init__()
         pixels = channels * image_size**2
         self.layers = nn.Sequential(nn.Linear(pixels, 8), nn.LeakyReLU(0.2), nn.Linear(8, pixels), nn.Sigmoid())
@@ -478,7 +478,7 @@ def test_the_finished_file_keeps_the_generator_only_and_loads_again(narrow, tmp_
     assert tensors.keys() == {f"generator.{name}" for name in generator.state_dict()}
     assert record["config"] == dataclasses.asdict(settings()) and record["stage"] == "ns-gan"
     assert [file.name for file in tmp_path.iterdir() if not file.name.startswith(".")] == ["ns-gan.safetensors"]
-    loaded = NarrowGenerator(28, 1, 8, "lucic", False)
+    loaded = NarrowGenerator(28, 1, 8, "lucic", False, 128)
     load_weights(loaded, tensors, "generator.")
     assert same(weights(loaded), weights(generator)) and not generator.training
     monkeypatch.setattr(GAN, "run_epoch", lambda *args: pytest.fail("trained again"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from glann_lib.config import IMLEConfig
+from glann_lib.config import GLOConfig, IMLEConfig
 from glann_lib.engine import devices, storage, training
 from glann_lib.imle import IMLE
 from glann_lib.networks import InfoGANGenerator
@@ -14,13 +14,14 @@ from glann_lib.rivals import pixel_imle
 from glann_lib.rivals.pixel_imle import PixelIMLE, fit_pixel_imle
 
 CPU = torch.device("cpu")
+LUCIC = GLOConfig(normalisation="lucic")
 SMALL = IMLEConfig(noise_dim=4, epochs=3, batch_size=8, lr=1.0e-3)
 
 
 class NarrowGenerator(nn.Module):
     """Takes InfoGANGenerator's place where only the matching and the loop matter: the same arguments."""
 
-    def __init__(self, image_size, channels, latent_dim, normalisation, on_sphere):
+    def __init__(self, image_size, channels, latent_dim, normalisation, on_sphere, features):
         super().__init__()
         assert normalisation in ("batch", "none", "lucic") and not on_sphere
         shape = (channels, image_size, image_size)
@@ -62,7 +63,7 @@ def draw(rows, width, seed=0):
 
 def stage_of(images=None, normalisation="lucic", **settings):
     images = pictures() if images is None else images
-    return PixelIMLE(images, dataclasses.replace(SMALL, **settings), normalisation, CPU)
+    return PixelIMLE(images, dataclasses.replace(SMALL, **settings), GLOConfig(normalisation=normalisation), CPU)
 
 
 def weights(network):
@@ -107,7 +108,7 @@ def test_targets_are_the_images_between_0_and_1(narrow):
 
 
 def test_the_loss_falls(narrow):
-    _, history = fit_pixel_imle(pictures(), dataclasses.replace(SMALL, epochs=25, lr=5.0e-3), "lucic")
+    _, history = fit_pixel_imle(pictures(), dataclasses.replace(SMALL, epochs=25, lr=5.0e-3), LUCIC)
     first, last = history[0], history[-1]
     assert [record.epoch for record in history] == list(range(1, 26))
     assert last.loss < 0.3 * first.loss and last.distance < 0.7 * first.distance
@@ -117,7 +118,7 @@ def test_the_loss_falls(narrow):
 @pytest.mark.parametrize("normalisation", ["lucic", "batch", "none"])
 def test_the_generator_is_glanns_and_takes_the_noise_as_it_is(normalisation):
     config = dataclasses.replace(SMALL, epochs=1, batch_size=4)
-    generator, history = fit_pixel_imle(pictures(4), config, normalisation)
+    generator, history = fit_pixel_imle(pictures(4), config, GLOConfig(normalisation=normalisation))
     assert type(generator) is InfoGANGenerator and generator.latent_dim == 4 and not generator.training
     assert not generator.on_sphere and len(history) == 1
     e = draw(5, 4)
@@ -159,12 +160,12 @@ def test_a_stopped_training_ends_with_the_same_bits(narrow, tmp_path, monkeypatc
 
 def test_what_is_finished_loads_again_and_other_settings_train_anew(narrow, tmp_path, monkeypatch):
     path, images = tmp_path / "imle-pixel.safetensors", pictures()
-    generator, history = fit_pixel_imle(images, SMALL, "lucic", path=path)
+    generator, history = fit_pixel_imle(images, SMALL, LUCIC, path=path)
     tensors, record = storage.load_tensors(path)
     assert record["stage"] == "imle-pixel" and record["config"] == dataclasses.asdict(SMALL)
     assert not any(name.startswith(training.RESUME) for name in tensors)
     monkeypatch.setattr(IMLE, "run_epoch", lambda *args: pytest.fail("trained again"))
-    again, records = fit_pixel_imle(images, SMALL, "lucic", path=path)
+    again, records = fit_pixel_imle(images, SMALL, LUCIC, path=path)
     assert same(weights(again), weights(generator)) and records == history
     for config, normalisation, others in (
         (dataclasses.replace(SMALL, seed=1), "lucic", images),
@@ -172,14 +173,14 @@ def test_what_is_finished_loads_again_and_other_settings_train_anew(narrow, tmp_
         (SMALL, "lucic", images.flip(0)),
     ):
         with pytest.raises(pytest.fail.Exception, match="trained again"):
-            fit_pixel_imle(others, config, normalisation, path=path)
+            fit_pixel_imle(others, config, GLOConfig(normalisation=normalisation), path=path)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(narrow):
     made = []
     for seed, noise in ((0, 1), (0, 2), (1, 1)):
         torch.manual_seed(noise)  # of no consequence
-        made.append(weights(fit_pixel_imle(pictures(), dataclasses.replace(SMALL, seed=seed), "lucic")[0]))
+        made.append(weights(fit_pixel_imle(pictures(), dataclasses.replace(SMALL, seed=seed), LUCIC)[0]))
     assert same(made[0], made[1])
     assert not torch.equal(made[0]["layers.0.weight"], made[2]["layers.0.weight"])
 
@@ -187,10 +188,10 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(narrow):
 def test_steps_that_are_far_too_large_name_stage_epoch_and_batch(narrow, tmp_path):
     path = tmp_path / "imle-pixel.safetensors"
     with pytest.raises(FloatingPointError, match=r"^imle-pixel: .*epoch \d, .*batch.*smaller \w*lr") as error:
-        fit_pixel_imle(pictures(), dataclasses.replace(SMALL, lr=1.0e38), "none", path=path)
+        fit_pixel_imle(pictures(), dataclasses.replace(SMALL, lr=1.0e38), GLOConfig(normalisation="none"), path=path)
     assert "\n" not in str(error.value) and not path.exists()
 
 
 def test_a_size_without_generator_is_a_one_line_error():
     with pytest.raises(ValueError, match="no generator for 30 px"):
-        fit_pixel_imle(torch.zeros(8, 1, 30, 30, dtype=torch.uint8), SMALL, "lucic")
+        fit_pixel_imle(torch.zeros(8, 1, 30, 30, dtype=torch.uint8), SMALL, LUCIC)

@@ -24,7 +24,7 @@ CODE = 6  # dimensions
 class NarrowGenerator(nn.Module):
     """Takes InfoGANGenerator's place where only the bound matters: the same arguments, 26 thousand weights."""
 
-    def __init__(self, image_size, channels, latent_dim, normalisation, on_sphere):
+    def __init__(self, image_size, channels, latent_dim, normalisation, on_sphere, features):
         super().__init__()
         assert normalisation == "lucic" and not on_sphere
         shape, self.seen = (channels, image_size, image_size), []
@@ -43,7 +43,7 @@ class NarrowGenerator(nn.Module):
 
 
 class NarrowEncoder(nn.Module):
-    def __init__(self, image_size, channels, outputs, batch_norm):
+    def __init__(self, image_size, channels, outputs, batch_norm, features):
         super().__init__()
         assert batch_norm
         pixels = channels * image_size**2
@@ -269,7 +269,7 @@ def test_the_finished_file_keeps_the_generator_only_and_loads_again(narrow, tmp_
     tensors, record = storage.load_tensors(path)
     assert tensors.keys() == {f"generator.{name}" for name in generator.state_dict()}
     assert record["config"] == dataclasses.asdict(settings()) and record["stage"] == "vae-bernoulli"
-    loaded = NarrowGenerator(28, 1, CODE, "lucic", False)
+    loaded = NarrowGenerator(28, 1, CODE, "lucic", False, 128)
     load_weights(loaded, tensors, "generator.")
     assert same(weights(loaded), weights(generator))
     monkeypatch.setattr(VAE, "run_epoch", lambda *args: pytest.fail("trained again"))

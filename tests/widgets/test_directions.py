@@ -193,7 +193,7 @@ def test_every_control_has_a_label_that_is_not_cut_off_and_a_tooltip(widget):
 
 
 def test_a_model_of_shapes_is_refused():
-    generator, mapper = make_generator((32, 32, 32), 16, "batch", 8), LatentMapper(8, 16, 16)
+    generator, mapper = make_generator((32, 32, 32), 16, "batch", voxel_channels=8), LatentMapper(8, 16, 16)
     shapes = Glann(generator, mapper, normalize(torch.ones(4, 16)), make_config("made-chairs"), {})
     with pytest.raises(ValueError, match="this model draws shapes"):
         DirectionsWidget(shapes)

@@ -170,7 +170,7 @@ def test_images_of_another_number_size_or_type_are_refused(model, data):
 
 
 def test_a_model_of_shapes_is_refused():
-    generator, mapper = make_generator((32, 32, 32), 16, "batch", 8), LatentMapper(8, 16, 16)
+    generator, mapper = make_generator((32, 32, 32), 16, "batch", voxel_channels=8), LatentMapper(8, 16, 16)
     shapes = Glann(generator, mapper, normalize(torch.ones(4, 16)), make_config("made-chairs"), {})
     with pytest.raises(ValueError, match="this model draws shapes"):
         MapWidget(shapes)
