@@ -134,8 +134,8 @@ class IMLEConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides a run: the same Config and images give the same weights, on one machine and in one
-    number format ("auto" chooses it by timing; the result records which)."""
+    """Everything that decides a run: the same Config and images give the same weights, on one machine with as many
+    threads and in one number format ("auto" chooses it by timing; the result records which)."""
 
     profile: str
     data: DataConfig | ShapeConfig

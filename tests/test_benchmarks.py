@@ -323,7 +323,7 @@ def test_a_loss_redrawn_in_every_epoch_has_other_weights_in_each():
 
 
 # The ways that are the quick profile's.
-USED = {"digits": "cheaper recipe", "mnist": "released, a quarter in batches of 64, T 256 wide"}
+USED = {"digits": "narrower recipe", "mnist": "released, a quarter in batches of 64, T 256 wide"}
 
 
 def test_every_way_is_another_setting():

@@ -66,6 +66,17 @@ def test_parameters_of_the_generator(size, channels, normalisation):
     assert round(count_parameters(generator) / 1e6, 1) == millions
 
 
+def test_half_the_features_are_half_of_every_hidden_layer():
+    half = InfoGANGenerator(28, 1, 64, "none", features=64)
+    assert [tuple(weights.shape) for weights in half.parameters()] == [
+        (512, 64), (64 * 49, 512), (64, 32, 4, 4), (32,), (32, 1, 4, 4), (1,)
+    ]  # fmt: skip
+    for normalisation in VARIANTS:
+        assert InfoGANGenerator(28, 1, 64, normalisation, features=6)(draw(3, 64)).shape == (3, 1, 28, 28)
+    with pytest.raises(ValueError, match="feature_channels 5 cannot be halved: give an even number"):
+        InfoGANGenerator(28, 1, features=5)
+
+
 def test_parameters_of_the_mapping():
     count = 32 * 128 + 2 * 128 + 128 * 128 + 2 * 128 + 128 * 64
     assert count_parameters(LatentMapper()) == count == 29_184

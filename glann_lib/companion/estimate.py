@@ -7,6 +7,7 @@ constant. Nothing is downloaded or written.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -41,11 +42,15 @@ SIZES |= {"made-chairs": (1000, 200), "chairs": (889, 100)}
 def times(plan: Plan) -> Times:
     """What the steps of a plan with its parameters would take; ValueError where this machine lacks its device."""
     device, seconds, cache = devices.select_device(plan.device), [], 0.0
+    lanes = plan.lanes(device.type, os.cpu_count() or 1)
+    if len(lanes) > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // len(lanes)))
     for step in plan.steps:
         estimate = Estimate(step.dataset, plan.settings(step), device)
         seconds.append(estimate.seconds(step.notebook.number))
         cache = max(cache, estimate.cache_mib() if step.notebook.number == "01" else 0.0)
-    return Times(tuple(seconds), f"by steps timed just now on this machine, {device.type}", cache)
+    whole = max(sum(seconds[number - 1] or 0.0 for number, _ in lane) for lane in lanes)
+    return Times(tuple(seconds), f"by steps timed just now on this machine, {device.type}", cache, whole=whole)
 
 
 class Estimate:
@@ -110,7 +115,7 @@ class Estimate:
     def _training(self, settings: Any) -> float:
         """A stage on the images or shapes; on them IMLE is that on pixels."""
         if isinstance(settings, IMLEConfig):
-            given = (PixelIMLE, self.shape, self.settings.glo.normalisation)
+            given = (PixelIMLE, self.shape, self.settings.glo)
             return timing.imle_seconds(settings, self.train, self.device, *given)
         return timing.training_seconds(settings, self.shape, self.train, self.device)
 
@@ -148,7 +153,7 @@ class Estimate:
         found += (seeds - 1) * (self._glo() + self._imle()) if seeds > 1 else 0.0  # the first seed's is there
         found += sum(seeds * (self._glo(loss=loss) + self._imle()) for loss in others)
         models = 2 + 2 * seeds * (1 + len(others)) + len(keys) * len(self._budgets()) * given["rival_seeds"]
-        samples = given["samples"] or max(1000, test)
+        samples = given["samples"] or max(500, test)
         # By the classifier's features and the random VGG16's, which take far longer to compute.
         scores = samples * timing.feature(self.shape, self.device) + 2 * timing.score(min(samples, test))
         return found + models * scores

@@ -20,24 +20,28 @@ from glann_lib.engine import storage
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 120  # s, for a kernel to answer
 SHOWN_LINES = 4  # of a failing cell
+INDENT = " " * 6  # of what a notebook prints, under the notebook's own line
 
 
 class NotebookError(RuntimeError):
     """A notebook failed: where and why in one line, then the first lines of its cell, without a traceback."""
 
 
-def run_notebook(notebook: Path, parameters: dict[str, Any], copies: Path, cell_timeout: int | None = None) -> float:
-    """Run a notebook in the repository's folder; its printed lines go to stdout as they come. Returns the seconds.
+def run_notebook(
+    notebook: Path, parameters: dict[str, Any], copies: Path, cell_timeout: int | None = None, margin: str = INDENT
+) -> float:
+    """Run a notebook in the repository's folder; its printed lines go to stdout as they come, each behind `margin`.
 
     Its cell tagged `parameters` must declare all of them. The executed copy goes to the folder `copies`. A cell may
-    take `cell_timeout` seconds; None: as long as it takes. NotebookError where a cell failed, the kernel died, or the
-    copy cannot be written.
+    take `cell_timeout` seconds; None: as long as it takes. Returns the seconds. NotebookError where a cell failed, the
+    kernel died, or the copy cannot be written.
     """
     temporary, failed = copies / f".{notebook.stem}.running.ipynb", copies / f"{notebook.stem}.failed.ipynb"
     started = time.monotonic()
     try:
         copies.mkdir(parents=True, exist_ok=True)
-        _execute(notebook, parameters, temporary, cell_timeout)
+        with contextlib.closing(_Log(margin)) as log:
+            _execute(notebook, parameters, temporary, cell_timeout, log)
         _keep(temporary, copies / notebook.name, notebook)
     except Exception as error:
         with contextlib.suppress(Exception):  # with the disk full there may be nothing to keep
@@ -57,11 +61,11 @@ def duration(seconds: float) -> str:
     return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"
 
 
-def _execute(notebook: Path, parameters: dict[str, Any], output: Path, cell_timeout: int | None) -> None:
+def _execute(notebook: Path, parameters: dict[str, Any], output: Path, cell_timeout: int | None, log: _Log) -> None:
     import papermill
 
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # the exception says it all, and better
-    log = _IndentedLog()
+    for name in ("papermill", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # the exception says it all, and better
     papermill.execute_notebook(
         _verbatim(os.path.relpath(notebook)),  # a relative path: it is recorded in the copy
         _verbatim(os.path.relpath(output)),
@@ -83,19 +87,22 @@ def _verbatim(path: str) -> str:
     return path.replace("{", "{{").replace("}", "}}")
 
 
-class _IndentedLog:
-    """Passes what a notebook prints on to the terminal, indented under the notebook's own line."""
+class _Log:
+    """Passes what a notebook prints on to the terminal, a whole line at a time: another's may come between."""
 
-    def __init__(self) -> None:
-        self.at_line_start = True
+    def __init__(self, margin: str) -> None:
+        self.margin, self.rest = margin, ""
 
     def write(self, text: str) -> None:
-        for line in text.splitlines(keepends=True):
-            sys.stdout.write("      " + line if self.at_line_start else line)
-            self.at_line_start = line.endswith(("\n", "\r"))
+        *lines, self.rest = (self.rest + text).split("\n")
+        sys.stdout.write("".join(f"{self.margin}{line}\n" for line in lines))
 
     def flush(self) -> None:
         sys.stdout.flush()
+
+    def close(self) -> None:
+        if self.rest:
+            self.write("\n")
 
 
 def _keep(temporary: Path, final: Path, notebook: Path) -> None:

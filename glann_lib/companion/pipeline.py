@@ -8,6 +8,8 @@ earlier ones made stays. The folders are locked meanwhile. At the top only the s
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import multiprocessing.connection
 import os
 import pickle
 import signal
@@ -16,12 +18,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from glann_lib.companion import arguments, lab, plans
 from glann_lib.companion.arguments import ROOT
-from glann_lib.companion.plans import Plan
+from glann_lib.companion.plans import Plan, Step
 from glann_lib.records import runs
 
 CELL_TIMEOUT = {"quick": 7200, "paper": None}  # s, for one cell; training as in the paper takes as long as it takes
@@ -84,7 +87,7 @@ def run(plan: Plan) -> int:
         print(f"GLANN on {' and '.join(folders)}, profile {plan.profile}, seed {plan.seed}, on {device}")
         print("\n".join([*data, f"results go to {' and '.join(shown.values())}", *plan.left_out]), flush=True)
         try:
-            _run_notebooks(plan, folders, shown)
+            _run_lanes(plan, folders, shown, device)
         finally:  # a report of what there is, also after a notebook that failed: it says so
             for folder in folders.values():
                 with contextlib.suppress(OSError):
@@ -121,21 +124,69 @@ def run_tests() -> int:
     return max(abs(code) for code in codes)
 
 
-def _run_notebooks(plan: Plan, folders: dict[str, Path], shown: dict[str, str]) -> None:
-    """Run each step into the folder of its data set, which the person sees as `shown`."""
+def _run_lanes(plan: Plan, folders: dict[str, Path], shown: dict[str, str], device: str) -> None:
+    """Run each step into the folder of its data set, which the person sees as `shown`; lanes at the same time."""
+    cores = os.cpu_count() or 1
+    lanes = plan.lanes(device.partition(" ")[0], cores)
+    jobs = [(plan, steps, folders, shown) for steps in lanes]
+    if len(lanes) == 1:
+        return _run_notebooks(*jobs[0])
+    spawn = multiprocessing.get_context("spawn")
+    failures, threads = spawn.SimpleQueue(), max(1, cores // len(lanes))
+    print("two notebooks at a time: each line begins with its notebook's number", flush=True)
+    processes = [spawn.Process(target=_lane, args=(failures, threads, *job)) for job in jobs]
+    try:
+        for process in processes:
+            process.start()
+        waiting = {process.sentinel for process in processes}
+        while waiting and all(process.exitcode in (None, 0) for process in processes):
+            waiting -= set(multiprocessing.connection.wait(waiting))
+    finally:  # each cleans up as after Ctrl-C, and is waited for
+        for process in processes:
+            if process.is_alive():
+                os.kill(process.pid, signal.SIGINT)
+        for process in processes:
+            process.join()
+    if any(process.exitcode for process in processes):
+        raise PipelineError("a process that ran notebooks was killed" if failures.empty() else failures.get())
+
+
+def _lane(failures: SimpleQueue[str], threads: int, *job: Any) -> None:
+    """Run a lane's notebooks in a process of its own, which Ctrl-C reaches by way of its parent alone."""
+    os.setsid()
+    for polite in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(polite, signal.default_int_handler)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    sys.stdout.reconfigure(line_buffering=True, write_through=False)  # no line is torn by the other lane's
+    try:
+        _run_notebooks(*job, beside=True)
+    except PipelineError as error:
+        failures.put(str(error))
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _run_notebooks(
+    plan: Plan, steps: list[tuple[int, Step]], folders: dict[str, Path], shown: dict[str, str], beside: bool = False
+) -> None:
+    """Run some steps; `beside` others, each line tells the notebook's number."""
     from glann_lib.companion import execution
 
-    for position, step in enumerate(plan.steps, 1):
+    for position, step in steps:
         book, folder = step.notebook, folders[step.dataset]
-        print(f"\n[{position}/{len(plan.steps)}] {book.name}  {book.title}", flush=True)
+        margin = f"  {book.number}  " if beside else execution.INDENT
+        if beside and not multiprocessing.parent_process().is_alive():
+            raise KeyboardInterrupt
+        print(f"\n[{position}/{len(plan.steps)}] {book.name}  {book.title}"[beside:], flush=True)
         try:
-            copies = folder / "notebooks"
-            seconds = execution.run_notebook(book.path, step.parameters, copies, CELL_TIMEOUT[plan.profile])
+            given = book.path, step.parameters, folder / "notebooks", CELL_TIMEOUT[plan.profile], margin
+            seconds = execution.run_notebook(*given)
         except execution.NotebookError as error:
             failed = f"notebooks/{book.name}.failed.ipynb"
             kept = f"\n  all of it: {shown[step.dataset]}/{failed}" if (folder / failed).is_file() else ""
             raise PipelineError(f"{book.name} {error}{kept}") from None
-        print(f"      done in {execution.duration(seconds)}", flush=True)
+        print(f"{margin}done in {execution.duration(seconds)}", flush=True)
 
 
 def _prepare_environment(values: dict[str, str]) -> None:

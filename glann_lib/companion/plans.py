@@ -63,6 +63,18 @@ class Plan:
         folders = {name: runs.run_directory(name, self.profile, self.results_dir) for name in datasets}
         return {name: Path(os.path.normpath(folder)) for name, folder in folders.items()}
 
+    def lanes(self, device: str, cores: int) -> list[list[tuple[int, Step]]]:
+        """The steps with their numbers from 1, one list, or two to be run at the same time.
+
+        Small networks leave cores idle that wait for each other: in the quick profile, on a "cpu" of several cores,
+        notebooks on images run beside those on shapes and translations, with half of the cores each.
+        """
+        numbered = list(enumerate(self.steps, 1))
+        images = [(number, step) for number, step in numbered if step.notebook.kind == "images"]
+        others = [each for each in numbered if each not in images]
+        apart = self.profile == "quick" and device == "cpu" and cores > 1 and images and others
+        return [images, others] if apart else [numbered]
+
 
 @dataclass(frozen=True)
 class Times:
@@ -72,6 +84,7 @@ class Times:
     how: str = ""  # they are known; without seconds: a line that says why they are not
     cache_mib: float = 0.0  # what stage 1 keeps in memory
     data: tuple[str, ...] = ()  # a line on each of the person's own sets of images or shapes
+    whole: float | None = None  # seconds of all known steps, where some run at the same time
 
 
 def select(
@@ -194,7 +207,8 @@ def _total(times: Times) -> list[str]:
     if not seconds:
         return [times.how] if times.how and not times.seconds else []
     more = "" if len(seconds) == len(times.seconds) else ", and what is unknown"
-    lines = [f"in all {about(sum(seconds))}{more} ({times.how}); what is already there is not made again"]
+    whole = sum(seconds) if times.whole is None else times.whole
+    lines = [f"in all {about(whole)}{more} ({times.how}); what is already there is not made again"]
     kept = times.cache_mib / 1024
     return [*lines, f"stage 1 keeps about {kept:.1f} GiB of features in memory"] if kept >= 0.1 else lines
 

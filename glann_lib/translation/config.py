@@ -121,7 +121,8 @@ def _quick(source: str, target: str, seed: int) -> dict[str, Any]:
         # principal components, and with steps that grow and fall once, half of the epochs is enough.
         "glo": dict(
             loss="laplacian", normalisation="batch", optimiser="persistent", schedule="cosine", latent_init="pca",
-            latent_lr=0.03, generator_lr_ratio=0.2, batch_size=64, epochs=16 if small else 20, feature_channels=64 if small else 128,
+            latent_lr=0.03, generator_lr_ratio=0.2, batch_size=64, epochs=16 if small else 20,
+            feature_channels=64 if small else 128,
         ),
         "imle": dict(epochs=200),
         # Width 8 is faster than NAM's 32, and no worse on the digits; so are few and larger steps.

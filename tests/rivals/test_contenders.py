@@ -8,7 +8,7 @@ import torch
 
 from glann_lib import sampling
 from glann_lib.config import LOSSES, make_config
-from glann_lib.engine import devices
+from glann_lib.engine import devices, storage
 from glann_lib.glo import GLO, load_embedding
 from glann_lib.imle import IMLE, load_mapping
 from glann_lib.rivals import contenders as rivals
@@ -269,6 +269,20 @@ def test_glann_with_another_loss_has_a_name_of_its_own():
 
 def test_every_loss_has_a_label():
     assert set(rivals.LOSS_LABELS) == set(LOSSES)
+
+
+@pytest.mark.parametrize("key", sorted(set(rivals.RIVALS) - {"imle-pixel"}))
+def test_rivals_have_the_width_of_glanns_generator(key):
+    config = make_config("digits", glo_feature_channels=10)
+    assert rivals.rival_settings(key, config, 5, 1500).feature_channels == 10
+
+
+def test_imle_on_pixels_has_the_generator_of_glann(tmp_path):
+    config = make_config("digits", glo_feature_channels=4, imle_batch_size=8)
+    found = rivals.fit_rival("imle-pixel", pictures(16), config, "short", 2, CPU, tmp_path)
+    narrow = storage.load_tensors(tmp_path / "imle-pixel-short-seed0.safetensors")[0]
+    assert found.sample(2, 0).shape == (2, 1, 28, 28)
+    assert narrow["mapper.0.layers.0.weight"].shape == (32, 64)
 
 
 def test_the_vae_of_shapes_has_their_width_and_batch():

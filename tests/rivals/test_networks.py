@@ -47,6 +47,15 @@ def test_parameters_of_the_critic(batch_norm, more):
     assert round(count_parameters(critic) / 1e6, 1) == 6.6  # SPEC.md, section 8
 
 
+def test_half_the_features_are_half_of_the_critics_layers():
+    count = (16 * 32 + 32) + (32 * 16 * 64 + 64) + (64 * 49 * 512 + 512) + (512 + 1)
+    assert count_parameters(Critic(28, 1, False, features=64)) == count
+    decoder = InfoGANGenerator(28, 1, 64, "none", features=64)
+    assert count_parameters(AutoencodingCritic(28, 1, 64)) == count + 63 * 513 + count_parameters(decoder)
+    assert AutoencodingCritic(28, 1, 64)(pictures(3)).shape == (3,)
+    assert make_encoder((1, 28, 28), 8, feature_channels=16)(pictures(3)).shape == (3, 8)
+
+
 def test_the_weights_are_drawn_as_the_protocol_says():
     layers = [layer for layer in make(Critic, 28, 1, True).modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     assert len(layers) == 4

@@ -1,0 +1,120 @@
+"""Notebooks at the same time: images beside shapes, each line whole and marked, and an end of one is an end of both."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from glann_lib.companion import arguments
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = """
+import os, pathlib, signal, sys
+from glann_lib.companion import pipeline
+pipeline._preflight = lambda plan: ["cpu (made, 2 cores)"]
+os.cpu_count = lambda: 2
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
+sys.exit(pipeline.main(sys.argv[2:], pathlib.Path(sys.argv[1])))
+"""
+# A cell that goes on only when the other lane's notebook is in its own.
+MEET = """
+import os, pathlib, time
+pathlib.Path({place!r}, {own!r}).touch()
+while not pathlib.Path({place!r}, {other!r}).exists():
+    time.sleep(0.05)
+print("threads", os.environ["OMP_NUM_THREADS"])
+"""
+SLEEP = "import os, time\nprint('kernel', os.getpid(), flush=True)\ntime.sleep(90)"
+
+
+def start(folder):
+    command = [sys.executable, "-c", RUN, str(folder / "n"), "--results", str(folder / "out")]
+    own = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT, env=own)
+
+
+def finish(process):
+    """Exit code, lines of stdout, stderr."""
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out.splitlines(), err
+
+
+def sleeping_kernel(process):
+    return next(int(line.split()[2]) for line in process.stdout if " kernel " in line)
+
+
+def is_gone(process_id):
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        try:
+            os.kill(process_id, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_notebooks_on_images_and_on_shapes_run_at_the_same_time(write_notebook, on_shapes, tmp_path):
+    first, shapes = (MEET.format(place=str(tmp_path), own=own, other=other) for own, other in ("ab", "ba"))
+    write_notebook(tmp_path / "n" / "00_first.ipynb", first)
+    write_notebook(tmp_path / "n" / "06_shapes.ipynb", shapes, parameters=on_shapes)
+    write_notebook(tmp_path / "n" / "01_second.ipynb", "print('whole', end='')")
+    code, lines, err = finish(start(tmp_path))
+    assert code == 0, err
+    assert lines[2] == "two notebooks at a time: each line begins with its notebook's number"
+    assert {"[1/3] 00_first  A title", "[2/3] 01_second  A title", "[3/3] 06_shapes  A title"} <= set(lines)
+    assert {"  00  threads 1", "  06  threads 1", "  01  whole"} <= set(lines)  # a core each
+    assert lines.index("[2/3] 01_second  A title") > lines.index("  00  threads 1")
+    assert sum("  done in " in line for line in lines) == 3
+    for folder, copies in (("digits-quick", 2), ("made-chairs-quick", 1)):
+        assert len(list((tmp_path / "out" / folder / "notebooks").glob("*.ipynb"))) == copies
+        assert (tmp_path / "out" / folder / "report.html").is_file()
+
+
+def test_where_one_fails_the_other_is_stopped_and_the_reason_told(write_notebook, on_shapes, tmp_path):
+    write_notebook(tmp_path / "n" / "00_long.ipynb", SLEEP)
+    write_notebook(tmp_path / "n" / "06_bad.ipynb", "raise ValueError('too many cats')", parameters=on_shapes)
+    code, lines, err = finish(start(tmp_path))
+    assert code == 1 and "Traceback" not in err
+    assert err.startswith("run_all.sh: 06_bad failed after ") and "ValueError: too many cats" in err
+    assert [path.name for path in tmp_path.glob("out/*/notebooks/*")] == ["06_bad.failed.ipynb"]
+    kernels = [int(line.split()[2]) for line in lines if " kernel " in line]
+    assert all(map(is_gone, kernels))
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_both_with_one_line(sign, write_notebook, on_shapes, tmp_path):
+    write_notebook(tmp_path / "n" / "00_long.ipynb", SLEEP)
+    write_notebook(tmp_path / "n" / "06_long.ipynb", SLEEP, parameters=on_shapes)
+    process = start(tmp_path)
+    kernels = [sleeping_kernel(process), sleeping_kernel(process)]
+    process.send_signal(sign)
+    code, _, err = finish(process)
+    assert code == 130 and err == "run_all.sh: interrupted; finished notebooks and checkpoints are kept\n"
+    assert all(map(is_gone, kernels)) and not list(tmp_path.glob("out/*/notebooks/*"))
+
+
+def test_a_killed_lane_is_one_line_and_stops_the_other(write_notebook, on_shapes, tmp_path):
+    write_notebook(tmp_path / "n" / "00_long.ipynb", SLEEP)
+    kill = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)"
+    write_notebook(tmp_path / "n" / "06_kill.ipynb", kill, parameters=on_shapes)
+    code, _, err = finish(start(tmp_path))
+    assert code == 1 and err == "run_all.sh: a process that ran notebooks was killed\n"
+
+
+def numbers(lanes):
+    return [[(number, step.notebook.number) for number, step in lane] for lane in lanes]
+
+
+def test_lanes_are_for_the_quick_profile_and_several_cores_of_a_processor(both):
+    plan = arguments.make_plan([], both)
+    assert numbers(plan.lanes("cpu", 2)) == [[(1, "00"), (2, "03")], [(3, "06")]]
+    one = [[(1, "00"), (2, "03"), (3, "06")]]
+    assert numbers(plan.lanes("cpu", 1)) == numbers(plan.lanes("NVIDIA", 8)) == one
+    assert numbers(arguments.make_plan(["--profile", "paper"], both).lanes("cpu", 8)) == one
+    assert numbers(arguments.make_plan(["--dataset", "mnist"], both).lanes("cpu", 8)) == [[(1, "00"), (2, "03")]]
