@@ -1,8 +1,8 @@
 """Behind run_all.sh: runs the notebooks in order, each with the parameters that it declares, then writes the report.
 
-Notebooks on images and on shapes have a run folder each, and a report in it. One failing notebook stops the run; what
-earlier ones made stays. The folders are locked meanwhile. At the top only the standard library is imported:
-`python -m glann_lib.companion.pipeline --help` needs nothing else.
+Notebooks on images and on shapes have a run folder each, and a report in it; `Plan.lanes` says which run at the same
+time. One failing notebook stops the run; what earlier ones made stays. The folders are locked meanwhile. At the top
+only the standard library is imported: `python -m glann_lib.companion.pipeline --help` needs nothing else.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from glann_lib.records import runs
 
 CELL_TIMEOUT = {"quick": 7200, "paper": None}  # s, for one cell; training as in the paper takes as long as it takes
 FAILED, INTERRUPTED = 1, arguments.INTERRUPTED
+PATIENCE = 20  # s, for a lane to shut its kernel down
 ENVIRONMENT = lab.ENVIRONMENT | {
     "GLANN_PROGRESS": "lines",  # log lines in place of progress bars
     "PYTHONUNBUFFERED": "1",
@@ -141,12 +142,13 @@ def _run_lanes(plan: Plan, folders: dict[str, Path], shown: dict[str, str], devi
         waiting = {process.sentinel for process in processes}
         while waiting and all(process.exitcode in (None, 0) for process in processes):
             waiting -= set(multiprocessing.connection.wait(waiting))
-    finally:  # each cleans up as after Ctrl-C, and is waited for
-        for process in processes:
-            if process.is_alive():
-                os.kill(process.pid, signal.SIGINT)
-        for process in processes:
-            process.join()
+    finally:  # each cleans up as after Ctrl-C; one that did not hear it, in the middle of something, is told again
+        for sign in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
+            alive = [process for process in processes if process.is_alive()]
+            for process in alive:
+                os.kill(process.pid, sign)
+            for process in alive:
+                process.join(PATIENCE)
     if any(process.exitcode for process in processes):
         raise PipelineError("a process that ran notebooks was killed" if failures.empty() else failures.get())
 
@@ -176,9 +178,10 @@ def _run_notebooks(
     for position, step in steps:
         book, folder = step.notebook, folders[step.dataset]
         margin = f"  {book.number}  " if beside else execution.INDENT
-        if beside and not multiprocessing.parent_process().is_alive():
+        if beside and not multiprocessing.parent_process().is_alive():  # killed, without a word to this process
             raise KeyboardInterrupt
-        print(f"\n[{position}/{len(plan.steps)}] {book.name}  {book.title}"[beside:], flush=True)
+        head = f"[{position}/{len(plan.steps)}] {book.name}  {book.title}"
+        print(head if beside else f"\n{head}", flush=True)
         try:
             given = book.path, step.parameters, folder / "notebooks", CELL_TIMEOUT[plan.profile], margin
             seconds = execution.run_notebook(*given)

@@ -208,6 +208,7 @@ def _total(times: Times) -> list[str]:
         return [times.how] if times.how and not times.seconds else []
     more = "" if len(seconds) == len(times.seconds) else ", and what is unknown"
     whole = sum(seconds) if times.whole is None else times.whole
+    more += ", two at a time" * (whole < sum(seconds))
     lines = [f"in all {about(whole)}{more} ({times.how}); what is already there is not made again"]
     kept = times.cache_mib / 1024
     return [*lines, f"stage 1 keeps about {kept:.1f} GiB of features in memory"] if kept >= 0.1 else lines

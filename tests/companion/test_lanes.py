@@ -28,7 +28,7 @@ while not pathlib.Path({place!r}, {other!r}).exists():
     time.sleep(0.05)
 print("threads", os.environ["OMP_NUM_THREADS"])
 """
-SLEEP = "import os, time\nprint('kernel', os.getpid(), flush=True)\ntime.sleep(90)"
+SLEEP = "import os, time\nprint('kernel', os.getpid(), flush=True)\ntime.sleep(300)"
 
 
 def start(folder):
@@ -40,7 +40,7 @@ def start(folder):
 
 def finish(process):
     """Exit code, lines of stdout, stderr."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=150)
     return process.returncode, out.splitlines(), err
 
 

@@ -261,6 +261,11 @@ def test_a_dry_run_says_how_long_each_notebook_takes_and_all_together(both):
     assert "stage 1 keeps about 1.1 GiB of features in memory" in lines
 
 
+def test_a_dry_run_says_where_two_run_at_a_time(both):
+    lines = dry_run([], both, (20.0, 200.0, 100.0), "by hand", 0.0, (), 220.0)
+    assert "in all about 4 min, two at a time (by hand); what is already there is not made again" in lines
+
+
 def test_what_is_not_known_is_said_to_be_unknown(both):
     lines = dry_run(["--dataset", "digits"], both, (20.0, None), "by hand")
     assert "  03_sampling: time unknown" in lines

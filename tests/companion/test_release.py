@@ -1,6 +1,7 @@
 """A run's model becomes a released one: small, as good as before, with a true card; what is not fit is refused."""
 
 import copy
+import dataclasses
 import hashlib
 import json
 import re
@@ -14,8 +15,9 @@ from glann_lib.config import DataConfig, make_config
 from glann_lib.data.images import load_images
 from glann_lib.engine import storage
 from glann_lib.files import released
+from glann_lib.glo import generator_of
 from glann_lib.model import Glann
-from glann_lib.networks import InfoGANGenerator, LatentMapper
+from glann_lib.networks import LatentMapper
 
 ORIGIN = {
     "commit": "0123abc", "uncommitted_changes": False, "time": "2026-11-22T09:28:00+00:00", "precision": "float32",
@@ -170,7 +172,7 @@ def test_a_generator_without_batch_norm_is_factorised_too(tmp_path):
     config = make_config("digits", glo_normalisation="none")
     torch.manual_seed(0)
     latents = torch.nn.functional.normalize(torch.randn(300, 64), dim=1)
-    generator = InfoGANGenerator(28, 1, normalisation="none")
+    generator = generator_of((1, 28, 28), config.glo)
     model = Glann(generator, LatentMapper(), latents, config, {"data": {"name": "digits"}})
     source = model.save(tmp_path / "full.safetensors")
     path, _ = release.write_small(source, model, tmp_path / released.MODEL)
@@ -202,7 +204,7 @@ def test_what_is_not_fit_is_refused_in_a_line(run, tmp_path, capsys):
     dirty = changed(run, tmp_path / "dirty", uncommitted_changes=True)
     assert "uncommitted changes: train it again, or add --dirty" in line_of(capsys, dirty, "x", *folder)
     array = Glann.load(run / released.MODEL, "cpu")
-    array.config = make_config("array")
+    array.config = dataclasses.replace(array.config, data=DataConfig("array"))
     array.save(tmp_path / "array" / released.MODEL)
     assert "fitted to an array" in line_of(capsys, tmp_path / "array", "x", *folder)
     assert not (tmp_path / "out").exists()
