@@ -139,9 +139,10 @@ def _run_lanes(plan: Plan, folders: dict[str, Path], shown: dict[str, str], devi
     try:
         for process in processes:
             process.start()
-        waiting = {process.sentinel for process in processes}
+        waiting = {process.sentinel: process for process in processes}
         while waiting and all(process.exitcode in (None, 0) for process in processes):
-            waiting -= set(multiprocessing.connection.wait(waiting))
+            for ended in multiprocessing.connection.wait(waiting):
+                waiting.pop(ended).join()  # its pipe is closed a moment before its exit code is known
     finally:  # each cleans up as after Ctrl-C; one that did not hear it, in the middle of something, is told again
         for sign in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
             alive = [process for process in processes if process.is_alive()]
