@@ -45,7 +45,9 @@ def finish(process):
 
 
 def sleeping_kernel(process):
-    return next(int(line.split()[2]) for line in process.stdout if " kernel " in line)
+    number = next((int(line.split()[2]) for line in process.stdout if " kernel " in line), None)
+    assert number is not None, process.stderr.read()
+    return number
 
 
 def is_gone(process_id):
