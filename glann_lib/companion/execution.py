@@ -94,8 +94,9 @@ class _Log:
         self.margin, self.rest = margin, ""
 
     def write(self, text: str) -> None:
-        *lines, self.rest = (self.rest + text).split("\n")
-        sys.stdout.write("".join(f"{self.margin}{line}\n" for line in lines))
+        lines = (self.rest + text).splitlines(keepends=True)
+        self.rest = "" if not lines or lines[-1].endswith(("\n", "\r")) else lines.pop()
+        sys.stdout.write("".join(self.margin + line for line in lines))
 
     def flush(self) -> None:
         sys.stdout.flush()
