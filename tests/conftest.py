@@ -46,7 +46,8 @@ def pytest_collection_modifyitems(items):
 def pytest_terminal_summary(terminalreporter):
     stats = terminalreporter.stats
     ran = {report.nodeid: report for kind in ("passed", "failed", "error") for report in stats.get(kind, [])}
-    real = [report for report in ran.values() if dict(report.user_properties).get(REAL_DATA)]
+    # A file that cannot be imported leaves a report that has no properties.
+    real = [report for report in ran.values() if dict(getattr(report, "user_properties", ())).get(REAL_DATA)]
     reasons = collections.Counter(_reason(report) for report in stats.get("skipped", []))
     without = {reason: count for reason, count in reasons.items() if any(word in reason for word in REAL_DATA_WORDS)}
     if real or without:
