@@ -63,7 +63,7 @@ def nearest_neighbours(queries: Tensor, points: Tensor, k: int = 1) -> Neighbour
         bounded = k == 1 and queries.device.type != "mps"
         index = _nearest(queries, points)[:, None] if bounded else _several(queries, points, k)
     # Distances anew from the differences: the expanded form loses digits where neighbours are close.
-    rows = max(1, TILE // (k * points.shape[1]))
+    rows = max(1, _tile(queries.device) // (k * points.shape[1]))
     pairs = zip(queries.split(rows), index.split(rows), strict=True)
     distance, order = torch.cat([(q[:, None] - points[i]).norm(dim=2) for q, i in pairs]).sort(dim=1, stable=True)
     return Neighbours(index.gather(1, order), distance)
@@ -88,7 +88,8 @@ def _several(queries: Tensor, points: Tensor, k: int) -> Tensor:
     centre = _centre(points)
     centred = points - centre
     half_norms = 0.5 * centred.square().sum(1)
-    return torch.cat([_topk(q - centre, centred, half_norms, k) for q in queries.split(QUERIES_AT_ONCE)])
+    at_once = queries.split(_queries_at_once(queries.device))
+    return torch.cat([_topk(q - centre, centred, half_norms, k) for q in at_once])
 
 
 def _centre(rows: Tensor) -> Tensor:
@@ -98,7 +99,7 @@ def _centre(rows: Tensor) -> Tensor:
 
 def _topk(queries: Tensor, points: Tensor, half_norms: Tensor, k: int) -> Tensor:
     """Row numbers [n, k] of the nearest points, tile by tile."""
-    width = max(k, TILE // len(queries))
+    width = max(k, _tile(queries.device) // len(queries))
     best_value = queries.new_full((len(queries), k), float("inf"))
     best_index = torch.zeros(len(queries), k, dtype=torch.long, device=queries.device)
     for start in range(0, len(points), width):
@@ -129,6 +130,10 @@ def _tile(device: torch.device) -> int:
     return CUDA_TILE if device.type == "cuda" else TILE
 
 
+def _queries_at_once(device: torch.device) -> int:
+    return CUDA_QUERIES_AT_ONCE if device.type == "cuda" else QUERIES_AT_ONCE
+
+
 def _norms(rows: Tensor, centre: Tensor) -> Tensor:
     return torch.cat([(part - centre).norm(dim=1) for part in rows.split(max(1, _tile(rows.device) // rows.shape[1]))])
 
@@ -148,14 +153,13 @@ class _Search:
     def __init__(self, queries: Tensor, points: Tensor, centre: Tensor, query_sizes: Tensor, point_sizes: Tensor):
         self.queries, self.points, self.centre, self.query_sizes = queries, points, centre, query_sizes
         self.tile = _tile(queries.device)
-        at_once = CUDA_QUERIES_AT_ONCE if queries.device.type == "cuda" else QUERIES_AT_ONCE
         self.usual = query_sizes.mean()
         self.gap, order = (point_sizes - self.usual).abs().sort(stable=True)
         # The width of Coarse.rows, on which the length of blocks depends.
         self.block = coarse_search.block_length(points.shape[1] + 2 * coarse_search.PIECES)
         spare = order[-1:].expand(-len(order) % self.block)  # blocks are filled up with the last point
         self.order = torch.cat([order, spare])
-        self.at_once = max(1, min(at_once, 2 * self.tile // (len(self.order) // self.block)))
+        self.at_once = max(1, min(_queries_at_once(queries.device), 2 * self.tile // (len(self.order) // self.block)))
         self.coarse_points: dict[torch.dtype, Coarse] = {}
 
     def run(self) -> Tensor:

@@ -415,3 +415,45 @@ def test_minima_read_as_whole_numbers_are_those_of_the_floats(monkeypatch, dtype
     found = coarse_search._minima(values, values[:9], 64)
     expected = values.view(10, 64, 9).amin(1).clamp(min=0)
     assert torch.equal(found, expected) and (found[0] >= 1).all() and (found[2] > 0).all()
+
+
+def test_a_gpu_takes_larger_tiles_and_more_queries():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda", 0)
+    assert neighbours._tile(cuda) == neighbours.CUDA_TILE > neighbours._tile(cpu) == neighbours.TILE
+    at_once = neighbours._queries_at_once
+    assert at_once(cuda) == neighbours.CUDA_QUERIES_AT_ONCE > at_once(cpu) == neighbours.QUERIES_AT_ONCE
+
+
+def test_several_neighbours_are_searched_in_the_devices_tiles(monkeypatch):
+    monkeypatch.setattr(neighbours, "_tile", lambda device: 500)
+    monkeypatch.setattr(neighbours, "_queries_at_once", lambda device: 25)
+    queries, points = draw(60, 5, 1), draw(210, 5, 2)
+    exact = brute_force(queries, points).topk(4, largest=False)
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Seen(TorchDispatchMode):
+        products, differences = (), ()
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            if "addmm" in str(function):
+                self.products += (tuple(result.shape),)
+            if "sub" in str(function) and result.ndim == 3:
+                self.differences += (tuple(result.shape),)
+            return result
+
+    with Seen() as seen:
+        found = nearest_neighbours(queries, points, 4)
+    assert torch.equal(found.index, exact.indices)
+    assert seen.products[:2] == ((25, 20), (25, 20)) and seen.products[-1] == (10, 10)  # the last ten queries
+    assert seen.differences == ((25, 4, 5), (25, 4, 5), (10, 4, 5))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_several_neighbours_on_a_gpu_are_those_of_brute_force(dtype):
+    queries, points = draw(9000, 16, 1).to(dtype), draw(40_000, 16, 2).to(dtype)  # more than one tile
+    found = nearest_neighbours(queries.cuda(), points.cuda(), 5)
+    exact = torch.cat([brute_force(part, points).topk(5, largest=False).values for part in queries.split(1000)])
+    named = (queries[:, None].double() - points[found.index.cpu()].double()).norm(dim=2)
+    assert (named - exact).abs().max() < 1e-5 and (found.distance.cpu() - exact).abs().max() < 1e-5

@@ -46,13 +46,13 @@ class Reference:
     """Held-out images as the extractors see them."""
 
     extractors: tuple[ScoreExtractor, ...]
-    features: tuple[np.ndarray, ...]  # [N, D] of each extractor
+    features: tuple[Tensor, ...]  # [N, D] of each extractor, on its device
     digest: str  # equal for equal images and extractors
 
     @classmethod
     def of(cls, images: Tensor, extractors: Sequence[ScoreExtractor]) -> Reference:
         """The reference that uint8 images [N, C, S, S] make; `caution` says what few of them cannot tell."""
-        features = tuple(extractor.features(images) for extractor in extractors)
+        features = tuple(extractor.features_on_device(images) for extractor in extractors)
         digest = storage.digest(storage.tensor_digest(images), [extractor.digest for extractor in extractors])
         return cls(tuple(extractors), features, digest)
 
@@ -65,7 +65,7 @@ class Reference:
         """
         record: dict[str, Any] = {"scores": [], "prd": {}, "by_count": {}}
         for extractor, real in zip(self.extractors, self.features, strict=True):
-            features, name, curve = extractor.features(images), extractor.name, None
+            features, name, curve = extractor.features_on_device(images), extractor.name, None
             pairs = min(len(features), len(real))  # PRD wants sets of one size
             record |= {"generated": len(features), "real": len(real), "prd_images": pairs}
             if pairs < 2:
@@ -90,14 +90,14 @@ def caution(count: int) -> str:
     return f"{count} images are few: distances come out too high, and change with the choice" if count < ENOUGH else ""
 
 
-def _by_count(features: np.ndarray, real: np.ndarray, seed: int, of_all: float) -> dict[str, list[Any]]:
+def _by_count(features: Tensor, real: Tensor, seed: int, of_all: float) -> dict[str, list[Any]]:
     counts = [count for count in COUNTS if count < len(features)]
-    mixed = np.random.default_rng(seed).permutation(features)  # real images may come in an order
+    mixed = features[np.random.default_rng(seed).permutation(len(features))]  # real images may come in an order
     distances = [frechet_distance(mixed[:count], real) for count in counts]
     return {"counts": [*counts, len(features)], "frechet": [*distances, of_all]}
 
 
-def _all_metrics(features: np.ndarray, real: np.ndarray, curve: PRDCurve | None) -> list[dict[str, Any]]:
+def _all_metrics(features: Tensor, real: Tensor, curve: PRDCurve | None) -> list[dict[str, Any]]:
     """A row for each metric, the Frechet distance first."""
     kernel, duplicates = kernel_distance(features, real), support_size(features, duplicate_threshold(real))
     values = {"frechet": frechet_distance(features, real), "kernel": kernel.value}

@@ -23,11 +23,13 @@ from tqdm.auto import tqdm
 from glann_lib import features
 from glann_lib.data.record import ImageData, tensors_sha256
 from glann_lib.engine import storage
+from glann_lib.engine.devices import place
 from glann_lib.scores import inception
 from glann_lib.scores.classifier import ClassifierConfig
 from glann_lib.scores.classifier_training import fit_classifier
 
 EXTRACTORS = ("inception", "classifier", "random-vgg16")
+CPU = torch.device("cpu")
 RANDOM_SEED = 1  # the loss's random weights have another: it must not judge itself
 BLOCK = 32  # images at once through Inception, which sees them at 299 px
 
@@ -39,20 +41,26 @@ class ScoreExtractor:
     name: str  # a name in EXTRACTORS
     digest: str  # SHA-256 over everything that decides the features, in hexadecimal
     record: dict[str, Any]  # plain values for provenance; no path of this machine stands in it
-    compute: Callable[[Tensor], Tensor]  # uint8 [N, C, S, S] to float32 [N, D] on the CPU, without any cache
+    compute: Callable[[Tensor], Tensor]  # uint8 [N, C, S, S] to float32 [N, D] on any device, without any cache
     folder: Path | None = None  # where features are kept; None: nowhere
+    device: torch.device = CPU  # where `compute` works, and what works with the features should
 
     def features(self, images: Tensor) -> np.ndarray:
         """Features float32 [N, D] of images uint8 [N, C, S, S] (else a ValueError), from the folder if there."""
+        return self.features_on_device(images).cpu().numpy()
+
+    def features_on_device(self, images: Tensor) -> Tensor:
+        """The same on `device`, where the metrics then work."""
         ImageData(images)  # refuses what is no such set of images
         if self.folder is None:
-            return self._compute(images).numpy()
+            return self._compute(images).to(self.device)
         path = self.folder / f"{self.name}-{storage.digest(tensors_sha256(images), self.digest)}.safetensors"
         found = _load(path)
         if found is None:
             found = self._compute(images)
-            storage.save_tensors(path, {"features": found}, {"sha256": tensors_sha256(found), "extractor": self.record})
-        return found.numpy()
+            kept = found.cpu()
+            storage.save_tensors(path, {"features": kept}, {"sha256": tensors_sha256(kept), "extractor": self.record})
+        return found.to(self.device)
 
     def _compute(self, images: Tensor) -> Tensor:
         with torch.no_grad(), inception.exact_convolutions():
@@ -83,7 +91,7 @@ def make_score_extractor(
         extractor = _random_vgg16(train.images.shape[-1], device)
     else:
         raise ValueError(f"unknown features {name!r}: choose one of {', '.join(EXTRACTORS)}")
-    return dataclasses.replace(extractor, folder=folder)
+    return dataclasses.replace(extractor, folder=folder, device=device)
 
 
 def available_extractors(train: ImageData, inception_weights: Path | None = None) -> tuple[str, ...]:
@@ -101,7 +109,9 @@ def _inception(weights: Path | None, device: torch.device) -> ScoreExtractor:
     record = {"name": "inception", "weights_file": inception.WEIGHTS_FILE, "weights_sha256": network.sha256}
 
     def compute(images: Tensor) -> Tensor:
-        return torch.cat([network(block.to(device)).cpu() for block in _progress(images.split(BLOCK), "inception")])
+        # What is already on a GPU, images and features, makes no block wait for the one before.
+        blocks = _progress(place(images, device).split(BLOCK), "inception")
+        return torch.cat([network(block.to(device)) for block in blocks])
 
     return ScoreExtractor("inception", storage.digest(record), record, compute)
 

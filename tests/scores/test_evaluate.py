@@ -1,5 +1,6 @@
 """Scores of images, the records they are kept in, and when a model is not scored again."""
 
+import dataclasses
 import json
 
 import pytest
@@ -154,3 +155,33 @@ def test_ten_images_are_enough_for_every_measure(extractors):
     record = Reference.of(pictures(10, 0), extractors).score(pictures(10, 1))
     assert {row["metric"] for row in record["scores"]} == set(measures.METRICS)
     assert "few" in caution(99) and "PRD" not in caution(10) and caution(100) == ""
+
+
+def test_metrics_get_features_on_the_extractors_device(extractors, monkeypatch):
+    reference, seen = Reference.of(pictures(60, 0), extractors[:1]), []
+    for name in ("frechet_distance", "kernel_distance", "prd_curve", "density_coverage", "improved_precision_recall"):
+        function = getattr(evaluate, name)
+        watched = lambda a, b, *rest, f=function, **more: seen.append((a, b)) or f(a, b, *rest, **more)  # noqa: E731
+        monkeypatch.setattr(evaluate, name, watched)
+    reference.score(pictures(60, 1))
+    assert len(seen) == 5 and all(isinstance(rows, torch.Tensor) for pair in seen for rows in pair)
+
+
+def test_a_reference_may_hold_arrays(extractors, reference):
+    arrays = tuple(rows.numpy() for rows in reference.features)
+    images = pictures(60, 1)
+    assert Reference(tuple(extractors), arrays, "").score(images) == reference.score(images)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_scores_on_a_gpu_are_the_processors(extractors):
+    on_gpu = [dataclasses.replace(extractor, device=torch.device("cuda")) for extractor in extractors]
+    records = []
+    for some in (extractors, on_gpu):
+        reference = Reference.of(pictures(300, 0), some)
+        assert all(rows.device.type == some[0].device.type for rows in reference.features)
+        records.append(reference.score(pictures(400, 1, bright=9), seed=3))
+    for expected, found in zip(*(record["scores"] for record in records), strict=True):
+        near = {"abs": 0.1} if expected["metric"] in ("f8", "f1_8") else {"rel": 1e-6}  # PRD has clusters of its own
+        assert found["value"] == pytest.approx(expected["value"], **near), expected["metric"]
+    json.dumps(records[1], allow_nan=False)

@@ -239,3 +239,31 @@ def test_a_classifier_without_labels_says_what_to_choose(sets, tmp_path):
     with pytest.raises(ValueError, match=r"needs labels.*choose the features random-vgg16") as error:
         make_score_extractor("classifier", *sets, folder=tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_features_come_on_the_extractors_device_and_are_kept_from_the_processor(tmp_path):
+    extractor, calls = counting(tmp_path)
+    elsewhere = dataclasses.replace(extractor, device=torch.device("meta"))  # a device without numbers
+    assert [elsewhere.features_on_device(IMAGES).device.type for _ in range(2)] == ["meta"] * 2 and calls == [7]
+    found = extractor.features_on_device(IMAGES)
+    assert isinstance(found, torch.Tensor) and found.device.type == "cpu" and calls == [7]
+    assert np.array_equal(found.numpy(), IMAGES.float().mean((1, 2)).numpy())
+    assert dataclasses.replace(elsewhere, folder=None).features_on_device(IMAGES).device.type == "meta"
+
+
+def test_extractors_know_their_device(pixels, monkeypatch):
+    monkeypatch.setattr(Pixels, "to", lambda self, device: self)
+    monkeypatch.setattr(features.VGGFeatures, "to", lambda self, device: self)
+    for name in ("inception", "random-vgg16"):
+        assert make_score_extractor(name, TRAIN, TEST).device == torch.device("cpu")
+        assert make_score_extractor(name, TRAIN, TEST, "cuda").device == torch.device("cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("name", ["inception", "random-vgg16"])
+def test_a_gpus_features_stay_there_and_are_the_processors(pixels, tmp_path, name):
+    extractor = make_score_extractor(name, TRAIN, TEST, "cuda", tmp_path)
+    found = [extractor.features_on_device(IMAGES) for _ in range(2)]  # computed, and read
+    expected = make_score_extractor(name, TRAIN, TEST).features(IMAGES)
+    assert all(rows.is_cuda and np.allclose(rows.cpu().numpy(), expected, rtol=1e-3, atol=1e-4) for rows in found)
+    assert isinstance(extractor.features(IMAGES), np.ndarray)

@@ -14,6 +14,8 @@ from glann_lib.scores import metrics
 from glann_lib.scores.measures import METRICS
 from glann_lib.scores.metrics import frechet_distance, kernel_distance, label_agreement
 
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+
 
 def draw(rows, width, seed):
     random = np.random.default_rng(seed)
@@ -324,3 +326,95 @@ def test_label_agreement_wants_one_label_an_item():
     with pytest.raises(ValueError, match="3 labels") as error:
         label_agreement([0, 1, 2], [[1], [0]])
     assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def by_torch(monkeypatch):
+    """The way of a GPU, on this processor: features become tensors, and blocks are those of a GPU, only small ones."""
+    monkeypatch.setattr(metrics, "cuda_device", lambda *_: torch.device("cpu"))
+    monkeypatch.setattr(metrics, "CUDA_BLOCK", 900)
+
+
+def pairs():
+    """Full rank, fewer rows than columns on one side and on both, units that never fire, constant features."""
+    yield draw(400, 30, 1), draw(500, 30, 2)
+    yield draw(20, 64, 1), draw(500, 64, 2)
+    yield draw(10, 64, 1), draw(30, 64, 2)
+    yield dead_units(300, 40, 1, range(10)), dead_units(400, 40, 2, range(5, 15))
+    yield np.zeros((5, 4)), np.ones((7, 4))
+    yield draw(2, 3, 1), draw(2, 3, 2)
+
+
+CASES = ["full rank", "one set of few rows", "few rows", "dead units", "constant", "two rows"]
+
+
+def agree(sets, found):
+    """Frechet and kernel distance `found` of a pair of sets, and those of arrays on the processor."""
+    frechet, kernel = found
+    assert frechet == pytest.approx(frechet_distance(*sets), rel=1e-9, abs=1e-12) and isinstance(frechet, float)
+    expected = kernel_distance(*sets)
+    assert kernel.value == pytest.approx(expected.value, rel=1e-9) and isinstance(kernel.value, float)
+    assert kernel.standard_error == pytest.approx(expected.standard_error, rel=1e-9, abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_way_of_a_gpu_gives_the_processors_distances(case, monkeypatch):
+    sets = list(pairs())[CASES.index(case)]
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics, "cuda_device", lambda *_: torch.device("cpu"))
+        patch.setattr(metrics, "CUDA_BLOCK", 900)
+        assert all(isinstance(rows, torch.Tensor) for rows in metrics.checked_features(*sets))
+        found = frechet_distance(*sets), kernel_distance(*sets)
+    agree(sets, found)
+
+
+@pytest.mark.parametrize("dead", [range(10), range(20)])
+def test_the_way_of_a_gpu_keeps_the_digits_of_singular_covariances(by_torch, dead):
+    a, b = dead_units(300, 40, 1, dead), dead_units(400, 40, 2, dead)
+    assert frechet_distance(a, b) == pytest.approx(by_rows(a, b), rel=1e-9)
+    assert frechet_distance(a, 1.001 * a) == pytest.approx(by_rows(a, 1.001 * a), rel=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_the_way_of_a_gpu_refuses_what_is_not_finite(by_torch, bad):
+    rows = draw(10, 3, 1)
+    rows[4, 1] = bad
+    with pytest.raises(ValueError, match="the real features hold values that are not finite"):
+        kernel_distance(draw(10, 3, 2), rows)
+
+
+def test_a_gpu_holds_blocks_of_its_own_size(by_torch, monkeypatch):
+    sizes, kernel = [], metrics._kernel
+    monkeypatch.setattr(metrics, "_kernel", lambda x, y: sizes.append(len(x) * len(y)) or kernel(x, y))
+    kernel_distance(draw(70, 2, 1), draw(80, 2, 2))
+    assert 450 < max(sizes) <= 900
+
+
+def test_tensors_on_the_processor_count_as_arrays():
+    a, b = draw(300, 20, 1).astype(np.float32), draw(200, 20, 2).astype(np.float32)
+    tensors = torch.from_numpy(a), torch.from_numpy(b)
+    assert all(isinstance(rows, np.ndarray) and rows.dtype == np.float64 for rows in metrics.checked_features(*tensors))
+    assert frechet_distance(*tensors) == frechet_distance(a, b) and kernel_distance(*tensors) == kernel_distance(a, b)
+    assert label_agreement(torch.tensor([0, 0, 1]), torch.tensor([[1], [2], [1]])) == pytest.approx(1 / 3)
+
+
+@needs_cuda
+@pytest.mark.parametrize("case", CASES)
+def test_a_gpu_gives_the_processors_distances(case):
+    sets = list(pairs())[CASES.index(case)]
+    tensors = [torch.from_numpy(rows).cuda() for rows in sets]
+    assert all(rows.is_cuda and rows.dtype == torch.float64 for rows in metrics.checked_features(tensors[0], sets[1]))
+    agree(sets, (frechet_distance(*tensors), kernel_distance(*tensors)))
+    assert frechet_distance(sets[0], tensors[1]) == pytest.approx(frechet_distance(*tensors), rel=1e-12, abs=1e-12)
+
+
+@needs_cuda
+def test_a_gpus_float32_features_are_worked_on_in_float64():
+    a, b = 100 + draw(300, 30, 1).astype(np.float32), 100 + draw(300, 30, 2).astype(np.float32)
+    found = frechet_distance(torch.from_numpy(a).cuda(), torch.from_numpy(b).cuda())
+    assert found == pytest.approx(frechet_distance(a, b), rel=1e-9)
+
+
+@needs_cuda
+def test_labels_and_neighbours_may_lie_on_a_gpu():
+    assert label_agreement(torch.tensor([0, 0, 1]).cuda(), torch.tensor([[1], [2], [1]]).cuda()) == pytest.approx(1 / 3)
