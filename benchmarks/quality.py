@@ -75,7 +75,7 @@ class Redrawn(glo.GLO):
         network = features.make_extractor(self.config.loss, self.images.shape[-1], self.dtype, seed=1000 + epoch)
         self.loss = losses.ReconstructionLoss(losses.PerceptualRepresentation(network)).to(self.device)
         self.targets = losses.TargetsByRow(self.loss, self.images, self.device, self.config.cache_mib)
-        self.replayed_step = self._step
+        self.graphs = "off"  # a recorded step would keep the network that it was recorded with
         return super().run_epoch(epoch)
 
 

@@ -91,7 +91,8 @@ class GLOConfig:
     latent_init: str = "noise"  # latents start from N(0, std^2) ("noise", official), or by "pca" (original GLO)
     latent_init_std: float = 0.01  # that std (official); beside the principal components, too
     seed: int = 0
-    precision: str = "auto"  # while training: "auto" (the faster one on this machine), "float32" or "bfloat16"
+    precision: str = "auto"  # while training: "auto" (by what the device can do), "float32" or "bfloat16"
+    graphs: str = "auto"  # "auto": a GPU's steps are recorded and replayed; "off": they are not; same weights
     cache_mib: int = 1536  # MiB; what the loss network sees of all images is kept in memory where it takes no more
     feature_channels: int = 128  # of InfoGANGenerator's feature maps (InfoGAN); shapes have another generator
     voxel_channels: int = 512  # of the first of VoxelGenerator's layers (3D-GAN)
@@ -107,6 +108,7 @@ class GLOConfig:
         require_choice(self, "schedule", ("halving", "cosine"))
         require_choice(self, "latent_init", ("noise", "pca"))
         require_choice(self, "precision", ("auto", "float32", "bfloat16"))
+        require_choice(self, "graphs", ("auto", "off"))
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class IMLEConfig:
 @dataclass(frozen=True)
 class Config:
     """Everything that decides a run: the same Config and images give the same weights, on one machine with as many
-    threads and in one number format ("auto" chooses it by timing; the result records which)."""
+    threads and in one number format, which the result records; for exceptions on GPUs see `engine.stages`."""
 
     profile: str
     data: DataConfig | ShapeConfig

@@ -143,8 +143,8 @@ def pooled_features(extractor: VGGFeatures, images: Tensor, batch_size: int = 25
     for batch in images.split(batch_size):
         batch = batch.to(extractor.mean.device)
         batch = batch.float() / 255 if batch.dtype == torch.uint8 else batch
-        rows.append(torch.cat([f.float().mean((2, 3)) for f in extractor(batch)], 1).cpu())
-    return torch.cat(rows)
+        rows.append(torch.cat([f.float().mean((2, 3)) for f in extractor(batch)], 1))
+    return torch.cat(rows).cpu()  # at once: a copy waits until the device is done
 
 
 def _randomise(layers: nn.Sequential, seed: int) -> None:

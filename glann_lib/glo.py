@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ import torch
 from torch import Tensor
 
 from glann_lib.config import GLOConfig, for_count
-from glann_lib.engine import devices, storage, training
-from glann_lib.engine.graphs import ReplayedStep
+from glann_lib.engine import devices, ranks, storage, training
+from glann_lib.engine.stages import SteppedStage, batches, make_adam, set_step_size
 from glann_lib.losses import ReconstructionLoss, TargetsByRow, make_loss, unit
 from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator, unit_length
 
 WATCHED = 10  # images whose reconstructions are kept at epochs 1, 2, 4, 8, ...
 WARM_UP = 0.05  # part of the training in which the cosine schedule's steps grow
+OF_LATENTS = tuple(f"{training.RESUME}optimiser.0.exp_avg{ending}" for ending in ("", "_sq"))  # Adam's moments
 PCA_IMAGES = 10_000  # at most, from which the principal components are found
 
 
@@ -53,7 +54,7 @@ class Embedding:
     precision: str  # number format of the training, "float32" or "bfloat16"
 
 
-class GLO:
+class GLO(SteppedStage):
     """Stage 1 as a stage for `training.train`.
 
     Args:
@@ -67,14 +68,18 @@ class GLO:
 
     name = "glo"
     record_type = GLOEpoch
+    shared = True
 
     def __init__(self, images: Tensor, config: GLOConfig, device: torch.device):
         require_kind(images)
         config = for_count(config, len(images))
-        self.config, self.epochs, self.device = config, config.epochs, device
+        self.config, self.epochs, self.device, self.graphs = config, config.epochs, device, config.graphs
+        self.count, self.image_shape = len(images), list(images.shape[1:])
+        ranks.part(config.batch_size)  # refuses batches that cannot be shared
         self.images_sha256 = storage.tensor_digest(images)
-        self.fingerprint = storage.digest(dataclasses.asdict(config), self.images_sha256)
-        self.images = devices.place(images, device)
+        ranks.require_same(self.images_sha256, "images")
+        settings = {name: value for name, value in dataclasses.asdict(config).items() if name != "graphs"}
+        self.fingerprint = storage.digest(settings, self.images_sha256)
         self.dtype = devices.resolve_precision(config.precision, device)
         self.loss: ReconstructionLoss | None = None  # made when an epoch needs it: a finished training does not
 
@@ -83,112 +88,118 @@ class GLO:
             start = torch.randn(len(images), config.latent_dim) * config.latent_init_std
             if config.latent_init == "pca":
                 start = principal_codes(images, start)
-        self.latents = start.to(device).requires_grad_()
+        self.images = devices.place(ranks.own(images), device)
+        self.latents = ranks.own(start).to(device).requires_grad_()
         self.latents.grad = torch.zeros_like(self.latents)
-        self.optimiser = self._new_optimiser()
+        # Adam over all latents and G: rows that are not in the batch go on by their momentum (released code).
+        groups = [{"params": values, "lr": 0.0} for values in ([self.latents], list(self.generator.parameters()))]
+        self.optimiser = make_adam(groups, device, betas=(config.beta1, 0.999))
         self.snapshots: dict[int, Tensor] = {}
 
-    def run_epoch(self, epoch: int) -> GLOEpoch:
-        """One pass over the images in a new order; the last, incomplete batch is left out (released code)."""
-        start, batch_size = time.monotonic(), self.config.batch_size
+    def inputs(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Row numbers [B] and images of each batch in a new order; a last, incomplete one is left out (released code).
+
+        Each batch sets the steps of Adam on its way.
+        """
         if self.loss is None:
             self._make_loss()
         if self.config.optimiser == "official":
             training.reset_optimiser(self.optimiser)
         self.generator.train()
-        order = torch.randperm(len(self.images), generator=devices.seeded(self.config.seed, f"glo order {epoch}"))
-        batches = order.to(self.device)[: len(order) // batch_size * batch_size].split(batch_size)
-        losses = []
-        for number, batch in enumerate(batches):
-            latent_lr = self._set_learning_rate(epoch - 1 + (number + 0.5) / len(batches))
-            losses.append(self._step_within_memory(batch))
-        losses = torch.stack(losses)
+        random = devices.seeded(self.config.seed, f"glo order {epoch}")
+        parts = batches(self.count, self.config.batch_size, random, self.device)
+        for number, batch in enumerate(parts):
+            self.latent_lr = self._set_learning_rate(epoch - 1 + (number + 0.5) / len(parts))
+            yield batch, self.images[batch.to(self.images.device)].to(self.device)
 
-        advice = f"try a smaller glo_latent_lr (now {self.config.latent_lr:g}), or glo_precision=float32"
-        training.check_finite(losses, self.name, epoch, advice)
-        with torch.no_grad():
-            norms = self.latents.norm(dim=1, keepdim=True)
-            # The logarithm shows lengths of 0, too, and those that overflowed.
-            training.check_weights([norms.log(), *self.generator.parameters()], self.name, epoch, advice)
-            self.latents /= norms
-        if epoch & (epoch - 1) == 0 or epoch == self.epochs:  # 1, 2, 4, 8, ...
-            self.snapshots[epoch] = self._reconstruct_watched()
-        return GLOEpoch(epoch, losses.mean().item(), latent_lr, time.monotonic() - start)
-
-    def _step_within_memory(self, batch: Tensor) -> Tensor:
-        advice = f"lower glo_batch_size (now {self.config.batch_size}) or glo_cache_mib (now {self.config.cache_mib})"
-        return training.step_within_memory(self.replayed_step, batch, self.targets.give_up_cache, advice)
-
-    def _step(self, batch: Tensor) -> Tensor:
+    def step(self, batch: Tensor, images: Tensor) -> Tensor:
         """One step of Adam on G and on all latents, with the gradients of `batch`, row numbers [B]; the mean loss."""
         latents = self.latents.detach()[batch].requires_grad_()
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            generated = self.generator(latents)
-        loss = self.loss.compare(generated.float(), self.targets(batch)).mean()
-        self.generator.zero_grad(set_to_none=True)
-        loss.backward()
+        autocast = torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+        with ranks.step():
+            with autocast:
+                generated = self.generator(latents)
+            loss = self.loss.compare(generated.float(), self.targets(batch, images)).mean()
+            self.generator.zero_grad(set_to_none=True)
+            (loss / ranks.count()).backward()
+        ranks.add_up(weights.grad for weights in self.generator.parameters())
         # The rest of the latents' gradient is zero and stays so: only the batch's rows are written, and cleared again.
         self.latents.grad.index_copy_(0, batch, latents.grad)
         self.optimiser.step()
         self.latents.grad.index_fill_(0, batch, 0)
         return loss.detach()
 
+    @torch.no_grad()
+    def end(self, epoch: int, losses: Tensor, start: float) -> GLOEpoch:
+        """Latents back on the sphere; the first images' reconstructions after epochs 1, 2, 4, 8, ..."""
+        self.latents /= self.latents.norm(dim=1, keepdim=True)
+        if epoch & (epoch - 1) == 0 or epoch == self.epochs:
+            self.snapshots[epoch] = self._reconstruct_watched()
+        return GLOEpoch(epoch, losses.mean().item(), self.latent_lr, time.monotonic() - start)
+
+    def trained(self) -> list[Tensor]:
+        """The latents' lengths, whose logarithm shows those of 0, too, and those that overflowed, and G's weights."""
+        return [self.latents.detach().norm(dim=1).log(), *self.generator.parameters()]
+
+    @property
+    def advice(self) -> str:
+        """What to change where a number is not finite."""
+        return f"try a smaller glo_latent_lr (now {self.config.latent_lr:g}), or glo_precision=float32"
+
+    @property
+    def memory_advice(self) -> str:
+        """What to change where a step does not fit into memory."""
+        return f"{super().memory_advice} or glo_cache_mib (now {self.config.cache_mib})"
+
+    def give_up_cache(self) -> bool:
+        """Free what the loss network sees of all images; it is computed anew for each batch then."""
+        return self.targets.give_up_cache()
+
     def _make_loss(self) -> None:
         """The loss network, and what it sees of all images where that fits into the memory set aside for it."""
         self.loss = make_loss(self.config.loss, self.images.shape[-1], self.dtype).to(self.device)
         self.targets = TargetsByRow(self.loss, self.images, self.device, self.config.cache_mib)
-        self.replayed_step = ReplayedStep(self._step, self.device)
-
-    def _new_optimiser(self) -> torch.optim.Adam:
-        """Adam over all latents and G: rows that are not in the batch go on by their momentum (released code)."""
-        params = [self.latents], list(self.generator.parameters())
-        groups = [{"params": values, "lr": self._step_size()} for values in params]
-        betas, recorded = (self.config.beta1, 0.999), self.device.type == "cuda"
-        return torch.optim.Adam(groups, betas=betas, fused=self.device.type != "mps", capturable=recorded)
-
-    def _step_size(self) -> float | Tensor:
-        """Of one group, yet to be set; a recorded step reads it from the device, from a tensor that no other shares."""
-        return torch.tensor(0.0, device=self.device) if self.device.type == "cuda" else 0.0
 
     def _set_learning_rate(self, passes: float) -> float:
         """Give the optimiser its steps after so many passes over the images; returns that of the latents."""
         latent_lr = step_size(self.config, passes)
         for group, ratio in zip(self.optimiser.param_groups, (1.0, self.config.generator_lr_ratio), strict=True):
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(latent_lr * ratio)
-            else:
-                group["lr"] = latent_lr * ratio
+            set_step_size(group, latent_lr * ratio)
         return latent_lr
 
     @torch.no_grad()
     def _reconstruct_watched(self) -> Tensor:
-        images = self.generator.eval()(self.latents[:WATCHED])
+        watched = min(WATCHED, self.count)
+        latents = ranks.whole(self.latents[: ranks.shares(watched)[ranks.rank()]], watched, everywhere=True)
+        images = self.generator.eval()(latents.to(self.device))
         return (images * 255).round().to(torch.uint8).cpu()
 
     def state(self) -> dict[str, Tensor]:
         """Weights, latents, snapshots, and the optimiser's state where it is kept from epoch to epoch."""
         state = training.with_prefix("generator.", self.generator.state_dict())
-        state["latents"] = self.latents.detach()
+        state["latents"] = ranks.whole(self.latents, self.count)
         state |= {f"snapshots.{epoch}": images for epoch, images in self.snapshots.items()}
         if self.config.optimiser == "persistent":
-            state |= training.optimiser_state(self.optimiser)
+            moments = training.optimiser_state(self.optimiser)
+            state |= moments | {name: ranks.whole(moments[name], self.count) for name in OF_LATENTS if name in moments}
         return state
 
     def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Take back `state`, and the number format that the training began with."""
         load_weights(self.generator, state, "generator.")
         with torch.no_grad():
-            self.latents.copy_(state["latents"])
+            self.latents.copy_(ranks.own(state["latents"]))
         self.snapshots = training.snapshots(state)
         self.dtype = getattr(torch, facts["precision"])
         if self.config.optimiser == "persistent":
-            training.restore_optimiser(self.optimiser, state)
+            own = {name: ranks.own(state[name]) for name in OF_LATENTS if name in state}
+            training.restore_optimiser(self.optimiser, state | own)
 
     def facts(self) -> dict[str, Any]:
         """Settings, images and number format."""
         return {
             "config": dataclasses.asdict(self.config),
-            "image_shape": list(self.images.shape[1:]),
+            "image_shape": self.image_shape,
             "images_sha256": self.images_sha256,
             "precision": str(self.dtype).removeprefix("torch."),
         }
@@ -236,7 +247,7 @@ def fit_glo(
     Args:
         images: uint8 [N, C, S, S], S one of 28, 32, 64; or voxels bool [N, S, S, S], S 32 or 64.
         config: settings.
-        device: where to train.
+        device: where to train; within `ranks.joined` with others, all of which call this and get all that it gives.
         path: *.safetensors for checkpoints and the result; what is finished there is not trained again.
 
     Raises:
@@ -246,7 +257,8 @@ def fit_glo(
     stage = GLO(images, config, torch.device(device))
     history = training.run(stage, path)
     facts = stage.facts()
-    generator, latents = stage.generator.eval(), stage.latents.detach()
+    latents = ranks.whole(stage.latents, len(images), everywhere=True).to(stage.device)
+    generator = stage.generator.eval()
     origin = facts["images_sha256"], facts["precision"]
     return Embedding(generator, latents, history, stage.snapshots, stage.config, *origin)
 

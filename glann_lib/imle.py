@@ -9,10 +9,10 @@ latent pulls some noise towards itself: none can be left out, so no mode is drop
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from glann_lib.config import IMLEConfig, for_count
-from glann_lib.engine import devices, storage, training
+from glann_lib.engine import devices, ranks, storage, training
+from glann_lib.engine.stages import SteppedStage, batches, make_adam
 from glann_lib.moments import Mapper, MatchedMapper, make_mapper
 from glann_lib.neighbours import Neighbours, nearest_neighbours
 from glann_lib.networks import load_weights
@@ -51,11 +52,11 @@ class Mapping:
     config: IMLEConfig
 
 
-class IMLE:
+class IMLE(SteppedStage):
     """Stage 2 as a stage for `training.train`.
 
     Args:
-        latents: [N, latent_dim], from stage 1.
+        latents: [N, latent_dim], from stage 1; all of them in every process, each of which keeps its share.
         config: settings.
         device: where to train.
 
@@ -65,6 +66,7 @@ class IMLE:
 
     name = "imle"
     record_type = IMLEEpoch
+    shared = True
     watched = WATCHED
     block: int | None = None  # noises that are mapped at once to be matched; None: all
     small = True  # whether a step is so little work that one thread does it fastest
@@ -74,51 +76,71 @@ class IMLE:
             raise ValueError("the latents hold values that are not finite: train stage 1 with a smaller latent_lr")
         config = for_count(config, len(latents))
         self.config, self.epochs, self.device = config, config.epochs, device
-        self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(latents))
-        self.latents = latents.to(device)
+        digest = storage.tensor_digest(latents)
+        ranks.part(config.batch_size)  # refuses batches that cannot be shared
+        ranks.require_same(digest, "latents")
+        self.fingerprint = storage.digest(dataclasses.asdict(config), digest)
+        self.count, self.latents = len(latents), ranks.own(latents).to(device)
         with devices.scoped_seed(config.seed, "imle weights"):
             self.drawn_from = self._make_mapper().to(device)  # T, or T and what follows it
         self.mapper = self.drawn_from.mapper if isinstance(self.drawn_from, MatchedMapper) else self.drawn_from
-        self.optimiser = torch.optim.Adam(
-            self.mapper.parameters(),
-            lr=config.lr,
-            betas=(config.beta1, 0.999),
-            weight_decay=config.weight_decay,
-            fused=device.type != "mps",
-        )
+        groups = [{"params": list(self.mapper.parameters()), "lr": config.lr}]
+        own = {"betas": (config.beta1, 0.999), "weight_decay": config.weight_decay}
+        self.optimiser = make_adam(groups, device, **own)
         self.snapshots: dict[int, Tensor] = {}
 
     def _make_mapper(self) -> nn.Module:
         return make_mapper(self.config, self.latents.shape[1])
 
-    def run_epoch(self, epoch: int) -> IMLEEpoch:
-        """Draw noises, match every latent to its nearest (Eq. 4), one pass of Adam over the matches (Eq. 5)."""
-        start, batch_size = time.monotonic(), self.config.batch_size
+    def inputs(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Draw noises and match every latent to its nearest (Eq. 4); each batch's noises and latents in a new order."""
         random = devices.seeded(self.config.seed, f"imle epoch {epoch}")
-        noise = torch.randn(self.config.noise_per_latent * len(self.latents), self.config.noise_dim, generator=random)
-        noise = noise.to(self.device)
-        advice = f"try a smaller imle_lr (now {self.config.lr:g})"
+        noise = torch.randn(self.config.noise_per_latent * self.count, self.config.noise_dim, generator=random)
+        self.noise = noise.to(self.device)
         try:
-            match = self.match(noise)
+            self.matched = self.match(self.noise)
         except ValueError:  # T has grown so large that what it gives overflows
             where = f"T(e) not finite in epoch {epoch}, before batch 1"
-            raise FloatingPointError(f"{self.name}: {where}: {advice}") from None
-        chosen = noise[match.index[:, 0]]
-
+            raise FloatingPointError(f"{self.name}: {where}: {self.advice}") from None
+        chosen = self.noise[self.matched.index[:, 0]]
         self.mapper.train()
-        order = torch.randperm(len(self.latents), generator=random).to(self.device)
-        batches = order[: len(order) // batch_size * batch_size].split(batch_size)
-        with devices.single_thread() if self.small else contextlib.nullcontext():
-            losses = torch.stack([self._step(chosen[batch], self.latents[batch]) for batch in batches])
-        training.check_finite(losses, self.name, epoch, advice)
-        training.check_weights(self.mapper.parameters(), self.name, epoch, advice)
-        if epoch & (epoch - 1) == 0 or epoch == self.epochs:  # 1, 2, 4, 8, ...
+        parts = batches(self.count, self.config.batch_size, random, self.device)
+        return ((chosen[batch], self.latents[batch]) for batch in parts)
+
+    def step(self, noise: Tensor, latents: Tensor) -> Tensor:
+        """One step of Adam on T (Eq. 5), from matched noises [B, noise_dim] to latents [B, latent_dim]; the loss."""
+        with ranks.step():
+            loss = torch.nn.functional.mse_loss(self.mapper(noise), latents)
+            self.optimiser.zero_grad(set_to_none=True)
+            (loss / ranks.count()).backward()
+        ranks.add_up(weights.grad for weights in self.mapper.parameters())
+        self.optimiser.step()
+        return loss.detach()
+
+    def end(self, epoch: int, losses: Tensor, start: float) -> IMLEEpoch:
+        """What the search found, and T made ready for use after epochs 1, 2, 4, 8, ..."""
+        noise, match = self.noise, self.matched
+        del self.noise, self.matched
+        if epoch & (epoch - 1) == 0 or epoch == self.epochs:
             # From here T maps in eval mode: BatchNorm's averages must be those of noise as it is drawn, not as chosen.
             update_bn(self._blocks(noise), self.mapper)
             self._match_moments(noise)
             self.snapshots[epoch] = self._map_watched()
-        matched = len(match.index.unique()) / len(noise)
-        return IMLEEpoch(epoch, losses.mean().item(), match.distance.mean().item(), matched, time.monotonic() - start)
+        chosen = torch.zeros(len(noise), dtype=torch.uint8, device=self.device).index_fill_(0, match.index[:, 0], 1)
+        ranks.add_up([chosen], most=True)
+        distance = match.distance.sum() / self.count
+        ranks.add_up([distance])
+        chosen = chosen.sum().item() / len(noise)
+        return IMLEEpoch(epoch, losses.mean().item(), distance.item(), chosen, time.monotonic() - start)
+
+    def trained(self) -> Iterator[Tensor]:
+        """T's weights."""
+        return self.mapper.parameters()
+
+    @property
+    def advice(self) -> str:
+        """What to change where a number is not finite."""
+        return f"try a smaller imle_lr (now {self.config.lr:g})"
 
     @torch.no_grad()
     def match(self, noise: Tensor) -> Neighbours:
@@ -134,13 +156,6 @@ class IMLE:
     def _blocks(self, noise: Tensor) -> tuple[Tensor, ...]:
         """Parts of nearly equal size: BatchNorm takes its statistics from each of them."""
         return noise.chunk(math.ceil(len(noise) / self.block)) if self.block else (noise,)
-
-    def _step(self, noise: Tensor, latents: Tensor) -> Tensor:
-        loss = torch.nn.functional.mse_loss(self.mapper(noise), latents)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
-        return loss.detach()
 
     @torch.no_grad()
     def _match_moments(self, noise: Tensor) -> None:

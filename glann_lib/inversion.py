@@ -19,6 +19,8 @@ from glann_lib.losses import ReconstructionLoss, unit
 from glann_lib.neighbours import nearest_neighbours
 from glann_lib.sampling import BLOCK
 
+IMAGES, CUDA_IMAGES = 16, 256  # at once; of so few a GPU would wait for each step's launches
+
 
 @dataclass(frozen=True)
 class Inversion:
@@ -82,9 +84,10 @@ def refine(
     """
     keep_freed_memory()
     targets = unit(images.to(start.device))
+    at_once = CUDA_IMAGES if start.device.type == "cuda" else IMAGES
     parts = [
         _last(descend(render, codes.flatten(0, 1), target.repeat_interleave(start.shape[1], 0), loss, steps, lr))
-        for codes, target in zip(start.split(16), targets.split(16), strict=True)
+        for codes, target in zip(start.split(at_once), targets.split(at_once), strict=True)
     ]
     codes = torch.cat([part.codes for part in parts]).unflatten(0, start.shape[:2])
     values = torch.cat([part.loss for part in parts]).unflatten(0, start.shape[:2])

@@ -147,7 +147,7 @@ class TargetsByRow:
     """
 
     def __init__(self, loss: ReconstructionLoss, images: Tensor, device: torch.device, cache_mib: int):
-        self.loss, self.images, self.device = loss, images, device
+        self.loss, self.device = loss, device
         self.cache: TargetCache | None = None
         if TargetCache.size(loss, images, device) <= devices.memory_budget(cache_mib, device):
             try:
@@ -155,11 +155,9 @@ class TargetsByRow:
             except torch.OutOfMemoryError:
                 self._say_given_up()
 
-    def __call__(self, rows: Tensor) -> list[Tensor]:
-        """The targets of the images of these numbers, int [B], for `ReconstructionLoss.compare`."""
-        if self.cache is not None:
-            return self.cache[rows]
-        return self.loss.targets(unit(self.images[rows.to(self.images.device)].to(self.device)))
+    def __call__(self, rows: Tensor, images: Tensor) -> list[Tensor]:
+        """The targets of images, uint8 or bool [B, ...] of numbers int [B], for `ReconstructionLoss.compare`."""
+        return self.loss.targets(unit(images)) if self.cache is None else self.cache[rows]
 
     def give_up_cache(self) -> bool:
         """Free the memory that the maps take, and say so; False where there are none to free."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from glann_lib.config import IMLEConfig
+from glann_lib.engine import ranks
 from glann_lib.networks import LatentMapper, unit_length
 
 SMALLEST = 1e-10  # of the largest variance; directions with less have none
@@ -42,10 +43,10 @@ class MatchedMapper(nn.Module):
         covariances S of T's unit vectors and C of the latents.
 
         Args:
-            latents: [N, latent_dim], the codes.
+            latents: [N, latent_dim], the codes; of several processes each one's share.
             mapped: [M, latent_dim], T of fresh noises, M at least 2.
         """
-        (mean, covariance), (wanted_mean, wanted) = _moments(unit_length(mapped)), _moments(latents)
+        (mean, covariance), (wanted_mean, wanted) = ranks.moments(unit_length(mapped)), ranks.moments(latents, True)
         root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
         colour = inverse @ _power(root @ wanted @ root, 0.5) @ inverse  # symmetric
         self.colour.copy_(colour)
@@ -59,11 +60,6 @@ def make_mapper(config: IMLEConfig, latent_dim: int) -> Mapper:
     """The untrained mapping that samples of these settings are drawn from."""
     mapper = LatentMapper(config.noise_dim, latent_dim, config.hidden_dim)
     return MatchedMapper(mapper) if config.moments == "matched" else mapper
-
-
-def _moments(rows: Tensor) -> tuple[Tensor, Tensor]:
-    rows = rows.cpu().double()
-    return rows.mean(0), torch.cov(rows.T)
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:

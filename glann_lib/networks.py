@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from glann_lib.engine.ranks import BatchNorm1d, BatchNorm2d, BatchNorm3d
+
 IMAGE_SIZES = (28, 32, 64)
 VOXEL_SIZES = (32, 64)
 
@@ -61,14 +63,14 @@ class InfoGANGenerator(nn.Module):
 
         self.layers = nn.Sequential(
             nn.Linear(latent_dim, 8 * features, bias=lucic),
-            nn.BatchNorm1d(8 * features) if lucic else nn.Identity(),
+            BatchNorm1d(8 * features) if lucic else nn.Identity(),
             nn.LeakyReLU(0.2),
             nn.Linear(8 * features, features * side**2, bias=lucic),
-            nn.BatchNorm1d(features * side**2) if normalise else nn.Identity(),
+            BatchNorm1d(features * side**2) if normalise else nn.Identity(),
             nn.LeakyReLU(0.2),
             nn.Unflatten(1, (features, side, side)),
             Doubling(features, features // 2),
-            nn.BatchNorm2d(features // 2) if normalise else nn.Identity(),
+            BatchNorm2d(features // 2) if normalise else nn.Identity(),
             nn.LeakyReLU(0.2),
             Doubling(features // 2, channels),
             nn.Sigmoid(),
@@ -95,6 +97,8 @@ class Doubling(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """As nn.ConvTranspose2d, in the number format of `x`."""
+        if x.device.type == "cuda":  # cuDNN has no such trouble
+            return super().forward(x)
         return _Doubled.apply(x, self.weight) + self.bias.to(x.dtype)[:, None, None]
 
 
@@ -149,9 +153,9 @@ class VoxelGenerator(nn.Module):
         layers: list[nn.Module] = [nn.Unflatten(1, (latent_dim, 1, 1, 1))]
         layers += [nn.ConvTranspose3d(latent_dim, channels, kernel_size=4, bias=False)]
         for wide, narrow in itertools.pairwise(widths):
-            layers += [nn.BatchNorm3d(wide), nn.ReLU()]
+            layers += [BatchNorm3d(wide), nn.ReLU()]
             layers += [nn.ConvTranspose3d(wide, narrow, kernel_size=4, stride=2, padding=1, bias=False)]
-        layers += [nn.BatchNorm3d(widths[-1]), nn.ReLU(), LastDoubling(widths[-1]), nn.Sigmoid()]
+        layers += [BatchNorm3d(widths[-1]), nn.ReLU(), LastDoubling(widths[-1]), nn.Sigmoid()]
         self.layers = nn.Sequential(*layers)
         for layer in self.layers:
             if isinstance(layer, nn.ConvTranspose3d):
@@ -234,10 +238,10 @@ class LatentMapper(nn.Module):
         self.noise_dim, self.latent_dim = noise_dim, latent_dim
         self.layers = nn.Sequential(
             nn.Linear(noise_dim, hidden_dim, bias=False),
-            nn.BatchNorm1d(hidden_dim),
+            BatchNorm1d(hidden_dim),
             nn.ReLU(),
             nn.Linear(hidden_dim, hidden_dim, bias=False),
-            nn.BatchNorm1d(hidden_dim),
+            BatchNorm1d(hidden_dim),
             nn.ReLU(),
             nn.Linear(hidden_dim, latent_dim, bias=False),
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from glann_lib.engine.devices import seeded
+from glann_lib.engine.devices import deterministic, seeded
 
 BLOCK = 64  # rows that a network sees at once
 LIVE = 1  # rows of a block while somebody waits: one image is there in a quarter of the time that four take
@@ -56,10 +56,11 @@ def run_blocks(network: nn.Module, rows: Tensor, block: int = BLOCK) -> Tensor:
     network.eval()
     device = next(network.parameters()).device
     outputs = []
-    for part in rows.split(block):
-        filled = torch.cat([part, part[:1].expand(block - len(part), -1)])
-        outputs.append(network(filled.to(device))[: len(part)].float().cpu())
-    return torch.cat(outputs)
+    with deterministic(device):
+        for part in rows.to(device).split(block):
+            filled = torch.cat([part, part[:1].expand(block - len(part), -1)])
+            outputs.append(network(filled)[: len(part)].float())
+    return torch.cat(outputs).cpu()  # at once: a copy waits until the device is done
 
 
 def decode(generator: nn.Module, latents: Tensor, block: int = BLOCK) -> Tensor:

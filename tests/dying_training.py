@@ -54,7 +54,7 @@ def train_in_process(kind, folder, kill, checkpoint_seconds):
     stage.run_epoch = noted
     place, number = kill or (None, 0)
     if place == "batch":
-        stage._step = dying(stage._step, lambda call, args: call == number)
+        stage.step = dying(stage.step, lambda call, args: call == number)
     elif place == "checkpoint":  # written to its temporary file, not yet on the disk
         os.fsync = dying(os.fsync, lambda call, args: call == number)
     elif place == "rename":

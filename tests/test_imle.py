@@ -152,7 +152,7 @@ def test_a_mapping_comes_back_bit_for_bit(tmp_path, monkeypatch):
     assert loaded.history == made.history and not loaded.mapper.training and not made.mapper.training
     assert all(torch.equal(loaded.snapshots[epoch], made.snapshots[epoch]) for epoch in made.snapshots)
     assert not any(name.startswith(training.RESUME) for name in storage.load_tensors(path)[0])
-    monkeypatch.setattr(IMLE, "_step", lambda *args: pytest.fail("trained again"))
+    monkeypatch.setattr(IMLE, "step", lambda *args: pytest.fail("trained again"))
     assert fit_imle(latents, SMALL, path=path).history == made.history
     for other in (dict(seed=1), dict(lr=2.0e-3)):
         with pytest.raises(pytest.fail.Exception, match="trained again"):
@@ -192,7 +192,7 @@ def test_steps_that_are_far_too_large_name_epoch_and_what_to_try(tmp_path, lr, b
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_what_the_last_step_spoils_is_noticed(epochs):
     stage = stage_of(epochs=epochs, batch_size=64)
-    real = stage._step
+    real = stage.step
 
     def step(noise, latents):
         loss = real(noise, latents)
@@ -200,7 +200,7 @@ def test_what_the_last_step_spoils_is_noticed(epochs):
             stage.mapper.layers[-1].weight[2, 3] = float("nan")
         return loss
 
-    stage._step = step
+    stage.step = step
     with pytest.raises(FloatingPointError, match=r"imle.*epoch 1"):
         list(training.train(stage))
 

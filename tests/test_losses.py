@@ -237,16 +237,16 @@ def test_targets_by_row_are_those_of_the_images(cache_mib):
     loss, images = make_loss("random-vgg16", 28), as_bytes(pictures(9))
     targets, rows = TargetsByRow(loss, images, CPU, cache_mib), torch.tensor([8, 2, 2])
     assert (targets.cache is not None) == (cache_mib > 0)
-    for found, expected in zip(targets(rows), loss.targets(images[rows].float() / 255), strict=True):
+    for found, expected in zip(targets(rows, images[rows]), loss.targets(images[rows].float() / 255), strict=True):
         assert (found - expected).abs().max() < 1e-5
 
 
 def test_a_cache_is_given_up_once_and_said(capsys):
     loss, images = make_loss("l1", 28), as_bytes(pictures(9))
     targets, rows = TargetsByRow(loss, images, CPU, 64), torch.tensor([8, 2])
-    before = targets(rows)
+    before = targets(rows, images[rows])
     assert targets.give_up_cache() and not targets.give_up_cache()
-    assert torch.equal(targets(rows)[0], before[0])
+    assert torch.equal(targets(rows, images[rows])[0], before[0])
     assert capsys.readouterr().out.count("memory is short on cpu") == 1
 
 
@@ -257,7 +257,7 @@ def test_a_cache_for_which_memory_does_not_suffice_is_not_made(monkeypatch, caps
     monkeypatch.setattr(TargetCache, "__init__", full)
     loss, images = make_loss("l1", 28), as_bytes(pictures(9))
     targets = TargetsByRow(loss, images, CPU, 64)
-    assert targets.cache is None and len(targets(torch.arange(3))[0]) == 3
+    assert targets.cache is None and len(targets(torch.arange(3), images[:3])[0]) == 3
     assert (
         "memory is short on cpu: features of the training images are computed at every step" in capsys.readouterr().out
     )

@@ -10,5 +10,6 @@ __getattr__, __dir__, __all__ = hand_on(
     training="Stage train run progress",
     devices="select_device resolve_precision seeded",
     storage="save_tensors load_tensors locked",
-    graphs="ReplayedStep",
+    graphs="Recording",
+    stages="SteppedStage",
 )

@@ -9,13 +9,13 @@ import contextlib
 import ctypes
 import functools
 import hashlib
-import time
+import os
 from collections.abc import Iterator
 
 import torch
-from torch import nn
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
+OLDER_INSTRUCTIONS = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
 
 
 def select_device(name: str = "auto") -> torch.device:
@@ -31,9 +31,13 @@ def select_device(name: str = "auto") -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """The number format of networks in training: "float32", "bfloat16", or "auto", which times both on `device`."""
+    """The number format of networks in training: "float32", "bfloat16", or "auto", by what the device can do.
+
+    "auto" is bfloat16 where the device computes in it at more than float32's speed: NVIDIA's GPUs from Ampere on, and
+    processors with AVX-512 BF16 or AMX. No clock is asked: equal settings mean equal formats on equal machines.
+    """
     if name == "auto":
-        return _faster_precision(device)
+        return torch.bfloat16 if device.type != "mps" and has_bfloat16(device) else torch.float32
     if name == "bfloat16" and not has_bfloat16(device):
         _say_without_bfloat16(device)
         return torch.float32
@@ -45,7 +49,13 @@ def has_bfloat16(device: torch.device) -> bool:
     """Whether the device computes in bfloat16 itself; where not, that format can take a hundred times longer."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if device.type != "cpu":
+        return True  # though bfloat16 convolutions are not in every macOS release
+    # With AVX-512 alone oneDNN takes bfloat16, too, by way of float32. ATEN_CPU_CAPABILITY and ONEDNN_MAX_CPU_ISA hide
+    # instructions from torch and from oneDNN.
+    own = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    hidden = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in OLDER_INSTRUCTIONS
+    return own and not hidden and "AVX512" in torch.backends.cpu.get_cpu_capability()
 
 
 @functools.lru_cache  # says so once
@@ -53,44 +63,38 @@ def _say_without_bfloat16(device: torch.device) -> None:
     print(f"this {device.type} has no bfloat16 of its own: training in float32 instead", flush=True)
 
 
-@functools.lru_cache
-def _faster_precision(device: torch.device) -> torch.dtype:
-    """Which of float32 and bfloat16 runs a VGG-like convolution, forward and backward, in less time (about 0.1 s)."""
-    if device.type == "mps" or not has_bfloat16(device):
-        return torch.float32  # bfloat16 convolutions are not in every macOS release
-    exact = _convolution_seconds(device, torch.float32)
-    # One image first: where it alone takes longer than all, the rest need not be waited for.
-    if _convolution_seconds(device, torch.bfloat16, count=1) > exact:
-        return torch.float32
-    return torch.bfloat16 if _convolution_seconds(device, torch.bfloat16) < exact else torch.float32
-
-
-def _convolution_seconds(device: torch.device, dtype: torch.dtype, count: int = 32) -> float:
-    layer = nn.Conv2d(64, 64, 3, padding=1).requires_grad_(False)
-    layer = layer.to(device, dtype, memory_format=torch.channels_last)
-    images = torch.full((count, 64, 32, 32), 0.5, device=device, dtype=dtype, requires_grad=True)
-    images = images.contiguous(memory_format=torch.channels_last)
-    best = float("inf")
-    for _ in range(4):  # the first run also sets up the kernels: the minimum leaves it out
-        start = time.perf_counter()
-        torch.autograd.grad(layer(images).sum(), images)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - start)
-    return best
+@contextlib.contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """Only kernels of cuDNN that give the same bits every time, inside the block; on processors all do."""
+    if device.type != "cuda":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
 
 
 def place(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     """`images` on the device if they take at most a quarter of its free memory, else where they are."""
-    if device.type == "cuda" and 4 * images.nbytes > torch.cuda.mem_get_info(device)[0]:
+    if device.type == "cuda" and 4 * images.nbytes > free_memory(device):
         return images
     return images.to(device)
 
 
 def memory_budget(mib: int, device: torch.device) -> float:
     """Bytes that a cache may take: so many MiB, on a GPU half of what is free if that is more; 0 stays 0."""
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+    free = free_memory(device) if device.type == "cuda" else 0
     return max(mib * 2**20, free / 2) if mib else 0
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes of a GPU that are free; what torch keeps for its next tensors, of those that were freed, is among them."""
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
 
 
 def keep_freed_memory(keep: bool = True) -> None:

@@ -5,60 +5,91 @@ At 28 px a GPU works off a launch faster than Python makes the next. On other de
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import gc
+import os
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
+GRAPHS = ("auto", "off")
 WARM_UP = 3  # steps before the recording: libraries choose their kernels and take their memory in them
 
 
-class ReplayedStep:
-    """`step`, replayed from a CUDA graph from its fourth call on.
+class Recording:
+    """What was recorded of a step. From the fourth call of `run` on, it is replayed.
 
     Every call trains: the first three run as they are, and the recording itself runs nothing, it is replayed at once.
-    `step`, int [B] -> loss, is always the same work on the same tensors, changed in place, without a look at a value on
-    the processor, and B the same at every call.
+    It does not keep the step, which mostly belongs to what owns the recording: they would hold each other, and a graph
+    keeps gigabytes.
+
+    Args:
+        device: of the step's tensors; only steps on CUDA are recorded.
+        graphs: "auto" or "off"; with the environment variable GLANN_GRAPHS=off no step is recorded.
     """
 
-    def __init__(self, step: Callable[[Tensor], Tensor], device: torch.device):
-        self.step, self.records, self.calls = step, device.type == "cuda", 0
-        self.graph: torch.cuda.CUDAGraph | None = None
+    def __init__(self, device: torch.device, graphs: str = "auto"):
+        self.records = device.type == "cuda" and "off" not in (graphs, os.environ.get("GLANN_GRAPHS"))
+        self.calls, self.graph = 0, None
+        # The first steps and the recording use one stream: each stream has a workspace of its own in cuBLAS.
+        self.stream = torch.cuda.Stream(device) if self.records else None
 
-    def __call__(self, batch: Tensor) -> Tensor:
-        """One step; the loss is a tensor of its own, which later calls leave alone."""
+    def run(self, step: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> Tensor:
+        """`step(*inputs)`, or the same by the graph; the result is a tensor of its own, which later calls leave alone.
+
+        Args:
+            step: always the same work on the same tensors, changed in place, without a look at a value on the processor
+                and without random numbers: those are inputs.
+            inputs: on the device, of the same shapes and types at every call.
+
+        Raises:
+            RuntimeError: the step cannot be recorded; says how to start again.
+        """
         if self.records and self.graph is None and self.calls >= WARM_UP:
-            self._record(batch)
+            self._record(step, inputs)
         if self.graph is None:
             self.calls += 1
-            return _beside(self.step, batch) if self.records else self.step(batch)
-        self.batch.copy_(batch)
+            return self._beside(step, inputs) if self.records else step(*inputs)
+        for own, given in zip(self.inputs, inputs, strict=True):
+            own.copy_(given)
         self.graph.replay()
-        return self.loss.clone()
+        return self.result.clone()
 
-    def _record(self, batch: Tensor) -> None:
-        """The graph; where the step cannot be recorded, it goes on as it is, and that is said."""
-        self.batch, graph = batch.clone(), torch.cuda.CUDAGraph()
+    def drop(self) -> None:
+        """Free the graph and its memory; a later call records anew."""
+        self.graph = self.inputs = self.result = None
+        self.calls = 0
+
+    def _record(self, step: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
+        self.inputs, graph = tuple(value.clone() for value in inputs), torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph):
-                self.loss = self.step(self.batch)
-        except torch.OutOfMemoryError:
-            raise
+            with _without_collector(), torch.cuda.graph(graph, stream=self.stream):
+                self.result = step(*self.inputs)
         except RuntimeError as error:
-            self.records = False
-            print(
-                f"the step cannot be recorded as a CUDA graph and runs without: {str(error).splitlines()[0]}",
-                flush=True,
-            )
-        else:
-            self.graph = graph
+            # Not tried without: after a recording that failed, torch 2.11 can abort when it frees memory.
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            advice = "start again with glo_graphs=off, or with the environment variable GLANN_GRAPHS=off"
+            raise RuntimeError(f"the step cannot be recorded as a CUDA graph ({reason}): {advice}") from None
+        self.graph = graph
+
+    def _beside(self, step: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> Tensor:
+        """One step on a stream beside the current one, as the recording will be."""
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            result = step(*inputs)
+        torch.cuda.current_stream().wait_stream(self.stream)
+        return result
 
 
-def _beside(step: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
-    """One step on a stream beside the current one, as a recording will be."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        loss = step(batch)
-    torch.cuda.current_stream().wait_stream(stream)
-    return loss
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Python's collector, run once, then off inside the block: a dead graph that it frees would break the recording."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

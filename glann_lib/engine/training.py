@@ -8,11 +8,12 @@ resumed training takes the same steps as one that was never stopped.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from glann_lib.engine import devices, storage
+from glann_lib.engine import devices, ranks, storage
 
 CHECKPOINT_SECONDS = 20.0  # at least so long between two checkpoints: a kill loses that and an epoch
 RESUME = "resume."  # tensors of this prefix are needed to go on training, not afterwards
@@ -60,22 +61,41 @@ def train(stage: Stage, path: Path | None = None) -> Iterator[Any]:
         yield from (stage.run_epoch(epoch) for epoch in range(1, stage.epochs + 1))
         return
     partial = path.with_name(f"{path.stem}.partial-{stage.fingerprint[:8]}.safetensors")
-    with storage.locked(path.with_name(f".{path.stem}.lock")):
-        for stray in path.parent.glob(f".{path.stem}.*safetensors.*"):  # of writes that were killed
-            stray.unlink(missing_ok=True)
+    with _alone_in(path):
         history = _restore(stage, path) or _restore(stage, partial) or []
+        ranks.require_same(str(len(history)), "checkpoints")
         yield from history
         saved = time.monotonic()
         for epoch in range(len(history) + 1, stage.epochs + 1):
             history.append(stage.run_epoch(epoch))
             if epoch == stage.epochs:
-                finished = {name: t for name, t in stage.state().items() if not name.startswith(RESUME)}
-                storage.save_tensors(path, finished, _record(stage, history))
-            elif time.monotonic() - saved > CHECKPOINT_SECONDS:
-                storage.save_tensors(partial, stage.state(), _record(stage, history))
+                _save(stage, path, history)
+            elif ranks.first(time.monotonic() - saved > CHECKPOINT_SECONDS):
+                _save(stage, partial, history)
                 saved = time.monotonic()
             yield history[-1]
-        partial.unlink(missing_ok=True)
+        if not ranks.rank():
+            partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone_in(path: Path) -> Iterator[None]:
+    """Hold the lock of a stage's file, which process 0 alone writes, and clear away what killed writes left there."""
+    with storage.locked(path.with_name(f".{path.stem}.lock")) if not ranks.rank() else contextlib.nullcontext():
+        for stray in path.parent.glob(f".{path.stem}.*safetensors.*") if not ranks.rank() else ():
+            stray.unlink(missing_ok=True)
+        ranks.first(True)  # the others wait until that is done
+        yield
+
+
+def _save(stage: Stage, path: Path, history: list[Any]) -> None:
+    """A checkpoint, or at the end what is needed afterwards; of several processes the first one writes it."""
+    state = stage.state()
+    if len(history) == stage.epochs:
+        state = {name: values for name, values in state.items() if not name.startswith(RESUME)}
+    if not ranks.rank():
+        storage.save_tensors(path, state, _record(stage, history))
+    ranks.first(True)  # the file is there for all
 
 
 def run(stage: Stage, path: Path | None = None) -> list[Any]:
@@ -90,6 +110,9 @@ def progress(records: Iterable[Any], total: int, label: str) -> Iterator[Any]:
     every five seconds, in long trainings more rarely, up to a minute: the log stays short enough to be read.
     """
     lines = os.environ.get("GLANN_PROGRESS") == "lines" or not (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    if ranks.rank():  # the first process tells for all
+        yield from records
+        return
     bar = tqdm(total=total, desc=label, disable=lines, bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}")
     began = shown = time.monotonic()
     for count, record in enumerate(records, 1):
@@ -103,23 +126,6 @@ def progress(records: Iterable[Any], total: int, label: str) -> Iterator[Any]:
             shown = now
         yield record
     bar.close()
-
-
-def step_within_memory(
-    step: Callable[[Tensor], Tensor], batch: Tensor, give_up_cache: Callable[[], bool], advice: str
-) -> Tensor:
-    """One step of a stage; where a GPU's memory does not suffice, the cache goes first, and the step is tried again.
-
-    Until `step` succeeds on the row numbers `batch` [B] it changes no weight. `give_up_cache` says whether there was
-    one. A MemoryError gives the advice, the settings to lower, where memory does not suffice without it either.
-    """
-    try:
-        return step(batch)
-    except torch.OutOfMemoryError:
-        if not give_up_cache():
-            raise MemoryError(f"out of memory in a step of {len(batch)} images: {advice}") from None
-    torch.cuda.empty_cache()
-    return step_within_memory(step, batch, give_up_cache, advice)
 
 
 def check_finite(values: Tensor, stage: str, epoch: int, advice: str) -> None:

@@ -30,8 +30,9 @@ class Game:
 
     critic: Callable[[Tensor, Tensor, Tensor], Tensor]  # of (real, generated, balance); BEGAN alone uses the balance
     generator: Callable[[Tensor], Tensor]  # of (generated)
-    # Of (critic, real images, generated images, random generator), added to the critic's loss.
-    penalty: Callable[[Critic, Tensor, Tensor, torch.Generator], Tensor] | None = None
+    # Of (critic, real images, generated images, random numbers in [0, 1]), added to the critic's loss.
+    penalty: Callable[[Critic, Tensor, Tensor, Tensor], Tensor] | None = None
+    penalty_draws: Callable[[Sequence[int]], Sequence[int]] | None = None  # their shape, by that of the real images
 
 
 def gradient_penalty(critic: Critic, points: Tensor) -> Tensor:
@@ -41,15 +42,13 @@ def gradient_penalty(critic: Critic, points: Tensor) -> Tensor:
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
-def between(critic: Critic, real: Tensor, generated: Tensor, random: torch.Generator) -> Tensor:
-    """The penalty at random points between real and generated images (WGAN-GP)."""
-    t = torch.rand(len(real), 1, 1, 1, generator=random, device=real.device)
+def between(critic: Critic, real: Tensor, generated: Tensor, t: Tensor) -> Tensor:
+    """The penalty at points between real and generated images (WGAN-GP), t [N, 1, 1, 1] of the way to the real."""
     return gradient_penalty(critic, t * real + (1 - t) * generated)
 
 
-def near_real(critic: Critic, real: Tensor, generated: Tensor, random: torch.Generator) -> Tensor:
-    """The penalty at disturbed real images (DRAGAN)."""
-    noise = torch.rand(real.shape, generator=random, device=real.device)
+def near_real(critic: Critic, real: Tensor, generated: Tensor, noise: Tensor) -> Tensor:
+    """The penalty at real images disturbed by noise [N, C, S, S] (DRAGAN)."""
     return gradient_penalty(critic, real + 0.5 * real.std() * noise)
 
 
@@ -65,8 +64,13 @@ GAMES = {
         lambda generated: (generated - 1).square().mean(),
     ),
     "wgan": Game(lambda real, generated, _: (generated - real).mean(), lambda generated: -generated.mean()),
-    "wgan-gp": Game(lambda real, generated, _: (generated - real).mean(), lambda generated: -generated.mean(), between),
-    "dragan": Game(_cross_entropy, lambda generated: softplus(-generated).mean(), near_real),
+    "wgan-gp": Game(
+        lambda real, generated, _: (generated - real).mean(),
+        lambda generated: -generated.mean(),
+        between,
+        lambda shape: (shape[0], 1, 1, 1),
+    ),
+    "dragan": Game(_cross_entropy, lambda generated: softplus(-generated).mean(), near_real, lambda shape: shape),
     "began": Game(
         lambda real, generated, balance: (real - balance * generated).mean(), lambda generated: generated.mean()
     ),
@@ -104,24 +108,36 @@ class GAN(GeneratorStage):
         batches = super()._batches
         return list(zip(*[batches(random) for _ in range(self.config.critic_steps)], strict=True))
 
-    def _step(self, batches: Sequence[Tensor]) -> Tensor:
+    def _given(self, batch: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """For each of the critic's steps real images, codes and what its penalty draws; codes for the generator."""
+        given = []
+        for rows in batch:
+            real = self.images[rows].to(self.device).float() / 255
+            given += [real, self._prior(len(real))]
+            if self.game.penalty:
+                draws = self.game.penalty_draws(real.shape)
+                given.append(torch.rand(draws, generator=self.random, device=self.device))
+        return *given, self._prior(self.config.batch_size)
+
+    def step(self, *given: Tensor) -> Tensor:
         """The critic's steps, then the generator's; losses [generator, critic]."""
-        for rows in batches:
-            critic_loss = self._critic_step(self.images[rows].to(self.device).float() / 255)
+        each = 3 if self.game.penalty else 2
+        for start in range(0, len(given) - 1, each):
+            critic_loss = self._critic_step(*given[start : start + each])
         with self._autocast():
-            scores = self.critic(self.generator(self._prior(self.config.batch_size)))
+            scores = self.critic(self.generator(given[-1]))
         loss = self.game.generator(scores.float())
         self._descend(self.optimisers["generator"], loss)
         return torch.stack([loss.detach(), critic_loss])
 
-    def _critic_step(self, real: Tensor) -> Tensor:
+    def _critic_step(self, real: Tensor, codes: Tensor, drawn: Tensor | None = None) -> Tensor:
         with torch.no_grad(), self._autocast():
-            generated = self.generator(self._prior(len(real))).float()
+            generated = self.generator(codes).float()
         with self._autocast():
             scores = self.critic(real).float(), self.critic(generated).float()
         loss = self.game.critic(*scores, self.balance)
         penalty = self.game.penalty
-        total = loss + self.config.penalty * penalty(self.critic, real, generated, self.random) if penalty else loss
+        total = loss + self.config.penalty * penalty(self.critic, real, generated, drawn) if penalty else loss
         self._descend(self.optimisers["critic"], total)
         with torch.no_grad():
             for weights in self.critic.parameters() if self.config.clip < math.inf else ():

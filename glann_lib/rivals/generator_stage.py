@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,20 @@ from torch.optim.swa_utils import update_bn
 
 from glann_lib.config import for_count
 from glann_lib.engine import devices, storage, training
+from glann_lib.engine.stages import SteppedStage, batches, make_adam
 from glann_lib.networks import load_weights
 from glann_lib.rivals.config import GANConfig, VAEConfig
 
 
-class GeneratorStage:
-    """Half a stage for `training.train`: a subclass sets `generator` and `networks`, adds `_prior`, `_step`, `_resume`.
+class GeneratorStage(SteppedStage):
+    """Half a stage: a subclass sets `generator` and `networks`, adds `_prior`, `_given`, `step` and `_resume`.
 
     `name` is that of files, messages and random streams. Fewer than 2 images are a ValueError.
     """
 
     generator: nn.Module
     networks: Sequence[nn.Module]  # all that are trained
-    record_type: type  # epoch, the means of the terms that `_step` gives, seconds
+    record_type: type  # epoch, the means of the terms that `step` gives, seconds
 
     def __init__(self, images: Tensor, config: GANConfig | VAEConfig, name: str, device: torch.device):
         config = for_count(config, len(images))
@@ -38,28 +39,28 @@ class GeneratorStage:
         self.epoch_steps = len(images) // config.batch_size
         self.epochs = math.ceil(config.steps / self.epoch_steps)
 
-    def run_epoch(self, epoch: int) -> Any:
-        """Steps on images in a new order, an incomplete batch left out; the budget may cut the last epoch short."""
-        start, (random, steps) = time.monotonic(), self._begin(epoch)
+    def inputs(self, epoch: int) -> Iterable[tuple[Tensor, ...]]:
+        """Images in a new order, an incomplete batch left out, and noise; the budget may cut the last epoch short."""
+        noise_seed = devices.seeded(self.config.seed, f"{self.name} noise {epoch}").initial_seed()
+        self.random = torch.Generator(self.device).manual_seed(noise_seed)
         for network in self.networks:
             network.train()
-        losses = torch.stack([self._step(batch) for batch in self._batches(random)[:steps]])
-        self._end(epoch, losses)
-        return self.record_type(epoch, *losses.mean(0).tolist(), time.monotonic() - start)
+        steps = min(self.epoch_steps, self.config.steps - (epoch - 1) * self.epoch_steps)
+        order = self._batches(devices.seeded(self.config.seed, f"{self.name} epoch {epoch}"))
+        return (self._given(batch) for batch in order[:steps])
 
     def _batches(self, random: torch.Generator) -> Sequence[Any]:
         """What each step of an epoch takes: row numbers of images."""
-        order, size = torch.randperm(len(self.images), generator=random), self.config.batch_size
-        return order[: self.epoch_steps * size].split(size)
+        return batches(len(self.images), self.config.batch_size, random, self.images.device)
 
-    def _step(self, batch: Any) -> Tensor:
-        """One step of the generator; its terms, the loss first."""
+    def _given(self, batch: Any) -> tuple[Tensor, ...]:
+        """The inputs of one step, of what `_batches` says."""
         raise NotImplementedError
 
     def _adam(self, *networks: nn.Module) -> torch.optim.Adam:
         weights = [values for network in networks for values in network.parameters()]
-        betas, fused = (self.config.beta1, self.config.beta2), self.device.type != "mps"
-        return torch.optim.Adam(weights, lr=self.config.lr, betas=betas, fused=fused)
+        betas = self.config.beta1, self.config.beta2
+        return make_adam([{"params": weights, "lr": self.config.lr}], self.device, betas=betas)
 
     def _descend(self, optimiser: torch.optim.Adam, loss: Tensor) -> None:
         optimiser.zero_grad(set_to_none=True)
@@ -70,21 +71,16 @@ class GeneratorStage:
         """Codes [count, latent_dim] from the prior, by the epoch's stream `self.random`."""
         raise NotImplementedError
 
-    def _begin(self, epoch: int) -> tuple[torch.Generator, int]:
-        """Open an epoch's streams: `self.random` for codes, and one on the CPU, given back with the epoch's steps."""
-        noise_seed = devices.seeded(self.config.seed, f"{self.name} noise {epoch}").initial_seed()
-        self.random = torch.Generator(self.device).manual_seed(noise_seed)
-        steps = min(self.epoch_steps, self.config.steps - (epoch - 1) * self.epoch_steps)
-        return devices.seeded(self.config.seed, f"{self.name} epoch {epoch}"), steps
-
-    def _end(self, epoch: int, losses: Tensor) -> None:
-        """Check an epoch's losses [steps, terms] and weights; at the very end make the generator ready for samples."""
-        advice = f"try a smaller lr (now {self.config.lr:g})"
-        training.check_finite(losses.sum(1), self.name, epoch, advice)
-        training.check_weights(self.generator.parameters(), self.name, epoch, advice)
+    def end(self, epoch: int, losses: Tensor, start: float) -> Any:
+        """The means of losses [steps, terms]; at the very end the generator is made ready for samples."""
         if epoch == self.epochs:
             # Samples come from the prior, in eval mode: BatchNorm's averages must be the prior's, by the last weights.
             update_bn([self._prior(1024) for _ in range(2)], self.generator)
+        return self.record_type(epoch, *losses.mean(0).tolist(), time.monotonic() - start)
+
+    def trained(self) -> Iterable[Tensor]:
+        """The generator's weights."""
+        return self.generator.parameters()
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)

@@ -58,11 +58,15 @@ class VAE(GeneratorStage):
         loss = make_loss(name, self.images.shape[-1], self.dtype).to(self.device)
         return lambda generated, images: loss(generated, images) * images[0].numel()
 
-    def _step(self, rows: Tensor) -> Tensor:
-        images = unit(self.images[rows].to(self.device))
+    def _given(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Images, and the noise of their codes."""
+        return unit(self.images[batch].to(self.device)), self._prior(len(batch))
+
+    def step(self, images: Tensor, noise: Tensor) -> Tensor:
+        """One step on images [B, ...] in [0, 1] with noise [B, latent_dim]; the bound and its part KL."""
         with self._autocast():
             mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
-            codes = mean + (0.5 * log_variance).exp() * self._prior(len(rows))
+            codes = mean + (0.5 * log_variance).exp() * noise
             generated = self.generator(codes)
         misfit = self.misfit(generated.float(), images).mean()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()

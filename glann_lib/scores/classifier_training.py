@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from glann_lib.config import for_count
 from glann_lib.data.record import ImageData, tensors_sha256
 from glann_lib.engine import devices, storage, training
+from glann_lib.engine.stages import SteppedStage, batches, make_adam, set_step_size
 from glann_lib.networks import load_weights
 from glann_lib.scores.classifier import (
     Classifier,
@@ -49,7 +51,7 @@ def fit_classifier(
     return TrainedClassifier(network, stage.test_accuracy, history, stage.config, stage.image_shape, *origin)
 
 
-class ClassifierTraining:
+class ClassifierTraining(SteppedStage):
     """The training as a stage for `training.train`; arguments and errors as for `fit_classifier`."""
 
     name = "classifier"
@@ -75,51 +77,54 @@ class ClassifierTraining:
         self.epochs = max(config.epochs, math.ceil(config.steps / self.batches))
         self.train_sha256, self.test_sha256 = tensors_sha256(images, labels), tensors_sha256(test_images, test_labels)
         self.fingerprint = storage.digest(dataclasses.asdict(config), self.train_sha256, self.test_sha256)
-        self.images, self.labels = devices.place(images, device), labels
+        self.images = devices.place(images, device)
+        self.labels = labels.to(self.images.device)
         self.test_images, self.test_labels = test_images, test_labels
         self.test_accuracy: float | None = None  # known after the last epoch
 
         with devices.scoped_seed(config.seed, "classifier weights"):
             self.network = Classifier(images.shape[1], int(labels.max()) + 1).to(device)
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=device.type != "mps"
-        )
+        groups = [{"params": list(self.network.parameters()), "lr": config.lr}]
+        self.optimiser = make_adam(groups, device, torch.optim.AdamW, weight_decay=config.weight_decay)
 
-    def run_epoch(self, epoch: int) -> ClassifierEpoch:
-        """One pass over the images in a new order; the last, incomplete batch is left out."""
-        start = time.monotonic()
+    def inputs(self, epoch: int) -> Iterator[tuple[Tensor, ...]]:
+        """Images and labels of each batch in a new order, a last, incomplete one left out, and how they are moved.
+
+        Each batch sets the step of Adam on its way.
+        """
         random = devices.seeded(self.config.seed, f"classifier epoch {epoch}")
-        order = torch.randperm(len(self.images), generator=random)[: self.batches * self.config.batch_size]
         self.network.train()
-        results = []
-        for number, batch in enumerate(order.split(self.config.batch_size)):
+        order = batches(len(self.images), self.config.batch_size, random, self.images.device)
+        for number, batch in enumerate(order):
             self._set_learning_rate((epoch - 1) * self.batches + number)
-            results.append(self._step(batch, random))
-        losses, right = torch.stack(results).unbind(1)
-        advice = f"try a smaller lr (now {self.config.lr:g})"
-        training.check_finite(losses, self.name, epoch, advice)
-        training.check_weights(self.network.parameters(), self.name, epoch, advice)
-        if epoch == self.epochs:
-            logits = in_blocks(self.network.eval(), self.test_images, self.device)
-            self.test_accuracy = (logits.argmax(1) == self.test_labels).double().mean().item()
-        return ClassifierEpoch(epoch, losses.mean().item(), right.mean().item(), time.monotonic() - start)
+            moves = torch.randint(2 * self.config.shift + 1, (2, len(batch)), generator=random)
+            yield self.images[batch].to(self.device), self.labels[batch].to(self.device), moves.to(self.device)
 
-    def _step(self, batch: Tensor, random: torch.Generator) -> Tensor:
-        images = self.images[batch.to(self.images.device)].to(self.device).float() / 255
-        labels = self.labels[batch].to(self.device)
-        logits = self.network(random_shift(images, self.config.shift, random))
+    def step(self, images: Tensor, labels: Tensor, moves: Tensor) -> Tensor:
+        """One step on images uint8 [B, C, S, S], moved as `shifted` says; mean loss and part of the images right."""
+        logits = self.network(shifted(images.float() / 255, self.config.shift, moves))
         loss = nn.functional.cross_entropy(logits, labels)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         return torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).float().mean()])
 
+    def end(self, epoch: int, losses: Tensor, start: float) -> ClassifierEpoch:
+        """Means over the steps; after the last epoch the test images are looked at, once."""
+        if epoch == self.epochs:
+            logits = in_blocks(self.network.eval(), self.test_images, self.device)
+            self.test_accuracy = (logits.argmax(1) == self.test_labels).double().mean().item()
+        return ClassifierEpoch(epoch, *losses.mean(0).tolist(), time.monotonic() - start)
+
+    def trained(self) -> Iterator[Tensor]:
+        """The network's weights."""
+        return self.network.parameters()
+
     def _set_learning_rate(self, step: int) -> None:
         """Grow to the largest step, then shrink to 0, both linearly; `step` counts from 0."""
         done = (step + 0.5) / (self.epochs * self.batches)
         part = min(done / WARM_UP, (1 - done) / (1 - WARM_UP))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.lr * part
+        set_step_size(self.optimiser.param_groups[0], self.config.lr * part)
 
     def state(self) -> dict[str, Tensor]:
         """Weights and the optimiser's state."""
@@ -139,11 +144,14 @@ class ClassifierTraining:
         return own | {"classes": self.network.classes} | {name: getattr(self, name) for name in names}
 
 
-def random_shift(images: Tensor, pixels: int, random: torch.Generator) -> Tensor:
-    """Each image [C, H, W] of a batch moved by its own -pixels to pixels in both directions; edges are repeated."""
+def shifted(images: Tensor, pixels: int, moves: Tensor) -> Tensor:
+    """Each image [C, H, W] of a batch moved by its own -pixels to pixels in both directions; edges are repeated.
+
+    `moves` [2, N], 0 to 2 pixels, are those of each image down and to the right, plus `pixels`.
+    """
     count, channels, height, width = images.shape
     padded = nn.functional.pad(images, (pixels,) * 4, mode="replicate")
-    down, right = torch.randint(2 * pixels + 1, (2, count, 1, 1, 1), generator=random).to(images.device)
+    down, right = moves.view(2, count, 1, 1, 1)
     image = torch.arange(count, device=images.device).view(-1, 1, 1, 1)
     channel = torch.arange(channels, device=images.device).view(-1, 1, 1)
     row = down + torch.arange(height, device=images.device).view(-1, 1)

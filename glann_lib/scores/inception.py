@@ -7,9 +7,10 @@ its SHA-256 is checked first.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -42,9 +43,16 @@ class InceptionFeatures(nn.Module):
             return self.network(images.expand(-1, 3, -1, -1))[0]
 
 
-def exact_convolutions() -> AbstractContextManager[None]:
+@contextlib.contextmanager
+def exact_convolutions() -> Iterator[None]:
     """Full float32 in a CUDA device's convolutions inside the block: by default they round to TF32's 11 bits."""
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    convolutions = torch.backends.cudnn.conv
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolutions.fp32_precision = before
 
 
 def make_inception(folder: Path, path: Path | None = None, sha256: str = WEIGHTS_SHA256_PREFIX) -> InceptionFeatures:

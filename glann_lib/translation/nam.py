@@ -11,6 +11,7 @@ memory.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from glann_lib.config import for_count
 from glann_lib.engine import devices, storage, training
+from glann_lib.engine.stages import SteppedStage, batches, make_adam
 from glann_lib.losses import ReconstructionLoss, TargetsByRow, unit
 from glann_lib.networks import load_weights
 from glann_lib.translation.config import UP_TO_COLOUR, NAMConfig
@@ -52,7 +54,7 @@ class Translator:
     image_shape: tuple[int, int, int]  # (C, S, S) of the source images
 
 
-class NAM:
+class NAM(SteppedStage):
     """The training of T as a stage for `training.train`; arguments and errors are those of `fit_nam`."""
 
     name = "nam"
@@ -65,6 +67,7 @@ class NAM:
         self.images_sha256 = storage.tensor_digest(images)
         self.fingerprint = storage.digest(vars(config), self.images_sha256, target.digest())
         self.images = devices.place(images, device)
+        self.dtype = devices.resolve_precision("auto", device)  # of the loss network
         self.loss: ReconstructionLoss | None = None  # made when an epoch needs it
         channels = 1 if config.loss == UP_TO_COLOUR else images.shape[1]
         with devices.scoped_seed(config.seed, "nam weights"):
@@ -76,29 +79,50 @@ class NAM:
         else:
             self.codes = first_codes(len(images), target, config.search, config.seed).to(device).requires_grad_()
             groups.append({"params": [self.codes], "lr": code_lr(config.latent_lr, self.codes, config.search)})
-        self.optimiser = torch.optim.Adam(groups, betas=(config.beta1, 0.999), fused=device.type != "mps")
+        self.optimiser = make_adam(groups, device, betas=(config.beta1, 0.999))
 
-    def run_epoch(self, epoch: int) -> NAMEpoch:
-        """One pass over the images in a new order; the last, incomplete batch is left out."""
-        start, batch_size = time.monotonic(), self.config.batch_size
+    def inputs(self, epoch: int) -> Iterator[tuple[Tensor, ...]]:
+        """Row numbers and images of each batch in a new order, a last, incomplete one left out; see `_pictures`."""
         if self.loss is None:
             self._make_loss()
-        used = self._match() if self.config.search == "memory" else len(self.images)
+        self.used = self._match() if self.config.search == "memory" else len(self.images)
         self.network.train()
-        order = torch.randperm(len(self.images), generator=devices.seeded(self.config.seed, f"nam order {epoch}"))
-        batches = order[: len(order) // batch_size * batch_size].split(batch_size)
-        losses = torch.stack([self._step_within_memory(batch.to(self.device)) for batch in batches])
-        advice = f"try a smaller nam_latent_lr (now {self.config.latent_lr:g}) or nam_mapping_lr"
-        training.check_finite(losses, self.name, epoch, advice)
-        training.check_weights([self.codes, *self.network.parameters()], self.name, epoch, advice)
+        random = devices.seeded(self.config.seed, f"nam order {epoch}")
+        for batch in batches(len(self.images), self.config.batch_size, random, self.device):
+            yield batch, self.images[batch.to(self.images.device)].to(self.device), *self._pictures(batch)
+
+    def step(self, batch: Tensor, images: Tensor, *drawn: Tensor) -> Tensor:
+        """One step of Adam on T, and on the batch's codes where they are free; returns the mean loss."""
+        pictures = unit(*drawn) if drawn else self.target.draw(self.codes[batch], self.config.search)
+        loss = self.loss.compare(self.network(pictures), self.targets(batch, images)).mean()
+        trained = [values for group in self.optimiser.param_groups for values in group["params"]]
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward(inputs=trained)
+        self.optimiser.step()
+        return loss.detach()
+
+    @torch.no_grad()
+    def end(self, epoch: int, losses: Tensor, start: float) -> NAMEpoch:
+        """Codes on the sphere are put back there."""
         if self.config.search == "sphere":
-            with torch.no_grad():
-                self.codes /= self.codes.norm(dim=1, keepdim=True)
-        return NAMEpoch(epoch, losses.mean().item(), used, time.monotonic() - start)
+            self.codes /= self.codes.norm(dim=1, keepdim=True)
+        return NAMEpoch(epoch, losses.mean().item(), self.used, time.monotonic() - start)
+
+    def trained(self) -> list[Tensor]:
+        """The codes and T's weights."""
+        return [self.codes, *self.network.parameters()]
+
+    @property
+    def advice(self) -> str:
+        """What to change where a number is not finite."""
+        return f"try a smaller nam_latent_lr (now {self.config.latent_lr:g}) or nam_mapping_lr"
+
+    def give_up_cache(self) -> bool:
+        """Free what the loss network sees of all source images; it is computed anew for each batch then."""
+        return self.targets.give_up_cache()
 
     def _make_loss(self) -> None:
-        dtype = devices.resolve_precision("auto", self.device)
-        self.loss = make_translation_loss(self.config.loss, self.images.shape[-1], dtype).to(self.device)
+        self.loss = make_translation_loss(self.config.loss, self.images.shape[-1], self.dtype).to(self.device)
         self.targets = TargetsByRow(self.loss, self.images, self.device, CACHE_MIB)
         if self.config.search == "memory":
             self.memory = devices.place(self.target.memory, self.device)
@@ -109,24 +133,11 @@ class NAM:
         self.codes = self.target.latents[self.rows]
         return len(self.rows.unique())
 
-    def _drawn(self, batch: Tensor) -> Tensor:
-        """G(z) of the batch's codes; what the memory holds is not drawn again."""
-        if self.config.search == "memory":
-            return unit(self.memory[self.rows[batch].to(self.memory.device)].to(self.device))
-        return self.target.draw(self.codes[batch], self.config.search)
-
-    def _step_within_memory(self, batch: Tensor) -> Tensor:
-        advice = f"lower nam_batch_size (now {self.config.batch_size})"
-        return training.step_within_memory(self._step, batch, self.targets.give_up_cache, advice)
-
-    def _step(self, batch: Tensor) -> Tensor:
-        """One step of Adam on T, and on the batch's codes where they are free; returns the mean loss."""
-        loss = self.loss.compare(self.network(self._drawn(batch)), self.targets(batch)).mean()
-        trained = [values for group in self.optimiser.param_groups for values in group["params"]]
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward(inputs=trained)
-        self.optimiser.step()
-        return loss.detach()
+    def _pictures(self, batch: Tensor) -> tuple[Tensor, ...]:
+        """G(z) of the batch's codes, uint8, where the memory holds them: they are not drawn again."""
+        if self.config.search != "memory":
+            return ()
+        return (self.memory[self.rows[batch].to(self.memory.device)].to(self.device),)
 
     def state(self) -> dict[str, Tensor]:
         """T's weights and the codes; to go on, the optimiser's state."""
@@ -134,7 +145,8 @@ class NAM:
         return state | {"codes": self.codes.detach()} | training.optimiser_state(self.optimiser)
 
     def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Take back `state`."""
+        """Take back `state`, and the number format that the training began with."""
+        self.dtype = getattr(torch, facts["precision"])
         load_weights(self.network, state, "network.")
         with torch.no_grad():
             self.codes.copy_(state["codes"])
@@ -142,9 +154,9 @@ class NAM:
             training.restore_optimiser(self.optimiser, state)
 
     def facts(self) -> dict[str, Any]:
-        """Settings and images."""
-        shape = list(self.images.shape[1:])
-        return {"config": vars(self.config), "image_shape": shape, "images_sha256": self.images_sha256}
+        """Settings, images and number format."""
+        own = {"image_shape": list(self.images.shape[1:]), "images_sha256": self.images_sha256}
+        return {"config": vars(self.config), "precision": str(self.dtype).removeprefix("torch.")} | own
 
 
 def fit_nam(

@@ -17,13 +17,6 @@ def only_cpu(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
 
 
-@pytest.fixture
-def fresh_measurement(with_bfloat16):
-    devices._faster_precision.cache_clear()
-    yield
-    devices._faster_precision.cache_clear()
-
-
 def test_auto_takes_what_is_there(only_cpu):
     assert devices.select_device("auto") == devices.select_device() == torch.device("cpu")
 
@@ -80,23 +73,69 @@ def test_named_precisions(with_bfloat16, name, dtype):
     assert devices.resolve_precision(name, torch.device("cpu")) == dtype
 
 
-@pytest.mark.parametrize("faster", [torch.float32, torch.bfloat16])
-def test_auto_takes_the_faster_precision(monkeypatch, fresh_measurement, faster):
-    monkeypatch.setattr(
-        devices, "_convolution_seconds", lambda device, dtype, count=32: (1.0 if dtype == faster else 2.0) * count
-    )
-    assert devices.resolve_precision("auto", torch.device("cpu")) == faster
+NATIVE = ("avx512_bf16", "amx_tile")
+
+
+@pytest.fixture
+def processor(monkeypatch):
+    """Plays a processor with some instructions: of those in NATIVE, and what torch was told to use."""
+
+    def play(*instructions, capability="AVX512"):
+        devices.has_bfloat16.cache_clear()
+        devices._say_without_bfloat16.cache_clear()
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: "avx512_bf16" in instructions)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: "amx_tile" in instructions)
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+
+    yield play
+    devices.has_bfloat16.cache_clear()
+    devices._say_without_bfloat16.cache_clear()
+
+
+@pytest.mark.parametrize("native", NATIVE)
+def test_auto_is_bfloat16_where_the_processor_has_instructions_for_it(processor, native):
+    processor(native)
+    assert devices.resolve_precision("auto", torch.device("cpu")) == torch.bfloat16
     assert devices.resolve_precision("auto", torch.device("mps")) == torch.float32
+    processor(native, capability="AVX2")  # as ATEN_CPU_CAPABILITY=avx2 makes it
+    assert devices.resolve_precision("auto", torch.device("cpu")) == torch.float32
 
 
-def test_auto_measures_once(monkeypatch, fresh_measurement):
-    measured, real = [], devices._convolution_seconds
-    monkeypatch.setattr(
-        devices, "_convolution_seconds", lambda *key, **own: measured.append(real(*key, **own)) or measured[-1]
-    )
-    chosen = {devices.resolve_precision("auto", torch.device("cpu")) for _ in range(3)}
-    assert len(chosen) == 1 and chosen < {torch.float32, torch.bfloat16}
-    assert 2 <= len(measured) <= 3 and all(0 < seconds < 60 for seconds in measured)  # one image, then all in bfloat16
+def test_auto_is_float32_on_other_processors(processor, monkeypatch):
+    processor()
+    assert devices.resolve_precision("auto", torch.device("cpu")) == torch.float32
+    processor("avx512_bf16")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx512_core")
+    assert devices.resolve_precision("auto", torch.device("cpu")) == torch.float32
+
+
+@pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_asks_a_gpu_what_it_can_do(monkeypatch, native, dtype):
+    devices.has_bfloat16.cache_clear()
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
+    assert devices.resolve_precision("auto", torch.device("cuda")) == dtype
+    devices.has_bfloat16.cache_clear()
+
+
+def test_no_clock_decides_what_is_computed(monkeypatch):
+    """Equal settings mean equal formats: a busy moment must not change them."""
+    import time
+
+    for clock in ("perf_counter", "monotonic", "time"):
+        monkeypatch.setattr(time, clock, lambda clock=clock: pytest.fail(f"asked the clock: {clock}"))
+    devices.has_bfloat16.cache_clear()
+    assert devices.resolve_precision("auto", torch.device("cpu")) in (torch.float32, torch.bfloat16)
+
+
+def test_deterministic_kernels_are_asked_for_inside_the_block_only(monkeypatch):
+    cudnn = torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "benchmark", True)
+    with pytest.raises(ZeroDivisionError), devices.deterministic(torch.device("cuda")):
+        assert cudnn.deterministic and not cudnn.benchmark
+        raise ZeroDivisionError
+    assert not cudnn.deterministic and cudnn.benchmark
+    with devices.deterministic(torch.device("cpu")):
+        assert not cudnn.deterministic and cudnn.benchmark
 
 
 def test_images_are_placed_on_the_device():
@@ -105,9 +144,16 @@ def test_images_are_placed_on_the_device():
     assert devices.place(images, torch.device("meta")).device.type == "meta"
 
 
+def play_memory(monkeypatch, free, kept):
+    """A GPU with so many free bytes; `kept` are those that torch holds of tensors that are gone."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 100 + kept)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 100)
+
+
 def test_images_too_large_for_the_gpu_stay_where_they_are(monkeypatch):
     images = torch.zeros(4, 1, 28, 28, dtype=torch.uint8)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (images.nbytes * 4 - 1, 0))
+    play_memory(monkeypatch, free=images.nbytes * 4 - 2, kept=1)
     assert devices.place(images, torch.device("cuda")) is images
 
 
@@ -146,17 +192,8 @@ def test_threads_that_wait_sleep():
         assert done.stdout.strip() == expected
 
 
-@pytest.fixture
-def without_bfloat16(monkeypatch):
-    for cached in (devices.has_bfloat16, devices._say_without_bfloat16, devices._faster_precision):
-        cached.cache_clear()
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    yield
-    for cached in (devices.has_bfloat16, devices._say_without_bfloat16, devices._faster_precision):
-        cached.cache_clear()
-
-
-def test_a_processor_without_bfloat16_falls_back_and_says_so_once(without_bfloat16, capsys):
+def test_a_processor_without_bfloat16_falls_back_and_says_so_once(processor, capsys):
+    processor()
     cpu = torch.device("cpu")
     assert [devices.resolve_precision("bfloat16", cpu) for _ in range(3)] == [torch.float32] * 3
     assert capsys.readouterr().out == "this cpu has no bfloat16 of its own: training in float32 instead\n"
@@ -164,20 +201,8 @@ def test_a_processor_without_bfloat16_falls_back_and_says_so_once(without_bfloat
     assert capsys.readouterr().out == ""
 
 
-def test_a_format_that_is_very_slow_is_found_out_by_one_image(monkeypatch, fresh_measurement):
-    asked = []
-
-    def seconds(device, dtype, count=32):
-        asked.append((dtype, count))
-        return count * (1e-3 if dtype == torch.float32 else 1.0)
-
-    monkeypatch.setattr(devices, "_convolution_seconds", seconds)
-    assert devices.resolve_precision("auto", torch.device("cpu")) == torch.float32
-    assert asked == [(torch.float32, 32), (torch.bfloat16, 1)]
-
-
 @pytest.mark.parametrize(("mib", "free", "expected"), [(1, 8, 4), (6, 8, 6), (0, 8, 0)])
 def test_a_gpus_cache_may_take_half_of_what_is_free(monkeypatch, mib, free, expected):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free * 2**20, 10 * free * 2**20))
+    play_memory(monkeypatch, free=free * 2**20 - 5, kept=5)
     assert devices.memory_budget(mib, torch.device("cuda")) == expected * 2**20
     assert devices.memory_budget(mib, torch.device("cpu")) == mib * 2**20

@@ -308,46 +308,6 @@ def test_snapshots_come_in_the_order_of_epochs():
     assert list(found) == [1, 2, 16, 100] and all(int(value) == epoch for epoch, value in found.items())
 
 
-class Greedy:
-    """A step that needs more memory than there is, until its cache is given up; then `enough` decides."""
-
-    def __init__(self, enough):
-        self.enough, self.cache, self.taken = enough, True, 0
-
-    def step(self, batch):
-        if self.cache or not self.enough:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
-        self.taken += 1
-        return batch.sum()
-
-    def give_up_cache(self):
-        held, self.cache = self.cache, False
-        return held
-
-
-def test_out_of_memory_the_cache_goes_first():
-    greedy = Greedy(enough=True)
-    for expected in (1, 2):
-        assert training.step_within_memory(greedy.step, torch.arange(3), greedy.give_up_cache, "lower it") == 3
-        assert greedy.taken == expected
-
-
-def test_out_of_memory_without_a_cache_says_what_to_lower():
-    greedy = Greedy(enough=False)
-    with pytest.raises(MemoryError) as error:
-        training.step_within_memory(greedy.step, torch.arange(3), greedy.give_up_cache, "lower glo_batch_size (now 3)")
-    assert str(error.value) == "out of memory in a step of 3 images: lower glo_batch_size (now 3)"
-    assert not greedy.cache
-
-
-def test_other_errors_of_a_step_pass_through():
-    def step(batch):
-        raise RuntimeError("shapes differ")
-
-    with pytest.raises(RuntimeError, match="shapes differ"):
-        training.step_within_memory(step, torch.arange(3), lambda: True, "")
-
-
 def test_a_reset_optimiser_steps_as_a_new_one():
     weights = [torch.ones(5, requires_grad=True) for _ in range(2)]
     used, new = (torch.optim.Adam([w], lr=0.1, fused=True) for w in weights)

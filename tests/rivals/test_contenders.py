@@ -57,14 +57,14 @@ def quick():
 
 
 class Counter:
-    """Counts steps of Adam on any stage, one a call of `_step` (one of the generator in a GAN)."""
+    """Counts steps of Adam on any stage, one a call of `step` (one of the generator in a GAN)."""
 
     def __init__(self):
         self.steps = 0
 
     def watch(self, patch):
         for stage in STAGES:
-            patch.setattr(stage, "_step", self._counted(stage._step))
+            patch.setattr(stage, "step", self._counted(stage.step))
         return self
 
     def _counted(self, real):
@@ -212,7 +212,7 @@ def test_another_seed_is_that_of_both_stages():
 def test_glann_and_glo_are_the_papers_stages(tmp_path, monkeypatch):
     images, config, counter = pictures(), small_config(), Counter()
     with monkeypatch.context() as patch:
-        patch.setattr(GLO, "_step", counter._counted(GLO._step))
+        patch.setattr(GLO, "step", counter._counted(GLO.step))
         found = fit_glann(images, config, CPU, tmp_path)
     assert list(found) == ["glo", "glann"] and all(found[key].contender is CONTENDERS[key] for key in found)
     embedding, mapping = load_embedding(tmp_path / "glo.safetensors"), load_mapping(tmp_path / "imle.safetensors")

@@ -177,8 +177,8 @@ def test_the_penalty_of_a_linear_critic_is_known(norm):
     critic, random = LinearCritic((1, 28, 28), norm), torch.Generator().manual_seed(0)
     for penalty in (
         gradient_penalty(critic, real),
-        between(critic, real, generated, random),
-        near_real(critic, real, generated, random),
+        between(critic, real, generated, torch.rand(6, 1, 1, 1, generator=random)),
+        near_real(critic, real, generated, torch.rand(real.shape, generator=random)),
     ):
         assert abs(penalty.item() - (norm - 1) ** 2) < 1e-5
         (gradient,) = torch.autograd.grad(penalty, critic.weight)  # of (||w|| - 1)^2: 2 (||w|| - 1) w / ||w||
@@ -198,13 +198,13 @@ def test_the_penalty_is_an_average_over_images_each_for_itself():
 def test_the_penalties_points_lie_where_their_papers_say():
     real, generated = pictures(50).float() / 255, torch.rand(50, 1, 28, 28, generator=torch.Generator().manual_seed(1))
     critic, random = LinearCritic((1, 28, 28), 1.0), torch.Generator().manual_seed(0)
-    between(critic, real, generated, random)
+    between(critic, real, generated, torch.rand(GAMES["wgan-gp"].penalty_draws(real.shape), generator=random))
     way = (critic.seen[-1] - generated).flatten(1)
     whole = (real - generated).flatten(1)
     t = (way * whole).sum(1) / whole.square().sum(1)  # one number an image
     assert (way - t[:, None] * whole).abs().max() < 1e-5
     assert t.min() >= 0 and t.max() <= 1 and t.std() > 0.2 and abs(t.mean() - 0.5) < 0.15
-    near_real(critic, real, generated, random)
+    near_real(critic, real, generated, torch.rand(GAMES["dragan"].penalty_draws(real.shape), generator=random))
     noise = (critic.seen[-1] - real) / (0.5 * real.std())
     assert noise.min() >= -1e-5 and noise.max() <= 1 + 1e-5 and abs(noise.mean() - 0.5) < 0.01
 
@@ -221,6 +221,11 @@ def prepared(game, **overrides):
     return stage, stage.images[:8].float() / 255
 
 
+def critic_step(stage, real):
+    drawn = torch.rand(stage.game.penalty_draws(real.shape), generator=stage.random) if stage.game.penalty else None
+    return stage._critic_step(real, stage._prior(len(real)), drawn)
+
+
 @pytest.mark.parametrize("game", GAMES)
 def test_a_step_of_the_critic_lowers_its_loss(narrow, game):
     stage, real = prepared(game)
@@ -229,8 +234,10 @@ def test_a_step_of_the_critic_lowers_its_loss(narrow, game):
     def loss():
         with torch.no_grad():
             generated = stage.generator(stage._prior(8))
-        random = torch.Generator().manual_seed(7)
-        penalty = stage.game.penalty(stage.critic, real, generated, random) if stage.game.penalty else 0
+        random, penalty = torch.Generator().manual_seed(7), 0
+        if stage.game.penalty:
+            drawn = torch.rand(stage.game.penalty_draws(real.shape), generator=random)
+            penalty = stage.game.penalty(stage.critic, real, generated, drawn)
         return (
             stage.game.critic(stage.critic(real), stage.critic(generated), balance) + stage.config.penalty * penalty
         ).item()
@@ -238,7 +245,7 @@ def test_a_step_of_the_critic_lowers_its_loss(narrow, game):
     before = loss()
     weights = [p.detach().clone() for p in stage.generator.parameters()]
     for _ in range(3):
-        stage._critic_step(real)
+        critic_step(stage, real)
     assert loss() < before
     assert all(torch.equal(a, b) for a, b in zip(weights, stage.generator.parameters(), strict=True))
 
@@ -247,7 +254,7 @@ def test_a_step_of_the_critic_lowers_its_loss(narrow, game):
 def test_a_step_of_the_generator_pleases_the_critic(narrow, game):
     """Its images score higher than before; BEGAN's number is an error, so there lower."""
     stage, _ = prepared(game)
-    stage._critic_step = lambda real: torch.zeros(())
+    stage._critic_step = lambda *given: torch.zeros(())
 
     def score():
         with torch.no_grad():
@@ -255,7 +262,7 @@ def test_a_step_of_the_generator_pleases_the_critic(narrow, game):
 
     before, weights = score(), [p.detach().clone() for p in stage.critic.parameters()]
     for _ in range(3):
-        stage._step([torch.arange(8)])
+        stage.step(*stage._given([torch.arange(8)]))
     assert score() < before if game == "began" else score() > before
     assert all(torch.equal(a, b) for a, b in zip(weights, stage.critic.parameters(), strict=True))
 
@@ -266,7 +273,7 @@ def test_the_penalty_counts_as_much_as_said(narrow):
         stage, real = prepared("wgan-gp", penalty=10.0)
         stage.config = dataclasses.replace(stage.config, penalty=penalty)
         stage.random.manual_seed(1)
-        loss = stage._critic_step(real)
+        loss = critic_step(stage, real)
         moved.append((loss, stage.critic.layers[1].weight.detach().clone()))
     assert torch.equal(moved[1][1], moved[2][1]) and not torch.equal(moved[0][1], moved[1][1])
     assert moved[0][0] == moved[1][0]  # the recorded loss is the game's alone
@@ -307,7 +314,9 @@ def test_an_epoch_shows_every_image_once_to_each_of_the_critics_steps(narrow):
     images = torch.arange(30, dtype=torch.uint8)[:, None, None, None].expand(30, 1, 28, 28).contiguous()
     stage, seen = stage_of("wgan", images, steps=6, critic_steps=2), []
     real = stage._critic_step
-    stage._critic_step = lambda images: seen.append((255 * images[:, 0, 0, 0]).round().int().tolist()) or real(images)
+    stage._critic_step = lambda images, *more: (
+        seen.append((255 * images[:, 0, 0, 0]).round().int().tolist()) or real(images, *more)
+    )
     list(training.train(stage))
     assert len(seen) == 12 and all(len(batch) == 8 for batch in seen)  # 3 steps an epoch: 6 images are left out
     orders = [[row for batch in seen[first : first + 6 : 2] for row in batch] for first in (0, 1, 6, 7)]
@@ -350,7 +359,7 @@ def test_the_balance_of_began_follows_the_errors_and_stays_between_0_and_1(narro
     stage.critic, stage.balance = Brightness(), torch.tensor(start)
     stage.optimisers["critic"] = stage._adam(stage.critic)
     stage.generator = lambda noise: torch.full((len(noise), 1, 28, 28), generated)
-    loss = stage._critic_step(torch.full((8, 1, 28, 28), real))
+    loss = critic_step(stage, torch.full((8, 1, 28, 28), real))
     assert abs(stage.balance.item() - end) < 1e-6
     assert abs(loss.item() - (real - start * generated)) < 1e-6  # with the balance as it was
 
@@ -512,7 +521,7 @@ def test_steps_that_are_far_too_large_name_stage_epoch_and_batch(narrow, tmp_pat
 def test_a_loss_that_is_not_finite_names_its_batch(narrow):
     stage, calls = stage_of(), []
     real = stage._critic_step
-    stage._critic_step = lambda images: calls.append(1) or real(images) * (math.nan if len(calls) == 6 else 1)
+    stage._critic_step = lambda *given: calls.append(1) or real(*given) * (math.nan if len(calls) == 6 else 1)
     with pytest.raises(FloatingPointError, match="ns-gan: not finite in epoch 2, batch 2 of 2"):
         list(training.train(stage))
 

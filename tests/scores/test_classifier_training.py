@@ -8,7 +8,7 @@ import torch
 
 from glann_lib.engine import training
 from glann_lib.scores.classifier import ClassifierConfig
-from glann_lib.scores.classifier_training import ClassifierTraining, random_shift
+from glann_lib.scores.classifier_training import ClassifierTraining, shifted
 
 TINY = ClassifierConfig(epochs=2, steps=12, batch_size=16)
 CPU = torch.device("cpu")
@@ -49,20 +49,24 @@ def test_the_step_grows_then_shrinks_to_nothing():
     assert 0 < steps[-1] < 0.01 * TINY.lr
 
 
+def moves(count):
+    return torch.randint(5, (2, count), generator=torch.Generator().manual_seed(0))
+
+
 def test_every_image_is_shifted_by_its_own_way():
     images = torch.zeros(200, 2, 9, 9)
     images[:, :, 4, 4] = torch.arange(1.0, 201).view(-1, 1)
-    shifted = random_shift(images, 2, torch.Generator().manual_seed(0))
-    assert torch.equal(shifted.sum((2, 3)), images.sum((2, 3)))  # none leaves the picture
-    places = shifted.flatten(2).argmax(2)
+    found = shifted(images, 2, moves(200))
+    assert torch.equal(found.sum((2, 3)), images.sum((2, 3)))  # none leaves the picture
+    places = found.flatten(2).argmax(2)
     assert torch.equal(places[:, 0], places[:, 1])  # channels stay together
     assert {divmod(int(place), 9) for place in places[:, 0]} == set(itertools.product(range(2, 7), repeat=2))
-    assert torch.equal(random_shift(images, 0, torch.Generator()), images)
+    assert torch.equal(shifted(images, 0, torch.zeros(2, 200, dtype=torch.long)), images)
 
 
 def test_the_edge_is_repeated_where_an_image_was_shifted_from():
     images = torch.arange(6.0).view(1, 1, 1, 6).repeat(50, 1, 6, 1)
-    rows = random_shift(images, 2, torch.Generator().manual_seed(0))[:, 0, 0]
+    rows = shifted(images, 2, moves(50))[:, 0, 0]
     expected = [(torch.arange(6.0) + move).clamp(0, 5) for move in range(-2, 3)]
     assert all(any(torch.equal(row, one) for one in expected) for row in rows)
 

@@ -84,10 +84,15 @@ def test_the_network_is_frozen_and_knows_its_file(ours, prefix):
 
 
 def test_convolutions_are_exact_inside_the_block_only():
-    before = torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32
-    with inception.exact_convolutions():
-        assert (torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32) == (True, False)
-    assert (torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32) == before
+    cudnn = torch.backends.cudnn
+    before, cudnn.deterministic = cudnn.conv.fp32_precision, True
+    try:
+        with pytest.raises(ZeroDivisionError), inception.exact_convolutions():
+            assert cudnn.conv.fp32_precision == "ieee" and cudnn.deterministic  # whatever else is set stays so
+            raise ZeroDivisionError
+        assert cudnn.conv.fp32_precision == before
+    finally:
+        cudnn.deterministic = False
 
 
 @pytest.mark.parametrize(

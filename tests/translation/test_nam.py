@@ -141,8 +141,8 @@ def test_codes_are_of_their_kind_after_every_epoch():
 
 
 def test_an_epoch_sees_every_image_once_in_a_new_order(monkeypatch):
-    seen, real = [], NAM._step
-    monkeypatch.setattr(NAM, "_step", lambda self, batch: seen.append(batch) or real(self, batch))
+    seen, real = [], NAM.step
+    monkeypatch.setattr(NAM, "step", lambda self, batch, *more: seen.append(batch) or real(self, batch, *more))
     fit_nam(sources(20), make_target(), dataclasses.replace(SMALL, epochs=2))  # 2 batches of 8, 4 images left out
     first, second = torch.cat(seen[:2]), torch.cat(seen[2:])
     assert [len(batch) for batch in seen] == [8] * 4
@@ -191,7 +191,7 @@ def test_what_is_finished_is_not_trained_again(tmp_path, monkeypatch, search):
     assert not any(name.startswith(training.RESUME) for name in kept)
     assert NAMConfig(**record["config"]) == config and record["image_shape"] == [3, 16, 16]
     assert record["images_sha256"] == storage.tensor_digest(sources())
-    monkeypatch.setattr(NAM, "_step", lambda self, batch: pytest.fail("trained again"))
+    monkeypatch.setattr(NAM, "step", lambda *args: pytest.fail("trained again"))
     again = fit_nam(sources(), make_target(), config, path=path)
     assert all(torch.equal(value, tensors(first)[name]) for name, value in tensors(again).items())
     assert again.history == first.history and not again.network.training
@@ -264,15 +264,15 @@ def test_a_loss_that_is_not_finite_names_epoch_and_batch(tmp_path, monkeypatch, 
 @pytest.mark.parametrize("what", ["codes", "weights"])
 def test_what_the_last_step_of_an_epoch_spoils_is_noticed(what):
     stage = NAM(sources(8), make_target(), dataclasses.replace(SMALL, search="sphere"), CPU)
-    real = stage._step
+    real = stage.step
 
-    def step(batch):
-        loss = real(batch)
+    def step(*inputs):
+        loss = real(*inputs)
         with torch.no_grad():
             (stage.codes if what == "codes" else stage.network.last.bias)[-1] = float("nan")
         return loss
 
-    stage._step = step
+    stage.step = step
     with pytest.raises(FloatingPointError, match=r"nam.*epoch 1"):
         list(training.train(stage))
 
