@@ -58,6 +58,7 @@ examples:
   ./run_all.sh --dataset cars:my_cars            on your own cars, in two sub-folders, with azimuths.csv
   ./run_all.sh --dataset folder:a-to-folder:b    between any two sets of images
   ./run_all.sh --dataset mnist --profile paper   the paper's own epochs and loss, on all images: hours, better a GPU
+  ./run_all.sh --dataset mnist --gpus 4          both stages trained by four GPUs, the notebooks by one
   ./run_all.sh --only 03 04                      two notebooks again, with what the earlier ones made
   ./run_all.sh --set glo_epochs=60 --dry-run     says what would run with more epochs, and runs nothing
   ./run_all.sh --lab                             open JupyterLab on the playground
@@ -95,6 +96,7 @@ def make_plan(
         chosen = plans.select(catalogue.find_notebooks(notebooks), options.only, options.start)
         results_dir = options.results or "results"
         plan = Plan(profile=options.profile, seed=options.seed, device=options.device, results_dir=results_dir)
+        plan = replace(plan, gpus=options.gpus, options=tuple(argv) if options.gpus > 1 else ())
         plan = plans.with_steps(plan, chosen, options.dataset)
         if options.list:
             return Plan(text=plans.list_text(plan))
@@ -166,6 +168,8 @@ def _parser() -> argparse.ArgumentParser:
     selection.add_argument("--only", nargs="+", metavar="NN", help="run only these notebooks, by number or name")
     selection.add_argument("--from", dest="start", metavar="NN", help="run this notebook and those after it")
     add("--device", type=_one_of(DEVICES), default="auto", help="auto (the best there is; default), cuda, mps or cpu")
+    several = "train both stages on N GPUs of this machine together; with --device cpu, in N processes (default 1)"
+    add("--gpus", type=_gpus, default=1, metavar="N", help=several)
     add("--results", type=_from_root, metavar="DIR", help="folder for the results (default: results in the repository)")
     add("--seed", type=_seed, default=0, metavar="N", help="another seed, another throw of the dice (default 0)")
     other = "give any other parameter that a notebook declares (see --list); may be repeated"
@@ -225,6 +229,12 @@ def _from_root(text: str) -> str:
 def _seed(text: str) -> int:
     if not re.fullmatch(r"\d{1,9}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 999999999")
+    return int(text)
+
+
+def _gpus(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 9999")
     return int(text)
 
 

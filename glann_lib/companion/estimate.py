@@ -16,7 +16,7 @@ import torch
 
 from glann_lib import config, losses
 from glann_lib.companion import timing
-from glann_lib.companion.plans import Plan, Times
+from glann_lib.companion.plans import Plan, Times, overrides
 from glann_lib.companion.timing import Shape
 from glann_lib.config import GLOConfig, IMLEConfig, ShapeConfig
 from glann_lib.data import places
@@ -30,7 +30,6 @@ from glann_lib.translation.config import TranslationConfig, make_translation_con
 from glann_lib.translation.domains import NEGATIVE, STREET, pairs_of
 
 START = 9.0  # s, what is no step: read off the published notebooks, which ran on two cores
-DATA = ("train_images", "image_size", "test_images", "size", "poses", "train_models", "source_images", "target_images")
 # What makes a time unknown: data that are not at hand, settings that the notebook itself will refuse.
 UNKNOWN = (ValueError, TypeError, AttributeError, LookupError, OSError)
 # Images, models or cars in a data set's splits, to train and to test, as data/README.md has them.
@@ -61,8 +60,7 @@ class Estimate:
 
     def __init__(self, dataset: str, given: dict[str, Any], device: torch.device):
         self.dataset, self.given, self.device = dataset, given, device
-        self.overrides = {f"data_{name}": given[name] for name in DATA if name in given}
-        self.overrides |= {name: given[name] for name in given if name.startswith(("glo_", "imle_", "nam_"))}
+        self.overrides = overrides(given) | {name: given[name] for name in given if name.startswith("nam_")}
 
     def seconds(self, number: str) -> float | None:
         """What the notebook of a number takes; None where that cannot be known."""
@@ -85,8 +83,7 @@ class Estimate:
     @functools.cached_property
     def settings(self) -> config.Config:
         """As the notebook makes them."""
-        overrides = {name: value for name, value in self.overrides.items() if not name.startswith("nam_")}
-        return config.make_config(self.dataset, self.given["profile"], self.given["seed"], **overrides)
+        return config.make_config(self.dataset, self.given["profile"], self.given["seed"], **overrides(self.given))
 
     @functools.cached_property
     def shape(self) -> Shape:

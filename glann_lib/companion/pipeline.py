@@ -74,11 +74,11 @@ def run(plan: Plan) -> int:
     """
     from glann_lib.companion import execution, report
 
-    started, folders = time.monotonic(), plan.folders()
+    started, folders, place = time.monotonic(), plan.folders(), Path.cwd()
     if any(":" in dataset for dataset in folders):  # many photographs take a while
         print("reading your files", flush=True)
     device, *data = _preflight(plan)
-    shown = {dataset: plans.shown(folder, Path.cwd()) for dataset, folder in folders.items()}
+    shown = {dataset: plans.shown(folder, place) for dataset, folder in folders.items()}
     with contextlib.chdir(ROOT), contextlib.ExitStack() as stack:
         # A polite kill ends the run as Ctrl-C does: the kernel is shut down, half-written files go.
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -88,6 +88,8 @@ def run(plan: Plan) -> int:
         print(f"GLANN on {' and '.join(folders)}, profile {plan.profile}, seed {plan.seed}, on {device}")
         print("\n".join([*data, f"results go to {' and '.join(shown.values())}", *plan.left_out]), flush=True)
         try:
+            if plan.gpus > 1:
+                _train_together(plan, place)
             _run_lanes(plan, folders, shown, device)
         finally:  # a report of what there is, also after a notebook that failed: it says so
             for folder in folders.values():
@@ -123,6 +125,17 @@ def run_tests() -> int:
             print(f"$ {' '.join(tool)}", flush=True)
             codes.append(subprocess.run(python + tool, cwd=ROOT, env=environment).returncode)
     return max(abs(code) for code in codes)
+
+
+def _train_together(plan: Plan, place: Path) -> None:
+    """Both stages by several processes; the notebooks find them finished."""
+    from glann_lib.companion import execution, train
+
+    started = time.monotonic()
+    print(f"\nboth stages, by {plan.gpus} processes", flush=True)
+    if fault := train.launch(plan, place, lambda line: print(f"{execution.INDENT}{line}", flush=True)):
+        raise PipelineError(fault)
+    print(f"{execution.INDENT}done in {execution.duration(time.monotonic() - started)}", flush=True)
 
 
 def _run_lanes(plan: Plan, folders: dict[str, Path], shown: dict[str, str], device: str) -> None:

@@ -23,6 +23,9 @@ DATASETS = {
     "shapes": (*config.SHAPES, "meshes:PATH"),
     "translations": (*config.TRANSLATIONS, "cars:PATH", "SOURCE-to-TARGET"),
 }
+# Parameters of notebooks that say what data they take.
+DATA = ("train_images", "image_size", "test_images", "size", "poses", "train_models", "source_images", "target_images")
+SHARED = ("01", "02", "06")  # notebooks whose stages several GPUs can train together
 SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
@@ -47,6 +50,8 @@ class Plan:
     seed: int = 0
     device: str = "auto"
     results_dir: str = "results"  # relative to the repository
+    gpus: int = 1  # that train both stages together, before the notebooks
+    options: tuple[str, ...] = ()  # with several: the command line, for their processes
     steps: tuple[Step, ...] = ()
     left_out: tuple[str, ...] = ()  # a line on the notebooks of each kind that the data set does not suit
 
@@ -87,6 +92,12 @@ class Times:
     whole: float | None = None  # seconds of all known steps, where some run at the same time
 
 
+def overrides(given: dict[str, Any]) -> dict[str, Any]:
+    """What `config.make_config` is told, of a notebook's parameters."""
+    own = {name: value for name, value in given.items() if name.startswith(("glo_", "imle_"))}
+    return own | {f"data_{name}": given[name] for name in DATA if name in given}
+
+
 def select(
     notebooks: list[catalogue.Notebook], only: Sequence[str] | None, start: str | None
 ) -> list[catalogue.Notebook]:
@@ -109,6 +120,8 @@ def with_steps(plan: Plan, notebooks: list[catalogue.Notebook], dataset: str | N
     if not suited:
         raise ValueError("; ".join(f"{who}: {option}" for who, option in unsuited))
     steps = tuple(Step(notebook, dataset or DATASETS[notebook.kind][0]) for notebook in suited)
+    if plan.gpus > 1 and not any(step.notebook.number in SHARED for step in steps):
+        raise ValueError(f"--gpus: only notebooks {joined(SHARED, 'and')} train what several GPUs can share")
     return replace(plan, steps=steps, left_out=tuple(f"left out: {who} ({option})" for who, option in unsuited))
 
 

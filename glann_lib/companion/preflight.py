@@ -15,7 +15,7 @@ from glann_lib.companion.estimate import Estimate
 from glann_lib.companion.plans import Plan, Step
 from glann_lib.data.images import load_images
 from glann_lib.data.record import SPLITS
-from glann_lib.engine import devices
+from glann_lib.engine import devices, ranks
 from glann_lib.records import runs
 from glann_lib.rivals.contenders import RIVALS
 from glann_lib.scores.features import EXTRACTORS
@@ -42,9 +42,13 @@ def check(plan: Plan) -> list[str]:
     except ValueError as error:
         raise ValueError(f"--device: {error}") from None
     asked = [(step, Estimate(step.dataset, plan.settings(step), device)) for step in plan.steps]
+    if plan.gpus > 1:
+        ranks.require_devices(plan.gpus, "cpu" if plan.device == "cpu" else "cuda")
     for step, settings in asked:
         _check_values(step.parameters)
         _check_losses(step, settings)
+        if plan.gpus > 1 and config.kind_of(step.dataset) != "translations":
+            _check_batches(settings.settings, plan.gpus)
     # The first notebook's data are all others', but for the number of test images.
     first = {step.dataset: (step, settings) for step, settings in reversed(asked)}
     return [line for step, settings in reversed(first.values()) for line in _own_data(step, settings)]
@@ -61,6 +65,14 @@ def _check_values(parameters: dict[str, Any]) -> None:
             if word not in NAMES[name]:
                 known = ", ".join(NAMES[name])
                 raise ValueError(f"--set: {name} has {word!r}: choose from {known}, with commas between, no spaces")
+
+
+def _check_batches(settings: config.Config, gpus: int) -> None:
+    for name in ("glo", "imle"):
+        size = getattr(settings, name).batch_size
+        if size % gpus:
+            near = max(1, round(size / gpus)) * gpus
+            raise ValueError(f"--gpus: {gpus} cannot share batches of {size}: add --set {name}_batch_size={near}")
 
 
 def _check_losses(step: Step, asked: Estimate) -> None:
