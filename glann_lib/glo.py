@@ -110,7 +110,8 @@ class GLO(SteppedStage):
         parts = batches(self.count, self.config.batch_size, random, self.device)
         for number, batch in enumerate(parts):
             self.latent_lr = self._set_learning_rate(epoch - 1 + (number + 0.5) / len(parts))
-            yield batch, self.images[batch.to(self.images.device)].to(self.device)
+            own = ranks.mine(batch)
+            yield own, self.images[own.to(self.images.device)].to(self.device)
 
     def step(self, batch: Tensor, images: Tensor) -> Tensor:
         """One step of Adam on G and on all latents, with the gradients of `batch`, row numbers [B]; the mean loss."""

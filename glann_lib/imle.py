@@ -102,17 +102,22 @@ class IMLE(SteppedStage):
         except ValueError:  # T has grown so large that what it gives overflows
             where = f"T(e) not finite in epoch {epoch}, before batch 1"
             raise FloatingPointError(f"{self.name}: {where}: {self.advice}") from None
-        chosen = self.noise[self.matched.index[:, 0]]
+        # Of all latents, also those of other processes: which noises they chose may travel, they themselves do not.
+        index = ranks.whole(self.matched.index[:, 0], self.count, everywhere=True).to(self.device)
         self.mapper.train()
         parts = batches(self.count, self.config.batch_size, random, self.device)
-        return ((chosen[batch], self.latents[batch]) for batch in parts)
+        return ((self.noise[index[batch]], self.latents[ranks.mine(batch)]) for batch in parts)
 
     def step(self, noise: Tensor, latents: Tensor) -> Tensor:
-        """One step of Adam on T (Eq. 5), from matched noises [B, noise_dim] to latents [B, latent_dim]; the loss."""
-        with ranks.step():
-            loss = torch.nn.functional.mse_loss(self.mapper(noise), latents)
-            self.optimiser.zero_grad(set_to_none=True)
-            (loss / ranks.count()).backward()
+        """One step of Adam on T (Eq. 5), from matched noises [B, noise_dim] to latents [B, latent_dim]; the loss.
+
+        Several processes map all of the batch's noises, each with its own latents to compare with: so BatchNorm sees
+        the whole batch, and as gradients are linear in those of T(e), they only need to be added up.
+        """
+        mapped = self.mapper(noise).split(len(latents))[ranks.rank()]
+        loss = torch.nn.functional.mse_loss(mapped, latents)
+        self.optimiser.zero_grad(set_to_none=True)
+        (loss / ranks.count()).backward()
         ranks.add_up(weights.grad for weights in self.mapper.parameters())
         self.optimiser.step()
         return loss.detach()

@@ -127,6 +127,11 @@ def own(rows: Tensor) -> Tensor:
     return rows if count() == 1 else rows[rank() :: count()].clone()
 
 
+def mine(batch: Tensor) -> Tensor:
+    """Of a batch's row numbers, see `stages.batches`, those of this process, counted in its own share."""
+    return batch if count() == 1 else batch.split(part(len(batch)))[rank()] // count()
+
+
 def whole(rows: Tensor, total: int, everywhere: bool = False) -> Tensor:
     """All `total` rows, on the CPU, of each process's share [n, ...]; only process 0 gets them unless `everywhere`."""
     rows = rows.detach()

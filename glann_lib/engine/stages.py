@@ -78,7 +78,8 @@ class SteppedStage:
             self.recording = Recording(self.device, self.graphs if ranks.count() == 1 else "off")
         with devices.deterministic(self.device):
             inputs = self.inputs(epoch)
-            with devices.single_thread() if self.small else contextlib.nullcontext():
+            alone = self.small and self.device.type == "cpu"
+            with devices.single_thread() if alone else contextlib.nullcontext():
                 losses = ranks.mean(torch.stack([self._take(given) for given in inputs]))
             terms = losses.flatten(1).sum(1) if losses.dim() > 1 else losses
             training.check_finite(terms, self.name, epoch, self.advice)
@@ -105,9 +106,9 @@ class SteppedStage:
 
 
 def batches(count: int, size: int, random: torch.Generator, device: torch.device) -> Sequence[Tensor]:
-    """Row numbers on the device, batch by batch, of all rows in a new order; a last, incomplete batch is left out.
+    """Row numbers [size] of each batch, on the device: all rows in a new order; a last, incomplete batch is left out.
 
-    With several processes they are numbers of this one's rows, and each of them has as many in every batch.
+    With several processes each has as many rows in every batch, the first process first: `ranks.mine` are one's own.
 
     Args:
         count: rows, of all processes together.
@@ -116,8 +117,10 @@ def batches(count: int, size: int, random: torch.Generator, device: torch.device
         device: of the result.
     """
     orders = [torch.randperm(rows, generator=random) for rows in ranks.shares(count)]
-    steps, own = min(len(order) for order in orders) // ranks.part(size), orders[ranks.rank()]
-    return own[: steps * ranks.part(size)].to(device).split(ranks.part(size))
+    part = ranks.part(size)
+    steps = min(len(order) for order in orders) // part
+    parts = [order[: steps * part].view(steps, part) * len(orders) + number for number, order in enumerate(orders)]
+    return torch.cat(parts, 1).to(device).unbind()
 
 
 def make_adam(

@@ -52,6 +52,7 @@ class Translator:
     history: list[NAMEpoch]
     config: NAMConfig
     image_shape: tuple[int, int, int]  # (C, S, S) of the source images
+    precision: str  # number format of the loss network, "float32" or "bfloat16"
 
 
 class NAM(SteppedStage):
@@ -146,7 +147,7 @@ class NAM(SteppedStage):
 
     def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Take back `state`, and the number format that the training began with."""
-        self.dtype = getattr(torch, facts["precision"])
+        self.dtype = getattr(torch, facts.get("precision", "float32"))  # earlier versions did not record it
         load_weights(self.network, state, "network.")
         with torch.no_grad():
             self.codes.copy_(state["codes"])
@@ -172,7 +173,7 @@ def fit_nam(
     stage = NAM(images, target, config, torch.device(device))
     history = training.run(stage, path)
     codes, shape = stage.codes.detach(), tuple(images.shape[1:])
-    return Translator(stage.network.eval(), target, codes, history, stage.config, shape)
+    return Translator(stage.network.eval(), target, codes, history, stage.config, shape, stage.facts()["precision"])
 
 
 def _require_pair(images: Tensor, target: Target, config: NAMConfig) -> None:

@@ -116,6 +116,7 @@ class TranslationTask:
         def make() -> tuple[Tensor, dict[str, Any]]:
             translator = self.learn(search, seed)
             more = {"seconds": sum(epoch.seconds for epoch in translator.history), "epochs": len(translator.history)}
+            more["precision"] = translator.precision
             return self.translations(search, seed).images, more
 
         return book.add(facts, settings, make)

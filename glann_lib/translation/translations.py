@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from glann_lib import inversion, sampling
-from glann_lib.engine import devices
 from glann_lib.translation.losses import UpToColour, make_translation_loss
 from glann_lib.translation.nam import Translator
 from glann_lib.translation.search import code_lr, first_codes, nearest_in_memory
@@ -42,7 +41,7 @@ def translate(translator: Translator, images: Tensor) -> Translation:
         given, wanted = f"{images.dtype} {list(images.shape)}", ", ".join(map(str, known))
         raise ValueError(f"images are {given}: give uint8 [N, {wanted}], one or more, as T was learned from")
     device = next(network.parameters()).device
-    loss = make_translation_loss(config.loss, images.shape[-1], devices.resolve_precision("auto", device)).to(device)
+    loss = make_translation_loss(config.loss, images.shape[-1], getattr(torch, translator.precision)).to(device)
     if config.search == "memory":
         start, steps = target.latents[nearest_in_memory(network, loss, target.memory, images, config.restarts)], 0
     else:

@@ -183,6 +183,18 @@ def test_a_stopped_training_ends_with_the_same_bits(tmp_path, monkeypatch, searc
     assert [file.name for file in tmp_path.glob("*.safetensors")] == ["nam.safetensors"]
 
 
+def test_the_number_format_is_recorded_and_kept_when_going_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    path, config = tmp_path / "nam.safetensors", dataclasses.replace(SMALL, loss="random-vgg16-quarter", epochs=2)
+    monkeypatch.setattr(devices, "resolve_precision", lambda name, device: torch.bfloat16)
+    started = training.train(NAM(sources(8), make_target(), config, CPU), path)
+    next(started)
+    started.close()
+    monkeypatch.setattr(devices, "resolve_precision", lambda name, device: torch.float32)  # as another machine has it
+    translator = fit_nam(sources(8), make_target(), config, path=path)
+    assert translator.precision == "bfloat16" == storage.load_tensors(path)[1]["precision"]
+
+
 @pytest.mark.parametrize("search", SEARCHES)
 def test_what_is_finished_is_not_trained_again(tmp_path, monkeypatch, search):
     path, config = tmp_path / "nam.safetensors", dataclasses.replace(SMALL, search=search, epochs=2)
