@@ -67,6 +67,7 @@ class GLO(SteppedStage):
     """
 
     name = "glo"
+    prefix = "glo_"
     record_type = GLOEpoch
     shared = True
 

@@ -65,6 +65,7 @@ class IMLE(SteppedStage):
     """
 
     name = "imle"
+    prefix = "imle_"
     record_type = IMLEEpoch
     shared = True
     watched = WATCHED

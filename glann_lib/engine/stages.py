@@ -31,6 +31,7 @@ class SteppedStage:
     config: Any  # a dataclass with the field batch_size
     device: torch.device
     graphs = "auto"  # or "off": no step is recorded
+    prefix = ""  # of its settings' names in a notebook: "glo_", for example
     shared = False  # whether several processes may train it together, see `ranks`
     small = False  # whether a step is so little work that one thread does it fastest
     recording: Recording | None = None  # made by the first epoch
@@ -62,7 +63,7 @@ class SteppedStage:
     @property
     def memory_advice(self) -> str:
         """What to change where a step does not fit into memory."""
-        return f"lower {self.name.partition('-')[0]}_batch_size (now {self.config.batch_size})"
+        return f"lower {self.prefix}batch_size (now {self.config.batch_size})"
 
     def give_up_cache(self) -> bool:
         """Free what is kept only for speed; False: there is nothing."""
@@ -92,7 +93,7 @@ class SteppedStage:
     def _take(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """One step; where a GPU's memory does not suffice, the cache goes first, and the step is tried again.
 
-        A step that does not fit has changed no weight yet: they move last.
+        Where there is a cache, a step that did not fit has changed no weight yet: they move last.
         """
         try:
             return self.recording.run(self.step, inputs)

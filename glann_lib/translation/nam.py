@@ -59,6 +59,7 @@ class NAM(SteppedStage):
     """The training of T as a stage for `training.train`; arguments and errors are those of `fit_nam`."""
 
     name = "nam"
+    prefix = "nam_"
     record_type = NAMEpoch
 
     def __init__(self, images: Tensor, target: Target, config: NAMConfig, device: torch.device):

@@ -22,7 +22,7 @@ class Settings:
 class Adding(SteppedStage):
     """Adds up what its steps are given."""
 
-    name, config, device, epochs = "adding-up", Settings(), CPU, 2
+    name, prefix, config, device, epochs = "adding-up", "adding_", Settings(), CPU, 2
     cache, enough, spoiled = True, True, ()
 
     def __init__(self):
