@@ -10,13 +10,13 @@ import pytest
 import torch
 from sklearn.cluster import MiniBatchKMeans
 
-from glann_lib.scores import metrics, precision_recall
+from glann_lib.scores import clusters, metrics, precision_recall
+from glann_lib.scores.clusters import k_means
 from glann_lib.scores.precision_recall import (
     PRDCurve,
     density_coverage,
     duplicate_threshold,
     improved_precision_recall,
-    k_means,
     prd_curve,
     support_size,
 )
@@ -48,15 +48,15 @@ def largest_f(precision, recall, beta):
     return max((1 + beta**2) * p * r / (beta**2 * p + r) for p, r in zip(precision, recall, strict=True))
 
 
-def by_definition(generated, real, runs, seed, clusters=20):
+def by_definition(generated, real, runs, seed, number=20):
     """F8 and F1/8 with scikit-learn on the features as they are."""
     curves = []
     for run in range(runs):
-        labels = MiniBatchKMeans(clusters, n_init=10, random_state=1000 * seed + run).fit_predict(
+        labels = MiniBatchKMeans(number, n_init=10, random_state=1000 * seed + run).fit_predict(
             np.concatenate([generated, real])
         )
         parts = labels[: len(generated)], labels[len(generated) :]
-        curves.append(histogram_curve(*(np.bincount(part, minlength=clusters) / len(part) for part in parts)))
+        curves.append(histogram_curve(*(np.bincount(part, minlength=number) / len(part) for part in parts)))
     precision, recall = np.mean(curves, axis=0)
     return largest_f(precision, recall, 8), largest_f(precision, recall, 1 / 8)
 
@@ -425,8 +425,8 @@ def test_k_means_ends_where_no_label_changes():
 
 def test_k_means_keeps_the_best_of_its_starts(monkeypatch):
     points = torch.from_numpy(np.random.default_rng(3).normal(size=(300, 6)))
-    tried, lloyd = [], precision_recall._lloyd
-    monkeypatch.setattr(precision_recall, "_lloyd", lambda *given: tried.append(lloyd(*given)) or tried[-1])
+    tried, lloyd = [], clusters._lloyd
+    monkeypatch.setattr(clusters, "_lloyd", lambda *given: tried.append(lloyd(*given)) or tried[-1])
     found = k_means(points, 12, seeds=[0, 1]).numpy()
     every = [inertia(points.numpy(), labels) for labels in tried[0][0].numpy()]
     assert len(every) == 20 and len(set(np.round(every, 6))) > 2
@@ -438,7 +438,7 @@ def test_a_seed_gives_the_same_clusters_alone_and_among_others(monkeypatch):
     points = torch.from_numpy(np.random.default_rng(3).normal(size=(300, 6)))
     first = k_means(points, 12, seeds=[4, 5, 6])
     assert torch.equal(first, k_means(points, 12, seeds=[4, 5, 6])) and not torch.equal(first[0], first[1])
-    monkeypatch.setattr(precision_recall, "CUDA_BLOCK", 1)  # one seed at a time
+    monkeypatch.setattr(clusters, "CUDA_BLOCK", 1)  # one seed at a time
     assert torch.equal(first, k_means(points, 12, seeds=[4, 5, 6]))
 
 
@@ -448,7 +448,7 @@ def test_empty_clusters_make_no_trouble():
     assert (labels[:, :2] == labels[:, :1]).all() and (labels[:, 2:] == labels[:, 2:3]).all()
     assert (labels[:, 0] != labels[:, 2]).all() and labels.min() >= 0 and labels.max() <= 3
     far = torch.tensor([[[0.0, 0.0], [3.0, 1.0], [99.0, 99.0]]], dtype=torch.float64)  # a centre that nothing is near
-    labels, left = precision_recall._lloyd(points, far)
+    labels, left = clusters._lloyd(points, far)
     assert labels.tolist() == [[0, 0, 1, 1]] and torch.isfinite(left).all()
     assert len(set(k_means(torch.ones(5, 2).double(), 3, seeds=[0])[0].tolist())) == 1
 
@@ -456,7 +456,7 @@ def test_empty_clusters_make_no_trouble():
 def test_starts_are_points_drawn_by_their_squared_distance():
     points = torch.tensor([[0.0], [1.0], [3.0]], dtype=torch.float64)
     draws = torch.rand(9000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    first, second = precision_recall._starts(points, draws)[..., 0].unbind(1)
+    first, second = clusters._starts(points, draws)[..., 0].unbind(1)
     for start, others in ((0.0, {1.0: 0.1, 3.0: 0.9}), (1.0, {0.0: 0.2, 3.0: 0.8}), (3.0, {0.0: 9 / 13, 1.0: 4 / 13})):
         chosen = second[first == start]
         assert len(chosen) / 9000 == pytest.approx(1 / 3, abs=0.02)
@@ -467,10 +467,8 @@ def test_starts_are_points_drawn_by_their_squared_distance():
 
 def test_the_main_directions_by_torch_keep_as_much_as_the_best():
     sets = [torch.from_numpy(rows) for rows in two_sets(200)]
-    points = precision_recall._main_directions_by_torch(sets, np.random.default_rng(0))
-    best = torch.linalg.eigvalsh(torch.cov((torch.cat(sets) - torch.cat(sets).mean(0)).T))[
-        -precision_recall.DIRECTIONS :
-    ]
+    points = clusters._main_directions_by_torch(sets, np.random.default_rng(0))
+    best = torch.linalg.eigvalsh(torch.cov((torch.cat(sets) - torch.cat(sets).mean(0)).T))[-clusters.DIRECTIONS :]
     assert points.shape == (1600, 64)
     assert 0.999 * best.sum() < points.var(0).sum() <= best.sum() * (1 + 1e-9)
 
