@@ -17,11 +17,10 @@ from matplotlib.figure import Figure
 from benchmarks import chart, growth, machine, quality, together
 from benchmarks.material import QUICK, Sizes
 from benchmarks.paths import PATHS
-from benchmarks.timing import Comparison
+from benchmarks.timing import Comparison, as_record
 from glann_lib.engine import storage
 from glann_lib.engine.devices import resolve_precision, select_device
 
-SMALL_PRODUCT = (256, 2**22)  # side of the matrices and bytes of the copy, for --quick
 NO_FAISS = "faiss is not installed: neighbours and imle are compared with torch.cdist only"
 
 
@@ -67,21 +66,11 @@ def table(comparisons: Sequence[Comparison], ceilings: dict[str, float]) -> str:
     return pd.DataFrame(rows).to_markdown(index=False)
 
 
-def as_record(comparison: Comparison, ceilings: dict[str, float]) -> dict[str, Any]:
-    """A comparison as plain values, with what follows from its fields."""
-    derived = {
-        "ratio": comparison.ratio,
-        "ratio_range": list(comparison.ratio_range),
-        "fraction_of_ceiling": comparison.fraction(ceilings),
-    }
-    return dataclasses.asdict(comparison) | derived
-
-
 def run_comparisons(arguments: argparse.Namespace, device: torch.device) -> None:
     """Measure, print the table, and write benchmarks.json, benchmarks.md and chart.png where they are asked for."""
     description = machine.describe(device)
-    ceilings = machine.ceilings(device, *SMALL_PRODUCT if arguments.quick else ())
-    sizes = QUICK if arguments.quick else Sizes()
+    ceilings = machine.ceilings(device, *machine.SMALL if arguments.quick else ())
+    sizes = QUICK if arguments.quick else Sizes.for_device(device)
     comparisons, left_out = compare(arguments.only, sizes, device, arguments.repeats)
     parts = [machine.words(description, ceilings), *left_out]
     parts = ["\n".join(f"{line}  " for part in parts for line in part.splitlines())]  # two spaces: a new line

@@ -18,13 +18,13 @@ from typing import Any
 
 import torch
 
+from benchmarks.machine import peak_bytes
 from benchmarks.material import make_latents, pictures, settle
 from benchmarks.timing import Timing, synchronise
 from glann_lib import glo, imle
 from glann_lib.config import GLOConfig, IMLEConfig
 from glann_lib.engine.devices import keep_freed_memory, resolve_precision
 
-STATUS = Path("/proc/self/status")
 ROOT = Path(__file__).resolve().parents[1]
 TIMED = (3, 5, 6)  # epochs: others take snapshots, and the first makes the loss network
 
@@ -73,7 +73,7 @@ def measure(point: Point, device: torch.device, precision: str) -> dict[str, Any
         GPU of its own and else of the process, less what there was before; "cache_bytes", the part of it in which
         stage 1 keeps what the loss network sees of the images.
     """
-    before = _peak_bytes(device)
+    before = peak_bytes(device)
     stage = _make_stage(point, device, precision)
     stage.run_epoch(1)
     seconds = []
@@ -87,7 +87,7 @@ def measure(point: Point, device: torch.device, precision: str) -> dict[str, Any
     return dataclasses.asdict(point) | {
         "seconds": timing.median,
         "spread": timing.spread,
-        "peak_bytes": _peak_bytes(device) - before,
+        "peak_bytes": peak_bytes(device) - before,
         "cache_bytes": _cache_bytes(stage),
     }
 
@@ -133,18 +133,6 @@ def _cache_bytes(stage: glo.GLO | imle.IMLE) -> int:
         return 0
     cache = stage.targets.cache
     return sum(level.nbytes for level in cache.levels) if cache else 0
-
-
-def _peak_bytes(device: torch.device) -> int:
-    """The highest memory so far: of the GPU's tensors, else of the process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if STATUS.exists():  # getrusage would show the parent's peak where that was higher
-        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
 def main() -> None:

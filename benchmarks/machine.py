@@ -20,6 +20,8 @@ LIMITS = (
     "ATEN_CPU_CAPABILITY",
 )  # variables that hide a processor's newer instructions from torch
 TRIALS = 12  # the fastest is the ceiling: whatever else the machine does only takes from it
+SMALL = (256, 2**22)  # side of the matrices and bytes of the copy, where nothing is to be learned from them
+STATUS = Path("/proc/self/status")
 
 
 def describe(device: torch.device) -> dict[str, object]:
@@ -43,12 +45,13 @@ def describe(device: torch.device) -> dict[str, object]:
     }
 
 
-def ceilings(device: torch.device, side: int = 2048, copied: int = 2**28) -> dict[str, float]:
+def ceilings(device: torch.device, side: int | None = None, copied: int = 2**28) -> dict[str, float]:
     """The fastest of a few tries of two works that leave nothing to gain.
 
     Args:
         device: where to measure.
-        side: of the square matrices that are multiplied, a multiple of 16.
+        side: of the square matrices that are multiplied, a multiple of 16; None: 2048, on a GPU 8192, as a product
+            of the smaller ones is over there nearly as soon as it is launched.
         copied: bytes of the copy.
 
     Returns:
@@ -58,6 +61,7 @@ def ceilings(device: torch.device, side: int = 2048, copied: int = 2**28) -> dic
         do them with fewer operations, and in float32 on a GPU with shorter numbers.
     """
     formats = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if has_bfloat16(device) else {})
+    side = side or (2048 if device.type == "cpu" else 8192)
     rates = {name: 2 * side**3 / _product_seconds(device, side, dtype) for name, dtype in formats.items()}
     source = torch.zeros(copied, dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
@@ -72,6 +76,29 @@ def _product_seconds(device: torch.device, side: int, dtype: torch.dtype) -> flo
     images, kernel = b.view(16, side // 16, 1, side).movedim(-1, 1), a[:, :, None, None]  # one thread wants a batch
     works = [lambda _: a @ b, lambda _: torch.nn.functional.conv2d(images, kernel)]
     return min(second for product, _ in timed(works, TRIALS, device=device) for second in product.seconds)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The highest memory so far: of the GPU's tensors, else of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if STATUS.exists():  # getrusage would show the parent's peak where that was higher
+        return _status("VmHWM")
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
+def used_bytes(device: torch.device) -> int:
+    """The memory in use: of the GPU's tensors, else of the process; 0 where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    return _status("VmRSS") if STATUS.exists() else 0
+
+
+def _status(name: str) -> int:
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) * 1024
 
 
 def title(description: dict[str, object]) -> str:

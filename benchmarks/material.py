@@ -33,6 +33,18 @@ class Sizes:
     pooled: int = 1000  # images
     features: int = 10_000  # of each set, for scores
     width: int = 2048  # numbers a feature
+    glo_latents: int | None = None  # of GLO at 28 and 32 px, whole epochs are timed; None: `steps` batches of them
+    large_glo_latents: int | None = None  # the same at 64 px
+
+    @classmethod
+    def for_device(cls, device: torch.device) -> Sizes:
+        """On CUDA with whole data sets: an epoch of some steps would be mostly its ends, which are not recorded."""
+        return cls(glo_latents=60_000, large_glo_latents=9000) if device.type == "cuda" else cls()
+
+    def of_glo(self, size: int) -> tuple[int, int]:
+        """Batch and latents of GLO on images of `size` px."""
+        batch, whole = (self.large_batch, self.large_glo_latents) if size >= 64 else (self.batch, self.glo_latents)
+        return batch, whole or self.steps * batch
 
 
 QUICK = Sizes(2, 8, 4, 256, 32, 2, 70, 2, 16, 2, 2, 12, 300, 24)

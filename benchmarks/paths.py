@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from benchmarks import moves, scores, textbook
+from benchmarks import textbook
 from benchmarks.material import (
     HIDDEN_DIM,
     LATENT_DIM,
@@ -33,9 +33,12 @@ UNENDING = 10**6  # epochs: none that is timed is the last one, which takes a sn
 
 
 def compare_glo(sizes: Sizes, device: torch.device, repeats: int, size: int, channels: int) -> list[Comparison]:
-    """A step of stage 1: epochs of a few batches are timed, and their seconds divided by the number of batches."""
-    batch = sizes.large_batch if size >= 64 else sizes.batch
-    images = pictures(sizes.steps * batch, channels, size)
+    """A step of stage 1: epochs are timed, and their seconds divided by the number of batches.
+
+    An epoch is a few batches, on CUDA a data set: see `Sizes.for_device`.
+    """
+    batch, latents = sizes.of_glo(size)
+    images, steps = pictures(latents, channels, size), latents // batch
     config = GLOConfig(loss="random-vgg16", epochs=UNENDING, batch_size=batch)
     network = textbook.PlainVGG(features.make_extractor("random-vgg16", size), size).to(device)
     stage, epochs = glo.GLO(images, config, device), _epochs()
@@ -45,10 +48,11 @@ def compare_glo(sizes: Sizes, device: torch.device, repeats: int, size: int, cha
     (here, _), (book, _) = timed(works, repeats, True, device)
     precision = stage.facts()["precision"]
     ours, theirs = first_losses(images[:batch], config, device, network)
+    whole = f", {latents:,} latents" if latents > Sizes().of_glo(size)[1] else ""
     return [
         Comparison(
-            f"GLO step {size} px, {'grey' if channels == 1 else 'colour'}, batch {batch}", here.part(sizes.steps),
-            "float32, target's graph and VGG's gradients built", book.part(sizes.steps),
+            f"GLO step {size} px, {'grey' if channels == 1 else 'colour'}, batch {batch}{whole}", here.part(steps),
+            "float32, target's graph and VGG's gradients built", book.part(steps),
             f"loss {_relative(ours, theirs)} ({precision})", {"here": ours, "textbook": theirs},
             step_operations(images[:batch], dataclasses.replace(config, precision=precision)),
         )
@@ -65,10 +69,13 @@ def first_losses(
 
 
 def step_operations(images: Tensor, config: GLOConfig) -> dict[str, float]:
-    """Those of a step here on one batch, counted on the CPU: what a GPU plays back goes past the counter."""
-    stage = glo.GLO(images, config, torch.device("cpu"))
+    """Those of a step here on one batch, counted on the CPU: what a GPU plays back goes past the counter.
+
+    They are counted in float32, which every processor has, and stand under the format of `config`.
+    """
+    stage = glo.GLO(images, dataclasses.replace(config, precision="float32"), torch.device("cpu"))
     stage.run_epoch(1)
-    return count_operations(lambda: stage.run_epoch(3))
+    return {config.precision: sum(count_operations(lambda: stage.run_epoch(3)).values())}
 
 
 def compare_imle(sizes: Sizes, device: torch.device, repeats: int) -> list[Comparison]:
@@ -81,7 +88,9 @@ def compare_imle(sizes: Sizes, device: torch.device, repeats: int) -> list[Compa
     noise = sampling.draw_noise(plain.noises, NOISE_DIM, seed=0).to(device)
     other = int((stage.match(noise).index[:, 0] != plain.match(noise)).sum())
     first, losses = next(epochs), []
+    stage.graphs = "off"  # what a GPU plays back goes past the counter
     operations = count_operations(lambda: losses.append(stage.run_epoch(first).loss))
+    stage.graphs, stage.recording = "auto", None
     losses.append(plain.epoch(seeded(config.seed, f"imle epoch {first}")))
     works = [lambda _: stage.run_epoch(next(epochs)), lambda _: plain.epoch()]
     (here, _), (book, _) = timed(works, repeats, True, device)
@@ -186,11 +195,18 @@ def compare_features(sizes: Sizes, device: torch.device, repeats: int) -> list[C
     ]  # fmt: skip
 
 
-def compare_scores(
-    sizes: Sizes, device: torch.device, repeats: int, compare: Callable[..., Comparison]
-) -> list[Comparison]:
-    """A score of two sets of features, on the CPU whatever the device is."""
-    return [compare(*_score_features(sizes.features, sizes.width), repeats)]
+def compare_move(sizes: Sizes, device: torch.device, repeats: int, size: int, channels: int) -> list[Comparison]:
+    """A slider's move in the playground, see `moves`."""
+    from benchmarks import moves  # here: it needs matplotlib
+
+    return moves.compare_move(sizes, device, repeats, size, channels)
+
+
+def compare_scores(sizes: Sizes, device: torch.device, repeats: int, score: str) -> list[Comparison]:
+    """A score of two sets of features, "frechet" or "prd", on the CPU whatever the device is."""
+    from benchmarks import scores  # here: it needs scipy and scikit-learn
+
+    return [getattr(scores, f"compare_{score}")(*_score_features(sizes.features, sizes.width), repeats)]
 
 
 PATHS: dict[str, Callable[[Sizes, torch.device, int], list[Comparison]]] = {
@@ -200,13 +216,14 @@ PATHS: dict[str, Callable[[Sizes, torch.device, int], list[Comparison]]] = {
     "imle": compare_imle,
     "neighbours": compare_neighbours,
     "sampling": compare_sampling,
-    "move-28": functools.partial(moves.compare_move, size=28, channels=1),
-    "move-64": functools.partial(moves.compare_move, size=64, channels=3),
+    "move-28": functools.partial(compare_move, size=28, channels=1),
+    "move-64": functools.partial(compare_move, size=64, channels=3),
     "inversion": compare_inversion,
     "features": compare_features,
-    "fid": functools.partial(compare_scores, compare=scores.compare_frechet),
-    "prd": functools.partial(compare_scores, compare=scores.compare_prd),
+    "fid": functools.partial(compare_scores, score="frechet"),
+    "prd": functools.partial(compare_scores, score="prd"),
 }
+ON_GPU = ("glo-28", "glo-32", "glo-64", "imle", "neighbours", "sampling", "inversion", "features")  # what it works on
 
 
 def _epochs() -> Iterator[int]:
@@ -216,6 +233,8 @@ def _epochs() -> Iterator[int]:
 
 @functools.cache
 def _score_features(count: int, width: int) -> tuple:
+    from benchmarks import scores
+
     return scores.features(count, width)
 
 

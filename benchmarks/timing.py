@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import itertools
 import statistics
 import time
@@ -80,14 +81,26 @@ class Comparison:
         return min(ratios), max(ratios)
 
     def fraction(self, ceilings: dict[str, float]) -> float | None:
-        """The part of its time here that the operations would take at the ceiling; None where none were counted.
+        """The part of its time here that the operations would take at the ceiling.
+
+        None where none were counted, or some in a format without a ceiling.
 
         Args:
             ceilings: operations a second, by number format.
         """
-        if not self.operations:
+        if not self.operations or not self.operations.keys() <= ceilings.keys():
             return None
         return sum(count / ceilings[name] for name, count in self.operations.items()) / self.here.median
+
+
+def as_record(comparison: Comparison, ceilings: dict[str, float]) -> dict[str, Any]:
+    """A comparison as plain values, with what follows from its fields."""
+    derived = {
+        "ratio": comparison.ratio,
+        "ratio_range": list(comparison.ratio_range),
+        "fraction_of_ceiling": comparison.fraction(ceilings),
+    }
+    return dataclasses.asdict(comparison) | derived
 
 
 def timed(

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as program
-from benchmarks import chart, growth, machine, material, paths, quality, scores, textbook, together
+from benchmarks import chart, growth, machine, material, paths, quality, scores, textbook, timing, together
 from benchmarks.material import QUICK, pictures
 from benchmarks.timing import Comparison, Timing, count_operations, timed
 from glann_lib import features, glo, losses
@@ -20,6 +22,7 @@ from glann_lib.config import GLOConfig, make_config
 from glann_lib.engine import devices
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -62,6 +65,66 @@ def test_the_plain_loss_is_ours(size, channels):
     first, second = (material.pictures(4, channels, size) / 255).split(2)
     expected = losses.make_loss("random-vgg16", size)(first, second)
     torch.testing.assert_close(textbook.perceptual_loss(network, first, second), expected, rtol=1e-4, atol=0)
+
+
+def test_a_gpu_is_given_whole_data_sets():
+    small, large = material.Sizes(), material.Sizes.for_device(torch.device("cuda"))
+    assert material.Sizes.for_device(CPU) == small
+    assert [small.of_glo(size) for size in (28, 32, 64)] == [(128, 512), (128, 512), (64, 256)]
+    assert [large.of_glo(size) for size in (28, 32, 64)] == [(128, 60_000), (128, 60_000), (64, 9000)]
+    assert dataclasses.replace(large, glo_latents=None, large_glo_latents=None) == small
+    assert 60_000 // 128 == 468 and QUICK.of_glo(64) == (4, 8)
+
+
+@pytest.mark.parametrize(("latents", "words"), [(None, "batch 8"), (600, "batch 8, 600 latents")])
+def test_a_row_names_the_latents_where_they_are_many(latents, words, monkeypatch):
+    epochs = []
+    monkeypatch.setattr(paths.textbook.PlainGLO, "epoch", lambda self, batch: epochs.append(len(self.images)))
+    monkeypatch.setattr(glo.GLO, "run_epoch", lambda self, epoch: glo.GLOEpoch(epoch, 1.0, 0.01, 1.0))
+    sizes = dataclasses.replace(QUICK, glo_latents=latents)
+    (found,) = paths.compare_glo(sizes, CPU, 1, 28, 1)
+    assert found.what == f"GLO step 28 px, grey, {words}" and epochs == [latents or 16] * 2
+
+
+def test_operations_of_a_step_stand_under_the_devices_format_whatever_the_processor_has():
+    images = material.pictures(4, 1, 28)
+    config = GLOConfig(loss="random-vgg16-quarter", batch_size=4, epochs=9)
+    counts = [
+        paths.step_operations(images, dataclasses.replace(config, precision=name)) for name in ("float32", "bfloat16")
+    ]
+    assert list(counts[0]) == ["float32"] and counts[1] == {"bfloat16": counts[0]["float32"]}
+
+
+def test_clocks_are_read_when_the_queue_is_empty(monkeypatch):
+    told = []
+    monkeypatch.setattr(timing, "synchronise", lambda device: told.append("wait"))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: told.append("clock") or 0.0)
+    timed([lambda _: told.append("work")], 1, warm_up=True, device=torch.device("cuda"))
+    assert told == ["work", "wait", "clock", "work", "wait", "clock"]
+
+
+# Runs where what is not needed to train and sample cannot be imported.
+BARE = """
+import sys
+names = "pandas matplotlib ipywidgets anywidget trimesh sklearn scipy faiss IPython nbformat papermill jinja2"
+sys.modules.update(dict.fromkeys(names.split()))
+import torch
+from benchmarks import machine, paths
+from benchmarks.material import QUICK
+for name in ("imle", "neighbours"):
+    assert paths.PATHS[name](QUICK, torch.device("cpu"), 1)[0].ratio > 0
+try:
+    paths.PATHS["fid"](QUICK, torch.device("cpu"), 1)
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_what_needs_more_than_torch_is_imported_when_it_is_asked_for():
+    command = [sys.executable, "-P", "-c", BARE]
+    done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "scipy" in done.stdout.splitlines()[-1]
 
 
 def test_steps_of_stage_1_have_the_same_losses_on_both_sides():
@@ -153,6 +216,7 @@ def test_operations_are_counted_by_number_format_and_set_against_the_ceiling():
     ceilings = {"bfloat16": 240.0, "float32": 2 * counts["float32"]}
     assert Comparison("a", second, "b", second, "", operations=counts).fraction(ceilings) == 1.0
     assert Comparison("a", second, "b", second, "").fraction(ceilings) is None
+    assert Comparison("a", second, "b", second, "", operations={"float64": 1.0}).fraction(ceilings) is None
 
 
 def test_the_machine_is_described_and_measured():
@@ -161,6 +225,18 @@ def test_the_machine_is_described_and_measured():
     formats = {"float32"} | ({"bfloat16"} if devices.has_bfloat16(CPU) else set())
     assert set(rates) == formats | {"copy"} and min(rates.values()) > 0
     assert "billion operations a second" in machine.words(description, rates)
+    assert machine.peak_bytes(CPU) >= machine.used_bytes(CPU) > 0
+
+
+@pytest.mark.parametrize(("kind", "side"), [("cpu", 2048), ("cuda", 8192)])
+def test_the_ceiling_of_a_gpu_is_that_of_large_products(kind, side, monkeypatch):
+    asked = []
+    monkeypatch.setattr(machine, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(machine, "_product_seconds", lambda device, side, dtype: asked.append(side) or 1.0)
+    monkeypatch.setattr(machine, "timed", lambda works, *_, **__: [(Timing((1.0,)), [])])
+    monkeypatch.setattr(torch, "zeros", lambda *_, **__: torch.empty(0))
+    rates = machine.ceilings(torch.device(kind))
+    assert asked == [side, side] and rates["bfloat16"] == 2 * side**3
 
 
 @pytest.mark.parametrize(
@@ -271,7 +347,7 @@ def test_a_run_beside_another_that_fails_says_why():
         together.measure_all(point, CPU, "float32")
 
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "results" / "published" / "benchmarks"
+PUBLISHED = ROOT / "results" / "published" / "benchmarks"
 
 
 def test_benchmarks_are_published():
@@ -317,7 +393,9 @@ def test_a_loss_redrawn_in_every_epoch_has_other_weights_in_each():
         seen.append(next(stage.loss.represent.extractor.stages.parameters()).clone())
         assert all(
             torch.equal(a, b)
-            for a, b in zip(stage.targets(torch.arange(3)), stage.loss.targets(losses.unit(images[:3])), strict=True)
+            for a, b in zip(
+                stage.targets(torch.arange(3), None), stage.loss.targets(losses.unit(images[:3])), strict=True
+            )
         )
     assert not torch.equal(*seen)
 

@@ -152,7 +152,7 @@ class Estimate:
         models = 2 + 2 * seeds * (1 + len(others)) + len(keys) * len(self._budgets()) * given["rival_seeds"]
         samples = given["samples"] or max(500, test)
         # By the classifier's features and the random VGG16's, which take far longer to compute.
-        scores = samples * timing.feature(self.shape, self.device) + 2 * timing.score(min(samples, test))
+        scores = samples * timing.feature(self.shape, self.device) + 2 * timing.score(min(samples, test), self.device)
         return found + models * scores
 
     def _chairs(self) -> float:

@@ -237,6 +237,7 @@ GREY = (1, 28, 28)
         lambda: timing.training_seconds(ClassifierConfig(), GREY, 100, CPU),
         lambda: timing.feature(GREY, CPU),
         lambda: timing.score(30),
+        lambda: timing.score(31, CPU),
         lambda: timing.inversion_step(SMALL, IMLEConfig(), GREY, 1, CPU),
         lambda: sum(timing.nam_step(NAMConfig("memory", width=4), SMALL, IMLEConfig(), (3, 28, 28), GREY, CPU)),
         lambda: timing.nam_step(NAMConfig("noise", width=4), SMALL, IMLEConfig(), GREY, GREY, CPU)[0],
@@ -247,11 +248,32 @@ def test_real_steps_take_some_time_and_say_nothing(time, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_on_cuda_epochs_are_long_enough_for_what_is_not_recorded_not_to_count(monkeypatch):
+    asked, cuda = [], torch.device("cuda")
+    monkeypatch.setattr(timing, "epoch_seconds", lambda kind, settings, *more: asked.append((settings, *more)) or 1.0)
+    monkeypatch.setattr(timing, "pair", lambda *_: 0.0)
+    gan = make_gan_config("began", 5, batch_size=16)
+    for settings in (SMALL, ClassifierConfig(), gan):
+        assert timing.step_seconds(settings, GREY, cuda) == 1 / timing.CUDA_STEPS
+    assert [given[1] for given in asked] == [50 * 8, 50 * ClassifierConfig().batch_size, 50 * 16]
+    assert asked[-1][0].steps == 9 * 50  # the third epoch is a whole one
+    timing.training_seconds(SMALL, GREY, 4000, cuda)
+    assert asked[-1][0].cache_mib == SMALL.cache_mib / 10
+    assert timing.imle_seconds(IMLEConfig(epochs=2), 12_800, cuda) == 2 * 12_800 / (50 * 128)
+    assert timing.timed_steps(timing.GLO, CPU) == 2 and timing.timed_steps(timing.NAM, CPU) == 1
+
+
 def test_a_large_batch_is_timed_by_a_part_of_it(monkeypatch):
     asked = []
     monkeypatch.setattr(timing, "epoch_seconds", lambda kind, settings, *_: asked.append(settings.batch_size) or 1.0)
     assert timing.step_seconds(make_vae_config("l1", 5, batch_size=64), (64, 64, 64), CPU) == 32
     assert timing.step_seconds(make_vae_config("l1", 5), GREY, CPU) == 1 and asked == [2, 64]
+
+
+def test_a_long_first_run_does_not_count_on_cuda(monkeypatch):
+    runs, now = iter([5.0, 1.0, 0.5]), [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    assert timing.clocked(lambda: now.append(now.pop() + next(runs)), torch.device("cuda")) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
