@@ -125,6 +125,45 @@ def quality(published: Published, name: str) -> str:
     return published.record("benchmarks", name, "quality.json")["table"]
 
 
+def shared(published: Published, name: str) -> str:
+    """What several processes keep of one's rate that train one model, as `python -m benchmarks.shared` found it."""
+    return drawn("runs_shared", rows=published.record("benchmarks", name, "shared.json")["rows"], time=_time)
+
+
+def lists(published: Published, name: str) -> str:
+    """The exact search beside faiss's inverted lists, as `python -m benchmarks.scale` found it."""
+    record = published.record("benchmarks", name, "scale.json")
+    return drawn("runs_lists", rows=record["rows"], sizes=record["sizes"], time=_time, hours=_hours)
+
+
+def needs(published: Published, name: str, counts: Sequence[int] = (60_000, 1_000_000, 100_000_000)) -> str:
+    """What so many images need, calculated: bytes by the settings of `paper`, the search by `scale.json`'s query."""
+    record = published.record("benchmarks", name, "scale.json")
+    query, points = record["rows"][0]["query_s"], 2 * record["sizes"]["latents"]
+    rows = {
+        "images, 64 px, colour, uint8": lambda n: _bytes(n * 3 * 64 * 64),
+        "their codes, gradients and Adam's moments": lambda n: _bytes(4 * n * 64 * 4),
+        "an epoch's noises and T of them, in each process": lambda n: _bytes(2 * n * (32 + 64) * 4),
+        "pairs that the exact search compares": lambda n: f"{2 * n * n:.0e}".replace("e+0", "e").replace("e+", "e"),
+        "which takes the processor above": lambda n: _hours(query * n * 2 * n / points),
+        "steps of stage 1 an epoch, batches of 128": lambda n: f"{n // 128:,}",
+    }
+    return markdown(
+        ["images", *(f"{n:,}" for n in counts)], [[what, *map(work, counts)] for what, work in rows.items()]
+    )
+
+
+def _bytes(count: float) -> str:
+    power = min(3, int(np.log10(count) // 3) - 2)
+    return f"{rounded(count / 1000 ** (power + 2), 2)}{NO_BREAK}{('MB', 'GB', 'TB', 'PB')[power]}"
+
+
+def _hours(seconds: float) -> str:
+    units = ((365 * 86400, "years"), (86400, "days"), (3600, "h"), (60, "min"))
+    size, unit = next((pair for pair in units if seconds >= 2 * pair[0]), (1, "s"))
+    return f"{rounded(seconds / size, 2)}{NO_BREAK}{unit}"
+
+
 def _time(seconds: list[float]) -> str:
     median = statistics.median(seconds)
     return f"{rounded(median)}{NO_BREAK}s" if median >= 0.9995 else f"{rounded(1000 * median)}{NO_BREAK}ms"

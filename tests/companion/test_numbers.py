@@ -433,6 +433,49 @@ def test_speed_is_the_median_beside_the_textbooks(tmp_path):
     assert cells["a step"] == ["a plain loop", "250 ms", "1.10 s", "4.4 (0.90 to 5.0)"]  # not always faster
 
 
+MACHINE = {"commit": "c", "device": "cpu"}
+
+
+def test_what_several_processes_keep_of_ones_rate(tmp_path):
+    one = {"processes": 1, "images": 512, "held": 512, "glo_step": 0.9, "glo_step_rate": 1.0}
+    one |= {"imle_epoch": 12.0, "imle_epoch_rate": 1.0}
+    two = {"processes": 2, "held": 256, "glo_step": 1.0, "glo_step_rate": 0.9, "imle_epoch_rate": 0.955}
+    write(tmp_path, "benchmarks", "pc", "shared.json", content={"machine": MACHINE, "rows": [one, one | two]})
+    table = number_runs.shared(Published(tmp_path), "pc")
+    assert heads_of(table)[1] == "codes held, of 512"
+    assert cells_of(table) == {
+        "1": ["512", "900 ms", "100%", "12.0 s", "100%"],
+        "2": ["256", "1.00 s", "90%", "12.0 s", "96%"],
+    }
+
+
+@pytest.fixture
+def searched(tmp_path):
+    exact = {"way": "exact", "build_s": 0.0, "query_s": 0.005, "epoch_s": 5000.0, "recall": 1.0, "farther": 1.0}
+    lists = {"way": "lists", "build_s": 40.0, "query_s": 0.0005, "epoch_s": 540.0, "recall": 0.876, "farther": 1.0125}
+    content = {"machine": MACHINE, "sizes": {"latents": 1_000_000}, "rows": [exact, lists]}
+    write(tmp_path, "benchmarks", "pc", "scale.json", content=content)
+    return Published(tmp_path)
+
+
+def test_what_lists_of_points_find(searched):
+    table = number_runs.lists(searched, "pc")
+    assert heads_of(table)[3] == "all 1,000,000"
+    assert cells_of(table) == {
+        "exact": [DASH, "5.00 ms", "83 min", "100.0%", "0.0%"],
+        "lists": ["40.0 s", "0.50 ms", "9.0 min", "87.6%", "1.2%"],
+    }
+
+
+def test_what_many_images_need_is_calculated(searched):
+    cells = cells_of(number_runs.needs(searched, "pc", (1_000_000, 10_000_000)))
+    assert cells["images, 64 px, colour, uint8"] == ["12 GB", "120 GB"]
+    assert cells["their codes, gradients and Adam's moments"] == ["1.0 GB", "10 GB"]
+    assert cells["pairs that the exact search compares"] == ["2e12", "2e14"]
+    assert cells["which takes the processor above"] == ["83 min", "5.8 days"]  # a hundred times as long
+    assert cells["steps of stage 1 an epoch, batches of 128"] == ["7,812", "78,125"]
+
+
 @pytest.mark.parametrize(("machine", "words"), [({"commit": None}, "commit"), ({"device": ""}, "device")])
 def test_benchmarks_without_provenance_are_refused(tmp_path, machine, words):
     write(tmp_path, "benchmarks", "pc", "benchmarks.json", content=benchmarks(**machine))
@@ -463,6 +506,8 @@ def test_a_markdown_table_is_right_aligned_behind_its_words():
         (number_runs.frechet, r"03_frechet\.json is missing or damaged"),
         (number_runs.moments, r"03_frechet\.json is missing or damaged"),
         (number_runs.speed, r"benchmarks\.json is missing or damaged"),
+        (lambda published: number_runs.shared(published, "pc"), r"shared\.json is missing or damaged"),
+        (lambda published: number_runs.needs(published, "pc"), r"scale\.json is missing or damaged"),
         (number_scores.overview, "mnist/scores holds no scores"),
         (number_scores.budgets, "mnist/scores holds no scores"),
         (lambda published: number_scores.chairs(published, "chairs"), "chairs/scores holds no scores"),
