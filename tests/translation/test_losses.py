@@ -153,9 +153,9 @@ def test_targets_by_row_are_the_same_from_the_cache_or_anew(name, channels):
     cached, fresh = (TargetsByRow(loss, images, CPU, mib) for mib in (64, 0))
     calls.clear()
     rows = torch.tensor([129, 4, 4, 0])
-    kept = cached(rows)
+    kept = cached(rows, images[rows])
     assert calls == []  # nothing is computed again
-    anew = fresh(rows)
+    anew = fresh(rows, images[rows])
     assert calls == [4]
     expected = real(images[rows].float() / 255)
     for a, b, c in zip(kept, anew, expected, strict=True):

@@ -47,7 +47,7 @@ def make_translator(search="sphere", source=3, target=3, loss="l2", broken=False
         network.last.weight *= 8  # images that differ
         network(Waves(target)(latents))  # averages of BatchNorm
     config = dataclasses.replace(config, **settings)
-    return Translator(network.eval(), domain, latents[:0], [], config, (source, 16, 16))
+    return Translator(network.eval(), domain, latents[:0], [], config, (source, 16, 16), "float32")
 
 
 def pictures(count=20, channels=3, seed=5):
