@@ -9,8 +9,7 @@ import contextlib
 import gc
 import itertools
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,7 +23,7 @@ from benchmarks import machine
 from benchmarks.material import NOISE_DIM, make_latents, make_mapper, pictures, settle
 from benchmarks.paths import UNENDING
 from benchmarks.running import Job
-from benchmarks.timing import synchronise
+from benchmarks.timing import clocked, synchronise
 from glann_lib.config import GLOConfig, IMLEConfig
 from glann_lib.engine import devices, storage, training
 from glann_lib.engine.devices import has_bfloat16, select_device
@@ -106,7 +105,7 @@ def search(job: Job) -> dict[str, Any]:
     _forget_peak(device)
     seconds = []
     for _ in range(5):
-        taken, found = _clocked(lambda: nearest_neighbours(queries, points).index[:, 0], device)
+        taken, found = clocked(lambda: nearest_neighbours(queries, points).index[:, 0], device)
         seconds.append(taken)
     some = torch.randperm(latents, generator=torch.Generator().manual_seed(0))[: job.pick(5000, 100)].to(device)
     size = [latents, 2 * latents, queries.shape[1]]
@@ -203,20 +202,12 @@ def _timed_epochs(stage: SteppedStage, steps: int) -> dict[str, Any]:
     """Seconds of the EPOCHS and of a step of each, their losses, peak memory, and whether the step was recorded."""
     rows = []
     for epoch in EPOCHS:
-        seconds, record = _clocked(lambda epoch=epoch: stage.run_epoch(epoch), stage.device)
+        seconds, record = clocked(lambda epoch=epoch: stage.run_epoch(epoch), stage.device)
         row = {"epoch": epoch, "seconds": seconds, "seconds_a_step": seconds / steps, "loss": record.loss}
         print(stage.name, row, flush=True)
         rows.append(row)
     recorded, peak = stage.recording.graph is not None, machine.peak_bytes(stage.device)
     return {"epochs": rows, "steps": steps, "recorded": recorded, "peak_bytes": peak}
-
-
-def _clocked(work: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
-    synchronise(device)
-    start = time.perf_counter()
-    result = work()
-    synchronise(device)
-    return time.perf_counter() - start, result
 
 
 def _forget_peak(device: torch.device) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.machine import peak_bytes
 from benchmarks.material import make_latents, pictures, settle
-from benchmarks.timing import Timing, synchronise
+from benchmarks.timing import Timing, clocked
 from glann_lib import glo, imle
 from glann_lib.config import GLOConfig, IMLEConfig
 from glann_lib.engine.devices import keep_freed_memory, resolve_precision
@@ -76,14 +76,7 @@ def measure(point: Point, device: torch.device, precision: str) -> dict[str, Any
     before = peak_bytes(device)
     stage = _make_stage(point, device, precision)
     stage.run_epoch(1)
-    seconds = []
-    for epoch in TIMED:
-        synchronise(device)
-        start = time.perf_counter()
-        stage.run_epoch(epoch)
-        synchronise(device)
-        seconds.append(time.perf_counter() - start)
-    timing = Timing(tuple(seconds))
+    timing = Timing(tuple(clocked(functools.partial(stage.run_epoch, epoch), device)[0] for epoch in TIMED))
     return dataclasses.asdict(point) | {
         "seconds": timing.median,
         "spread": timing.spread,

@@ -6,8 +6,7 @@ The lists are made anew in every epoch, as T moves all points; a part of the que
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from benchmarks import machine
 from benchmarks.material import NOISE_DIM, make_latents, make_mapper
+from benchmarks.timing import clocked
 from glann_lib.engine import storage
 from glann_lib.neighbours import nearest_neighbours
 from glann_lib.sampling import draw_noise
@@ -49,25 +49,19 @@ def measure(latents: int, queries: int, lists: int) -> Iterator[dict[str, Any]]:
     import faiss
 
     rows, points = make_latents(latents)[:queries], points_of(latents)
-    seconds, exact = _timed(lambda: nearest_neighbours(rows, points))
+    seconds, exact = clocked(lambda: nearest_neighbours(rows, points))
     yield _row("exact, as here", 0.0, seconds / queries, latents, 1.0, 1.0)
 
     centres = faiss.IndexFlatL2(points.shape[1])
     index = faiss.IndexIVFFlat(centres, points.shape[1], lists)
     step = max(1, len(points) // (TRAINED_ON * lists))
-    built, _ = _timed(lambda: (index.train(points[::step].numpy()), index.add(points.numpy())))
+    built, _ = clocked(lambda: (index.train(points[::step].numpy()), index.add(points.numpy())))
     for probes in (p for p in PROBES if p <= lists):
         index.nprobe = probes
-        seconds, (squares, found) = _timed(lambda: index.search(rows.numpy(), 1))
+        seconds, (squares, found) = clocked(lambda: index.search(rows.numpy(), 1))
         recall = float((torch.from_numpy(found) == exact.index).double().mean())
         farther = float(torch.from_numpy(squares).sqrt().mean() / exact.distance.mean())
         yield _row(f"{probes} of {lists:,} lists", built, seconds / queries, latents, recall, farther)
-
-
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
 
 
 def _row(way: str, build: float, query: float, latents: int, recall: float, farther: float) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import torch
 
 from benchmarks import machine
 from benchmarks.material import QUICK, Sizes, make_latents, pictures, settle
-from benchmarks.timing import Timing, synchronise
+from benchmarks.timing import Timing, clocked
 from glann_lib import glo, imle
 from glann_lib.config import GLOConfig, IMLEConfig
 from glann_lib.engine import ranks, storage
@@ -33,12 +33,12 @@ PLACES = ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "RANK", "WORLD_SIZE")  # what torchr
 
 def measure(sizes: Sizes, latents: int, device: torch.device) -> dict[str, Any]:
     """Seconds of a step of stage 1 and of an epoch of stage 2, and the rows of latents that this process holds."""
-    count = sizes.steps * sizes.batch
-    first = glo.GLO(pictures(count, 1, 28), GLOConfig(loss="random-vgg16", batch_size=sizes.batch), device)
+    batch, count = sizes.of_glo(28)
+    first = glo.GLO(pictures(count, 1, 28), GLOConfig(loss="random-vgg16", batch_size=batch), device)
     second = imle.IMLE(make_latents(latents), IMLEConfig(batch_size=sizes.imle_batch), device)
     settle(second.mapper)
     return {
-        "glo_step": _epochs(first, device, sizes.steps),
+        "glo_step": _epochs(first, device, count // batch),
         "imle_epoch": _epochs(second, device),
         "held": len(first.latents),
         "images": count,
@@ -48,14 +48,7 @@ def measure(sizes: Sizes, latents: int, device: torch.device) -> dict[str, Any]:
 
 def _epochs(stage: glo.GLO | imle.IMLE, device: torch.device, parts: int = 1) -> list[float]:
     stage.run_epoch(1)
-    seconds = []
-    for epoch in TIMED:
-        synchronise(device)
-        start = time.perf_counter()
-        stage.run_epoch(epoch)
-        synchronise(device)
-        seconds.append((time.perf_counter() - start) / parts)
-    return seconds
+    return [clocked(functools.partial(stage.run_epoch, epoch), device)[0] / parts for epoch in TIMED]
 
 
 def command(processes: int, *options: str) -> tuple[list[str], dict[str, str]]:
@@ -99,11 +92,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="write shared.json there")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    sizes, latents = (QUICK, 256) if given.quick else (Sizes(), given.latents)
+    device = torch.device(given.device)
+    sizes, latents = (QUICK, 256) if given.quick else (Sizes.for_device(device), given.latents)
     if given.one:
         keep_freed_memory()
         with ranks.joined(given.device) if "LOCAL_RANK" in os.environ else contextlib.nullcontext():
-            result = measure(sizes, latents, torch.device(given.device))
+            result = measure(sizes, latents, device)
             if not ranks.rank():
                 print(json.dumps(result))
         return
@@ -115,7 +109,7 @@ def main() -> None:
     for row in rows:
         print(row)
     if given.folder:
-        record = {"machine": machine.describe(torch.device(given.device)), "sizes": dataclasses.asdict(sizes)}
+        record = {"machine": machine.describe(device), "sizes": dataclasses.asdict(sizes)}
         storage.write_json(given.folder / "shared.json", record | {"rows": rows})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import itertools
 import statistics
 import time
@@ -127,12 +128,19 @@ def timed(
     seconds, results = [[] for _ in works], [[] for _ in works]
     for number, (place, work) in itertools.product(range(repeats), enumerate(works)):
         keep_freed_memory(place == 0)
-        synchronise(device)
-        start = time.perf_counter()
-        results[place].append(work(number))
-        synchronise(device)
-        seconds[place].append(time.perf_counter() - start)
+        taken, result = clocked(functools.partial(work, number), device)
+        seconds[place].append(taken)
+        results[place].append(result)
     return [(Timing(tuple(times)), found) for times, found in zip(seconds, results, strict=True)]
+
+
+def clocked(work: Callable[[], Any], device: torch.device | None = None) -> tuple[float, Any]:
+    """The seconds that a work takes, from an empty queue to an empty queue of the device, and its result."""
+    synchronise(device)
+    start = time.perf_counter()
+    result = work()
+    synchronise(device)
+    return time.perf_counter() - start, result
 
 
 def synchronise(device: torch.device | None) -> None:

@@ -1,11 +1,13 @@
 """The benchmarks on tiny data: both sides agree, and tables, files and charts say what was measured."""
 
 import dataclasses
+import importlib
 import json
 import statistics
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import matplotlib.image
@@ -14,7 +16,20 @@ import pytest
 import torch
 
 from benchmarks import __main__ as program
-from benchmarks import chart, growth, machine, material, paths, quality, scores, textbook, timing, together
+from benchmarks import (
+    chart,
+    growth,
+    machine,
+    material,
+    paths,
+    quality,
+    scale,
+    scores,
+    shared,
+    textbook,
+    timing,
+    together,
+)
 from benchmarks.material import QUICK, pictures
 from benchmarks.timing import Comparison, Timing, count_operations, timed
 from glann_lib import features, glo, losses
@@ -424,3 +439,65 @@ def test_an_unknown_data_set_or_way_of_quality_is_one_line(monkeypatch, capsys, 
     with pytest.raises(SystemExit):
         run(monkeypatch, "--quality", *given)
     assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_two_processes_are_timed_beside_one(monkeypatch, tmp_path):
+    options = ["--quick", "--repeats", "1", "--folder", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["benchmarks.shared", *options])
+    shared.main()
+    record = json.loads((tmp_path / "shared.json").read_text())
+    one, two = record["rows"]
+    assert [(row["processes"], row["held"], row["images"]) for row in (one, two)] == [(1, 16, 16), (2, 8, 16)]
+    assert one["glo_step_rate"] == one["imle_epoch_rate"] == 1
+    assert two["glo_step_rate"] == pytest.approx(one["glo_step"] / two["glo_step"]) and two["imle_epoch"] > 0
+    assert record["machine"]["device"] == "cpu"
+
+
+def test_processes_that_cannot_share_a_batch_are_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["benchmarks.shared", "--quick", "--repeats", "1", "--processes", "1", "3"])
+    with pytest.raises(SystemExit):
+        shared.main()
+    assert capsys.readouterr().err.splitlines()[-1].startswith("python -m benchmarks.shared: error: ")
+
+
+class Lists:
+    """In place of faiss.IndexIVFFlat: the nearest point, or for every other query one that is farther."""
+
+    nprobe = 1
+
+    def __init__(self, centres, width, lists):
+        assert width == material.LATENT_DIM
+
+    def train(self, points):
+        assert len(points) >= 8
+
+    def add(self, points):
+        self.points = torch.from_numpy(points)
+
+    def search(self, queries, count):
+        squares, index = torch.cdist(torch.from_numpy(queries), self.points).square().topk(2, largest=False)
+        place = torch.arange(len(index)) % 2 if self.nprobe == 1 else torch.zeros(len(index), dtype=torch.long)
+        return [values.gather(1, place[:, None]).numpy() for values in (squares, index)]
+
+
+def test_lists_are_judged_by_what_the_exact_search_finds(monkeypatch, tmp_path, capsys):
+    fake = types.SimpleNamespace(IndexFlatL2=lambda width: width, IndexIVFFlat=Lists, __version__="0")
+    monkeypatch.setitem(sys.modules, "faiss", fake)
+    fake.__spec__ = importlib.machinery.ModuleSpec("faiss", None)
+    options = ["--latents", "200", "--queries", "40", "--lists", "8", "--folder", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["benchmarks.scale", *options])
+    scale.main()
+    rows = json.loads((tmp_path / "scale.json").read_text())["rows"]
+    assert [row["way"] for row in rows] == ["exact, as here", "1 of 8 lists", "4 of 8 lists"]
+    assert [row["recall"] for row in rows] == [1, 0.5, 1]
+    assert rows[1]["farther"] > 1 and rows[2]["farther"] == pytest.approx(1, abs=1e-4)
+    for row in rows:
+        assert row["epoch_s"] == pytest.approx(row["build_s"] + 200 * row["query_s"])
+
+
+def test_without_faiss_the_lists_are_one_line(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    monkeypatch.setattr(sys, "argv", ["benchmarks.scale", "--latents", "20"])
+    with pytest.raises(SystemExit):
+        scale.main()
+    assert "faiss is not installed: pip install faiss-cpu" in capsys.readouterr().err.splitlines()[-1]

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from glann_lib import sampling
+from glann_lib import inversion, sampling
 from glann_lib.inversion import descend, invert, refine, search
 from glann_lib.losses import make_loss
 from glann_lib.networks import InfoGANGenerator, LatentMapper
@@ -156,3 +156,20 @@ def test_a_start_that_ends_nowhere_is_never_the_best():
     wanted = torch.zeros(1, 1, 1, 1, dtype=torch.uint8)
     found = refine(lambda codes: codes[:, :, None, None], start, wanted, make_loss("l2", 28), steps=0)
     assert found.codes.tolist() == [[1.0]] and found.loss.tolist() == [1.0]
+
+
+def test_images_are_inverted_some_at_a_time(networks, monkeypatch):
+    generator, mapper = networks
+    images, seen, found = sampling.sample(generator, mapper, 5, seed=6), [], {}
+    start = draw_noise(10, 8, seed=100).view(5, 2, 8)
+
+    def render(codes):
+        seen.append(len(codes))
+        return generator(mapper(codes))
+
+    for at_once in (2, 16):
+        monkeypatch.setattr(inversion, "IMAGES", at_once)
+        seen.clear()
+        found[at_once] = refine(render, start, images, make_loss("l2", 28), steps=2)
+        assert max(seen[:-1]) == 2 * min(at_once, 5)  # at last all of the best are drawn
+    assert (found[2].codes - found[16].codes).abs().max() < 1e-4  # each image for itself

@@ -254,3 +254,11 @@ def test_a_singular_covariance_is_no_trouble():
 def test_a_gaussian_needs_two_latents():
     with pytest.raises(ValueError, match="2 latents or more"):
         GaussianSampler(latent_cloud(1))
+
+
+def test_what_was_computed_is_copied_once(monkeypatch):
+    """Each copy to the processor waits until a GPU has done all before it."""
+    mapper, copies, real = LatentMapper(8, 16, 32), [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: copies.append(len(self)) or real(self))
+    assert len(run_blocks(mapper, draw_noise(200, 8, 0))) == 200
+    assert copies == [200]

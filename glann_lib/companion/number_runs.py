@@ -145,7 +145,7 @@ def needs(published: Published, name: str, counts: Sequence[int] = (60_000, 1_00
         "their codes, gradients and Adam's moments": lambda n: _bytes(4 * n * 64 * 4),
         "an epoch's noises and T of them, in each process": lambda n: _bytes(2 * n * (32 + 64) * 4),
         "pairs that the exact search compares": lambda n: f"{2 * n * n:.0e}".replace("e+0", "e").replace("e+", "e"),
-        "which takes the processor above": lambda n: _hours(query * n * 2 * n / points),
+        "an epoch of it, on those two cores": lambda n: _hours(query * n * 2 * n / points),
         "steps of stage 1 an epoch, batches of 128": lambda n: f"{n // 128:,}",
     }
     return markdown(

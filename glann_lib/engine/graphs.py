@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-GRAPHS = ("auto", "off")
 WARM_UP = 3  # steps before the recording: libraries choose their kernels and take their memory in them
 
 

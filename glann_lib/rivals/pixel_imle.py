@@ -25,7 +25,7 @@ class PixelIMLE(IMLE):
     name = "imle-pixel"
     watched = 10
     block = 1024
-    small = False
+    small = shared = False
 
     def __init__(self, images: Tensor, config: IMLEConfig, generator: GLOConfig, device: torch.device):
         self.variant = {"normalisation": generator.normalisation, "features": generator.feature_channels}

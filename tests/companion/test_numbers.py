@@ -472,7 +472,7 @@ def test_what_many_images_need_is_calculated(searched):
     assert cells["images, 64 px, colour, uint8"] == ["12 GB", "120 GB"]
     assert cells["their codes, gradients and Adam's moments"] == ["1.0 GB", "10 GB"]
     assert cells["pairs that the exact search compares"] == ["2e12", "2e14"]
-    assert cells["which takes the processor above"] == ["83 min", "5.8 days"]  # a hundred times as long
+    assert cells["an epoch of it, on those two cores"] == ["83 min", "5.8 days"]  # a hundred times as long
     assert cells["steps of stage 1 an epoch, batches of 128"] == ["7,812", "78,125"]
 
 

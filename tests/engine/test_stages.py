@@ -108,6 +108,8 @@ def test_batches_are_all_rows_once_in_a_new_order(count, size, steps):
     assert all(len(order) == steps and all(len(batch) == size for batch in order) for order in orders)
     assert all(len(set(order)) == steps * size and set(order) <= set(range(count)) for order in rows)
     assert rows[0] == rows[1] and (count < 7 or rows[0] != rows[2])
+    there = batches(count, size, torch.Generator().manual_seed(0), torch.device("meta"))
+    assert {batch.device.type for batch in there} == {"meta"}  # all rows of an epoch at once, not step by step
     expected = torch.randperm(count, generator=torch.Generator().manual_seed(0))
     assert torch.equal(torch.cat(orders[0]), expected[: steps * size])
 
