@@ -1,9 +1,8 @@
-"""Settings of every stage as frozen dataclasses, and the named profiles built from them.
+"""The named profiles: `make_config` joins a data set and a profile into one `Config`.
 
-Each field's comment gives its unit and where the value comes from: "paper" is Hoshen, Li and Malik (CVPR 2019),
-"official" the authors' released code. `make_config` joins a data set and a profile into one `Config`; nothing else in
-the library holds a default of its own. This module needs the standard library only, so that the command line can
-check its arguments before anything is installed.
+The fields, with their units and sources, are those of `settings`, which this module hands on; nothing else in the
+library holds a default of its own. The standard library is enough, so that the command line can check its arguments
+before anything is installed.
 """
 
 from __future__ import annotations
@@ -13,125 +12,61 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from glann_lib.engine.checks import require_choice, require_count, require_part, require_positive
+from glann_lib.settings import (
+    ARRAY,
+    CAR_FAMILIES,
+    CARS,
+    DATASETS,
+    DOMAINS,
+    FOLDER,
+    LARGE,
+    LEAST_IMAGES,
+    LOSSES,
+    MANY_PIXELS,
+    MESHES,
+    PROFILES,
+    SHAPES,
+    SIZES,
+    SMALL,
+    TRANSLATIONS,
+    DataConfig,
+    GLOConfig,
+    IMLEConfig,
+    ShapeConfig,
+)
 
-DATASETS = ("digits", "mnist", "fashion", "cifar10", "svhn", "celeba")  # images
-SHAPES = ("made-chairs", "chairs")  # voxels
-CAR_FAMILIES = ("sedans", "vans", "hatchbacks")  # made by rule
-DOMAINS = (*DATASETS, "street-digits", "street-mnist")  # of translation, see domains ...
-DOMAINS += (*CAR_FAMILIES, *(f"negative-{family}" for family in CAR_FAMILIES))  # ... and made_cars
-TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn")  # some pairs of domains each, see domains.PAIRS
-PROFILES = ("quick", "paper")
-LOSSES = ("vgg16", "vgg19", "random-vgg16", "random-vgg16-half", "random-vgg16-quarter", "laplacian", "l1", "l2")
-FOLDER = "folder:"  # before the path of a person's own images
-MESHES = "meshes:"  # before the path of a person's own meshes
-CARS = "cars:"  # before the path of a person's own cars in two domains
-ARRAY = "array"  # images or voxels that the caller holds in memory
-LEAST_IMAGES = 2  # images or shapes to train on: T's BatchNorm, and most generators', needs two different rows
+__all__ = [
+    "ARRAY",
+    "CARS",
+    "CAR_FAMILIES",
+    "DATASETS",
+    "DOMAINS",
+    "FOLDER",
+    "LARGE",
+    "LOSSES",
+    "MANY_PIXELS",
+    "MESHES",
+    "PROFILES",
+    "SHAPES",
+    "SIZES",
+    "SMALL",
+    "TRANSLATIONS",
+    "Config",
+    "DataConfig",
+    "GLOConfig",
+    "IMLEConfig",
+    "ShapeConfig",
+    "for_count",
+    "is_large",
+    "kind_of",
+    "make_config",
+    "override",
+    "split_pair",
+]
+
 # With fewer the notebooks say what to expect, and hold no result to their claims. On 500 and 1,000 digits GLANN drew
 # better than the Gaussian from 4,000 steps of stage 2 on, after 2,000 worse.
 FEW_IMAGES, FEW_STEPS = 500, {"glo": 300, "imle": 4000}
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which images to train on; an unknown data set and a size that no generator has are a ValueError."""
-
-    dataset: str = "digits"  # a name in DATASETS, "folder:PATH" (a directory or a .zip), or "array" (held in memory)
-    image_size: int = 28  # px, height and width: 28, 32 or 64
-    train_images: int | None = None  # at most this many, drawn with a fixed seed; None: all
-    test_images: int | None = None  # likewise, for the held-out images
-
-    def __post_init__(self) -> None:
-        if self.dataset not in (*DATASETS, ARRAY) and not self.dataset.startswith(FOLDER):
-            raise ValueError(f"unknown data set {self.dataset!r}: choose one of {', '.join(DATASETS)}, or folder:PATH")
-        if self.dataset == FOLDER:
-            raise ValueError("folder: needs a path after the colon, for example folder:my_photos or folder:faces.zip")
-        if self.image_size not in (28, 32, 64):
-            raise ValueError(f"image_size is {self.image_size!r}: choose 28, 32 or 64 px")
-        require_count(self, "train_images", "test_images", optional=True)
-
-
-@dataclass(frozen=True)
-class ShapeConfig:
-    """Which shapes to train on, as voxels; an unknown data set and a size that no generator has are a ValueError."""
-
-    dataset: str = "made-chairs"  # a name in SHAPES, "meshes:PATH" (a directory, a .zip or an .npz), or "array"
-    size: int = 32  # voxels, each side: 32 or 64
-    poses: int = 1  # turns of each model about its upright axis, 30 degrees apart, 1 to 12
-    train_models: int | None = None  # at most this many, drawn with a fixed seed; None: all
-    test_models: int | None = None  # likewise, for the held-out models; no model is in both
-
-    def __post_init__(self) -> None:
-        if self.dataset not in (*SHAPES, ARRAY) and not self.dataset.startswith(MESHES):
-            raise ValueError(f"unknown shapes {self.dataset!r}: choose one of {', '.join(SHAPES)}, or meshes:PATH")
-        if self.dataset == MESHES:
-            raise ValueError("meshes: needs a path after the colon, for example meshes:my_chairs or meshes:chairs.zip")
-        require_choice(self, "size", (32, 64))
-        require_choice(self, "poses", tuple(range(1, 13)))
-        require_count(self, "train_models", "test_models", optional=True)
-
-
-@dataclass(frozen=True)
-class GLOConfig:
-    """Stage 1, Sec. 3.4.1, Eq. 2 and 3: embed the images, train G; a field out of its range is a ValueError."""
-
-    latent_dim: int = 64  # dimensions of z (official; not stated in the paper)
-    normalisation: str = "batch"  # generator variant: "batch" (official, grey), "none" (official, CIFAR-10), "lucic"
-    loss: str = "vgg16"  # name in losses.LOSSES; paper: VGG perceptual loss
-    optimiser: str = "official"  # "official": Adam made anew every epoch; "persistent": kept for the whole training
-    epochs: int = 500  # passes over the images (paper, Sec. 4.1)
-    batch_size: int = 128  # images (official)
-    latent_lr: float = 0.01  # Adam step of the latents (paper; 0.003 for CelebA)
-    generator_lr_ratio: float = 0.1  # generator's step as a part of the latents' (paper)
-    decay: float = 0.5  # both steps are multiplied by this (paper) ...
-    decay_every: int = 50  # ... every so many epochs (paper)
-    beta1: float = 0.5  # Adam's first moment (official)
-    schedule: str = "halving"  # of both steps: "halving" (paper), or "cosine": up for a twentieth, then down to 0
-    latent_init: str = "noise"  # latents start from N(0, std^2) ("noise", official), or by "pca" (original GLO)
-    latent_init_std: float = 0.01  # that std (official); beside the principal components, too
-    seed: int = 0
-    precision: str = "auto"  # while training: "auto" (by what the device can do), "float32" or "bfloat16"
-    graphs: str = "auto"  # "auto": a GPU's steps are recorded and replayed; "off": they are not; same weights
-    cache_mib: int = 1536  # MiB; what the loss network sees of all images is kept in memory where it takes no more
-    feature_channels: int = 128  # of InfoGANGenerator's feature maps (InfoGAN); shapes have another generator
-    voxel_channels: int = 512  # of the first of VoxelGenerator's layers (3D-GAN)
-
-    def __post_init__(self) -> None:
-        require_count(self, "latent_dim", "epochs", "decay_every", "feature_channels", "voxel_channels")
-        require_count(self, "batch_size", least=LEAST_IMAGES)
-        require_positive(self, "latent_lr", "generator_lr_ratio", "decay", "latent_init_std")
-        require_part(self, "beta1")
-        require_choice(self, "loss", LOSSES)
-        require_choice(self, "normalisation", ("batch", "none", "lucic"))
-        require_choice(self, "optimiser", ("official", "persistent"))
-        require_choice(self, "schedule", ("halving", "cosine"))
-        require_choice(self, "latent_init", ("noise", "pca"))
-        require_choice(self, "precision", ("auto", "float32", "bfloat16"))
-        require_choice(self, "graphs", ("auto", "off"))
-
-
-@dataclass(frozen=True)
-class IMLEConfig:
-    """Stage 2, Sec. 3.4.2, Eq. 4 and 5: learn T from noise to latents; a field out of its range is a ValueError."""
-
-    noise_dim: int = 32  # dimensions of e (official)
-    hidden_dim: int = 128  # width of T's two hidden layers (paper, Sec. 4.1)
-    epochs: int = 50  # passes over the latents (paper, Sec. 4.1)
-    batch_size: int = 128  # latents (official)
-    noise_per_latent: int = 2  # M = 2 n candidate noises an epoch (official)
-    lr: float = 1.0e-3  # Adam step (paper)
-    weight_decay: float = 1.0e-5  # (official)
-    beta1: float = 0.5  # Adam's first moment (official)
-    moments: str = "learned"  # mean and covariance of T(e): "learned" (paper), or "matched" to the codes', see moments
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_count(self, "noise_dim", "hidden_dim", "epochs", "noise_per_latent")
-        require_count(self, "batch_size", least=LEAST_IMAGES)
-        require_positive(self, "lr")
-        require_part(self, "beta1", "weight_decay")
-        require_choice(self, "moments", ("learned", "matched"))
 
 
 @dataclass(frozen=True)
@@ -200,6 +135,11 @@ def kind_of(dataset: str) -> str:
     return "shapes" if dataset in SHAPES or dataset.startswith(MESHES) else "images"
 
 
+def is_large(dataset: str, image_size: int | None = None) -> bool:
+    """Whether images of this data set and size, None being its own, are large: see MANY_PIXELS."""
+    return dataset in LARGE if image_size is None else isinstance(image_size, int) and image_size >= MANY_PIXELS
+
+
 def split_pair(dataset: str) -> tuple[str, str] | None:
     """Source and target of a translation's name, "digits-to-folder:my_photos"; None where it is no such name."""
     places = (found.start() for found in re.finditer("-to-", dataset))
@@ -248,11 +188,21 @@ def override(profile: str, parts: dict[str, Any], overrides: dict[str, Any]) -> 
 
 
 def _paper(dataset: str, image_size: int | None) -> Config:
+    if is_large(dataset, image_size):
+        return _paper_large(dataset, image_size)
     grey = dataset in ("digits", "mnist", "fashion")
     own_size = 28 if grey else 64 if dataset == "celeba" or dataset.startswith(FOLDER) else 32
     size = image_size or own_size
     glo = GLOConfig(normalisation="batch" if grey else "none", latent_lr=0.003 if size == 64 else 0.01)
     return Config("paper", DataConfig(dataset, size), glo, IMLEConfig())
+
+
+def _paper_large(dataset: str, image_size: int | None) -> Config:
+    size = image_size or (256 if dataset == "celeba-hq" else 128)
+    glo = GLOConfig(latent_dim=256, normalisation="none", generator="resnet", latent_lr=0.003, generator_lr_ratio=1 / 3)
+    # Sec. 4.3; 16 maps at 1024 px are Mescheder et al.'s. The paper does not say how large its batches are.
+    glo = dataclasses.replace(glo, epochs=250, decay_every=10, batch_size=16, resnet_channels=min(64, 2**14 // size))
+    return Config("paper", DataConfig(dataset, size), glo, IMLEConfig(noise_dim=100, lr=0.003))
 
 
 # What suits one data set in the quick profile: see "What quality costs" in results/published/benchmarks. Where texture
@@ -261,16 +211,23 @@ _CHEAPER = {"glo_loss": "random-vgg16-quarter", "glo_batch_size": 64}
 _SOONER = {"glo_schedule": "cosine", "glo_latent_init": "pca", "glo_generator_lr_ratio": 0.4}
 _SOONER |= {"imle_epochs": 600, "imle_batch_size": 64, "imle_lr": 2.0e-3}
 _NARROW = {"glo_feature_channels": 64, "glo_latent_lr": 0.03, "imle_epochs": 300, "imle_lr": 4.0e-3}
+# BatchNorm, codes of 64 numbers and batches of 8: few epochs are enough with them.
+_LARGE = {"glo_loss": "random-vgg16-quarter", "glo_optimiser": "persistent", "glo_normalisation": "batch"}
+_LARGE |= {"glo_latent_dim": 64, "glo_latent_lr": 0.01, "glo_resnet_channels": 16, "glo_batch_size": 8}
+_LARGE |= {"glo_epochs": 45, "imle_noise_dim": 32}
 _QUICK = {
     "digits": _CHEAPER | _SOONER | {"glo_optimiser": "persistent", "glo_epochs": 16} | _NARROW,
     "mnist": _CHEAPER | {"imle_hidden_dim": 256},
     **{dataset: {"imle_moments": "matched"} for dataset in ("fashion", "cifar10")},
+    "made-landscapes": {"data_train_images": 240, "data_test_images": 60, "glo_resnet_channels": 8, "glo_epochs": 10},
     # With squares in place of L1 the codes leave empty space at once: a quarter of the epochs is enough.
     "made-chairs": _SOONER | {"glo_loss": "l2", "glo_batch_size": 16, "glo_epochs": 12, "glo_voxel_channels": 64},
 }
 
 
 def _quick(dataset: str, image_size: int | None) -> Config:
+    if is_large(dataset, image_size):
+        return _quick_large(dataset, image_size)
     paper = _paper(dataset, image_size)
     large = paper.data.image_size == 64  # a step costs eight times as much
     steps = {"epochs": 20, "batch_size": 64} if large else {"epochs": 100 if dataset == "cifar10" else 30}
@@ -280,6 +237,13 @@ def _quick(dataset: str, image_size: int | None) -> Config:
     # T learns by steps, not epochs: few images give few steps an epoch, so they need more epochs than the paper's.
     parts = {"data": data, "glo": glo, "imle": dataclasses.replace(paper.imle, epochs=400)}
     return Config("quick", **override("quick", parts, _QUICK.get(dataset, {})))
+
+
+def _quick_large(dataset: str, image_size: int | None) -> Config:
+    paper = _paper_large(dataset, image_size or MANY_PIXELS)
+    data = dataclasses.replace(paper.data, train_images=1000, test_images=200)
+    parts = {"data": data, "glo": paper.glo, "imle": paper.imle}
+    return Config("quick", **override("quick", parts, _SOONER | _LARGE | _QUICK.get(dataset, {})))
 
 
 def _paper_shapes(dataset: str, _: int | None) -> Config:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchvision.models import VGG16_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
-from glann_lib.engine.devices import keep_freed_memory
+from glann_lib.engine.devices import keep_freed_memory, rows_at_once
 
 VGG16_FILE = "vgg16-397923af.pth"  # torchvision's own name for its ImageNet weights
 VGG19_FILE = "vgg19_imagenet_blocks123.npz"  # block1_conv1 ... block3_conv4, kernels HWIO, input BGR
@@ -86,12 +86,14 @@ class VGGFeatures(nn.Module):
 def make_extractor(
     name: str, image_size: int, dtype: torch.dtype = torch.float32, seed: int = RANDOM_SEED
 ) -> VGGFeatures:
-    """A frozen extractor with the released code's taps: conv1_2, conv2_2, conv3_2, at 64 px also conv4_3.
+    """A frozen extractor with the released code's taps: conv1_2, conv2_2, conv3_2, from 64 px also conv4_3.
+
+    From 128 px on the last of its poolings, after conv5_3, is a tap, too (released code).
 
     Args:
         name: "vgg16" (ImageNet, torchvision's weights), "vgg19" (ImageNet, original weights of the first three blocks:
-            at 64 px its fourth tap is conv3_4, the deepest there is), "random-vgg16" (fixed random weights), or that
-            with "-half" or "-quarter" of the channels: a quarter or a sixteenth of the work.
+            from 64 px on its fourth and last tap is conv3_4, the deepest there is), "random-vgg16" (fixed random
+            weights), or that with "-half" or "-quarter" of the channels: a quarter or a sixteenth of the work.
         image_size: px; decides the taps.
         dtype: number format of weights and features.
         seed: of the random weights; scores use another than the loss does.
@@ -112,8 +114,9 @@ def make_extractor(
         _load_vgg16(layers, weights_folder() / VGG16_FILE)
     else:
         _randomise(layers, seed)
+    taps = (3, 8, 13, 22, 30) if image_size >= 128 else (3, 8, 13, 21) if large else (3, 8, 12)
     # (255 x - 127.5) / 127.5 = 2 x - 1, the released code's input
-    return VGGFeatures(layers, (3, 8, 13, 21) if large else (3, 8, 12), (127.5, 127.5, 127.5), dtype)
+    return VGGFeatures(layers, taps, (127.5, 127.5, 127.5), dtype)
 
 
 def _vgg16(narrowed: int) -> nn.Sequential:
@@ -133,14 +136,14 @@ def pooled_features(extractor: VGGFeatures, images: Tensor, batch_size: int = 25
     Args:
         extractor: from `make_extractor`.
         images: [N, C, H, W], uint8 or floats in [0, 1].
-        batch_size: images at once.
+        batch_size: images at once, of 64 px; of larger ones so many fewer.
 
     Returns:
         float32 [N, sum of C_l], on the CPU.
     """
     keep_freed_memory()
     rows = []
-    for batch in images.split(batch_size):
+    for batch in images.split(rows_at_once(batch_size, images.shape[-1])):
         batch = batch.to(extractor.mean.device)
         batch = batch.float() / 255 if batch.dtype == torch.uint8 else batch
         rows.append(torch.cat([f.float().mean((2, 3)) for f in extractor(batch)], 1))

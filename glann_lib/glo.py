@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,17 @@ from torch import Tensor
 from glann_lib.config import GLOConfig, for_count
 from glann_lib.engine import devices, ranks, storage, training
 from glann_lib.engine.stages import SteppedStage, batches, make_adam, set_step_size
-from glann_lib.losses import ReconstructionLoss, TargetsByRow, make_loss, unit
-from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator, unit_length
+from glann_lib.losses import ReconstructionLoss, TargetsByRow, loss_of
+from glann_lib.moments import principal_codes
+from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator
+from glann_lib.resnet import ResNetGenerator
+from glann_lib.sampling import GaussianSampler, decode
 
 WATCHED = 10  # images whose reconstructions are kept at epochs 1, 2, 4, 8, ...
+SHOWN, SEEN = 12, 8  # times that a training is shown to who watches it, and images of each kind then
 WARM_UP = 0.05  # part of the training in which the cosine schedule's steps grow
 OF_LATENTS = tuple(f"{training.RESUME}optimiser.0.exp_avg{ending}" for ending in ("", "_sq"))  # Adam's moments
-PCA_IMAGES = 10_000  # at most, from which the principal components are found
+Generator = InfoGANGenerator | ResNetGenerator | VoxelGenerator
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class GLOEpoch:
 class Embedding:
     """What stage 1 leaves."""
 
-    generator: InfoGANGenerator | VoxelGenerator  # G, in eval mode
+    generator: Generator  # G, in eval mode
     latents: Tensor  # [N, latent_dim] on the unit sphere, one row a training image
     history: list[GLOEpoch]
     snapshots: dict[int, Tensor]  # epoch -> uint8 [WATCHED, *shape], G(z) of the first training images (or shapes)
@@ -96,6 +100,7 @@ class GLO(SteppedStage):
         groups = [{"params": values, "lr": 0.0} for values in ([self.latents], list(self.generator.parameters()))]
         self.optimiser = make_adam(groups, device, betas=(config.beta1, 0.999))
         self.snapshots: dict[int, Tensor] = {}
+        self.epoch = 0  # the last that was trained here, not restored
 
     def inputs(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Row numbers [B] and images of each batch in a new order; a last, incomplete one is left out (released code).
@@ -134,6 +139,7 @@ class GLO(SteppedStage):
     @torch.no_grad()
     def end(self, epoch: int, losses: Tensor, start: float) -> GLOEpoch:
         """Latents back on the sphere; the first images' reconstructions after epochs 1, 2, 4, 8, ..."""
+        self.epoch = epoch
         self.latents /= self.latents.norm(dim=1, keepdim=True)
         if epoch & (epoch - 1) == 0 or epoch == self.epochs:
             self.snapshots[epoch] = self._reconstruct_watched()
@@ -159,7 +165,7 @@ class GLO(SteppedStage):
 
     def _make_loss(self) -> None:
         """The loss network, and what it sees of all images where that fits into the memory set aside for it."""
-        self.loss = make_loss(self.config.loss, self.images.shape[-1], self.dtype).to(self.device)
+        self.loss = loss_of(self.config, self.images.shape[-1], self.dtype).to(self.device)
         self.targets = TargetsByRow(self.loss, self.images, self.device, self.config.cache_mib)
 
     def _set_learning_rate(self, passes: float) -> float:
@@ -168,6 +174,12 @@ class GLO(SteppedStage):
         for group, ratio in zip(self.optimiser.param_groups, (1.0, self.config.generator_lr_ratio), strict=True):
             set_step_size(group, latent_lr * ratio)
         return latent_lr
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """The first images redrawn, and as many new ones, of codes from a Gaussian fitted to the codes (Sec. 3.3)."""
+        latents = ranks.whole(self.latents.detach(), self.count, everywhere=True)
+        known, new = latents[:SEEN], GaussianSampler(latents).sample(SEEN, self.config.seed)
+        return decode(self.generator, known), decode(self.generator, new)
 
     @torch.no_grad()
     def _reconstruct_watched(self) -> Tensor:
@@ -215,23 +227,6 @@ def step_size(config: GLOConfig, passes: float) -> float:
     return config.latent_lr * min(done / WARM_UP, (1 + math.cos(math.pi * done)) / 2)
 
 
-def principal_codes(images: Tensor, noise: Tensor) -> Tensor:
-    """Where latents may start: the images' principal components (original GLO), plus `noise` [N, D], at length 1.
-
-    There are D components, or as many as the images have, found from at most PCA_IMAGES of them. The search begins at
-    random, by torch's global generator.
-    """
-    values = images.flatten(1)
-    few = unit(values[torch.randperm(len(values))[:PCA_IMAGES]])
-    mean, count = few.mean(0), min(noise.shape[1], *few.shape)
-    wider = min(count + 16, *few.shape)  # the search is exact for all but the last of what it looks for
-    directions = torch.pca_lowrank(few, wider, niter=4)[2][:, :count]
-    parts = torch.cat([(unit(rows) - mean) @ directions for rows in values.split(1000)])
-    codes = noise.clone()
-    codes[:, :count] += parts / parts.square().sum(1).mean().sqrt().clamp(min=1e-6)
-    return unit_length(codes)
-
-
 def require_kind(images: Tensor) -> None:
     """Refuse, by a ValueError, what is neither images nor voxels as this library trains on."""
     wanted = {torch.uint8: "uint8 [N, C, S, S], square", torch.bool: "bool [N, S, S, S]"}
@@ -242,22 +237,34 @@ def require_kind(images: Tensor) -> None:
 
 
 def fit_glo(
-    images: Tensor, config: GLOConfig, device: torch.device | str = "cpu", path: Path | None = None
+    images: Tensor,
+    config: GLOConfig,
+    device: torch.device | str = "cpu",
+    path: Path | None = None,
+    show: Callable[[int, Tensor, Tensor], None] | None = None,
 ) -> Embedding:
     """Embed `images` and train the generator (Eq. 3), with progress shown.
 
     Args:
-        images: uint8 [N, C, S, S], S one of 28, 32, 64; or voxels bool [N, S, S, S], S 32 or 64.
+        images: uint8 [N, C, S, S], S one of settings.SIZES; or voxels bool [N, S, S, S], S 32 or 64.
         config: settings.
         device: where to train; within `ranks.joined` with others, all of which call this and get all that it gives.
         path: *.safetensors for checkpoints and the result; what is finished there is not trained again.
+        show: is given, SHOWN times at even intervals, an epoch's number, the first images as they are redrawn then, and
+            as many that a Gaussian fitted to the codes draws, uint8 [SEEN, *shape] each.
 
     Raises:
         ValueError: fewer than 2 images; a size without generator; unknown loss; a damaged checkpoint.
         FloatingPointError: a loss or latent is not finite; names epoch and batch.
     """
     stage = GLO(images, config, torch.device(device))
-    history = training.run(stage, path)
+
+    def seen(record: GLOEpoch) -> None:
+        every = max(1, stage.epochs // SHOWN)
+        if show and record.epoch == stage.epoch and (record.epoch % every == 0 or record.epoch == stage.epochs):
+            show(record.epoch, *stage.draw())
+
+    history = training.run(stage, path, seen)
     facts = stage.facts()
     latents = ranks.whole(stage.latents, len(images), everywhere=True).to(stage.device)
     generator = stage.generator.eval()
@@ -282,7 +289,11 @@ def load_embedding(path: Path, device: torch.device | str = "cpu") -> Embedding:
     return Embedding(generator, latents, history, training.snapshots(state), config, *origin)
 
 
-def generator_of(shape: Sequence[int], config: GLOConfig) -> InfoGANGenerator | VoxelGenerator:
-    """The untrained G of some settings, for images [C, S, S] or shapes [S, S, S]; errors are `make_generator`'s."""
+def generator_of(shape: Sequence[int], config: GLOConfig) -> Generator:
+    """The untrained G of some settings, for images [C, S, S] or shapes [S, S, S]; errors are the generators' own."""
+    if config.generator == "resnet" and len(set(shape)) > 1:
+        channels, size, _ = shape
+        own = {"checkpointing": config.checkpointing}
+        return ResNetGenerator(size, channels, config.latent_dim, config.resnet_channels, config.normalisation, **own)
     widths = {name: getattr(config, name) for name in ("feature_channels", "voxel_channels")}
     return make_generator(shape, config.latent_dim, config.normalisation, **widths)

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
-from glann_lib.engine.devices import keep_freed_memory
+from glann_lib.engine.devices import keep_freed_memory, rows_at_once
 from glann_lib.losses import ReconstructionLoss, unit
 from glann_lib.neighbours import nearest_neighbours
 from glann_lib.sampling import BLOCK
 
-IMAGES, CUDA_IMAGES = 16, 256  # at once; of so few a GPU would wait for each step's launches
+IMAGES, CUDA_IMAGES = 16, 256  # of 64 px at once; of so few a GPU would wait for each step's launches
+COMPARED = 64  # px: starts of larger images are compared by means of pixels
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def refine(
     """
     keep_freed_memory()
     targets = unit(images.to(start.device))
-    at_once = CUDA_IMAGES if start.device.type == "cuda" else IMAGES
+    at_once = rows_at_once(CUDA_IMAGES if start.device.type == "cuda" else IMAGES, images.shape[-1])
     parts = [
         _last(descend(render, codes.flatten(0, 1), target.repeat_interleave(start.shape[1], 0), loss, steps, lr))
         for codes, target in zip(start.split(at_once), targets.split(at_once), strict=True)
@@ -173,9 +175,14 @@ def _nearest_candidates(
 ) -> Tensor:
     """Codes [N, restarts, D]: for each image the candidates whose images are nearest to it in pixels."""
     with torch.no_grad():
-        pixels = torch.cat([render(rows).flatten(1) for rows in candidates.split(BLOCK)])
-    wanted = unit(images.to(candidates.device)).flatten(1)
+        parts = candidates.split(rows_at_once(BLOCK, images.shape[-1]))
+        pixels = torch.cat([_small(render(rows)).flatten(1) for rows in parts])
+    wanted = _small(unit(images.to(candidates.device))).flatten(1)
     return candidates[nearest_neighbours(wanted, pixels, k=restarts).index]
+
+
+def _small(images: Tensor) -> Tensor:
+    return avg_pool2d(images, images.shape[-1] // COMPARED) if images.shape[-1] > COMPARED else images
 
 
 def _last(records: Iterator[Descent]) -> Descent:

@@ -10,14 +10,14 @@ perceptual loss. So all share one signature, and a new loss is a new phi.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from glann_lib import features
-from glann_lib.config import LOSSES
+from glann_lib.config import LOSSES, GLOConfig
 from glann_lib.engine import devices
 
 NUMBERS_AT_ONCE = 2**21  # that a processor subtracts and sums up at a time: they stay in its cache meanwhile
@@ -116,13 +116,14 @@ class TargetCache:
 
     def __init__(self, loss: ReconstructionLoss, images: Tensor, device: torch.device):
         self.levels: list[Tensor] = []
-        for start in range(0, len(images), 128):
-            batch = unit(images[start : start + 128].to(device))
+        at_once = devices.rows_at_once(128, images.shape[-1])
+        for start in range(0, len(images), at_once):
+            batch = unit(images[start : start + at_once].to(device))
             parts = [_channels_last(level) for level in loss.targets(batch)]
             # Filled in place: joining the parts at the end would take twice the memory.
             self.levels = self.levels or [part.new_empty(len(images), *part.shape[1:]) for part in parts]
             for level, part in zip(self.levels, parts, strict=True):
-                level[start : start + 128] = part
+                level[start : start + at_once] = part
 
     def __getitem__(self, rows: Tensor) -> list[Tensor]:
         """The targets of images by number, for `ReconstructionLoss.compare`."""
@@ -173,15 +174,50 @@ class TargetsByRow:
 
 
 class PerceptualRepresentation(nn.Module):
-    """Pixels, then the features of a frozen network: what Eq. 3 compares."""
+    """Pixels, then the features of a frozen network, of images and of smaller copies: what Eq. 3 compares.
 
-    def __init__(self, extractor: nn.Module):
+    Args:
+        extractors: of the images, and of each copy that has 4 times fewer pixels a side than the one before.
+        subsampling: a name in SUBSAMPLINGS.
+    """
+
+    def __init__(self, extractors: Sequence[nn.Module], subsampling: str = "bilinear"):
         super().__init__()
-        self.extractor = extractor
+        self.extractors, self.subsampling = nn.ModuleList(extractors), SUBSAMPLINGS[subsampling]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Maps of images [N, C, H, W] in [0, 1]."""
-        return [images, *self.extractor(images)]
+        maps: list[Tensor] = []
+        for number, extractor in enumerate(self.extractors):
+            images = self.subsampling(images) if number else images
+            maps += [images, *extractor(images)]
+        return maps
+
+
+def bilinear_quarter(images: Tensor) -> Tensor:
+    """[N, C, 4 H, 4 W] -> [N, C, H, W] by bilinear interpolation (paper): the mean of the 2 x 2 px amid each 4 x 4.
+
+    torch's `interpolate` gives the same, but no gradient that is the same bits every time on CUDA.
+    """
+    return avg_pool2d(images[..., 1:-1, 1:-1], 2, stride=4)
+
+
+SUBSAMPLINGS = {"bilinear": bilinear_quarter, "average": lambda images: avg_pool2d(images, 4)}
+SMALLEST_COPY = 32  # px: VGG's third block needs no less
+
+
+def copies_of(image_size: int, wanted: int | None = None) -> tuple[int, ...]:
+    """Sides of the smaller copies that the loss sees, px: each a quarter of the one before, none for 64 px and less.
+
+    128 px have one, of 32 px, 256 px one of 64 (paper), 512 and 1024 px two. ValueError: more are wanted than that.
+    """
+    sides = []
+    while image_size // 4 >= SMALLEST_COPY:
+        image_size //= 4
+        sides.append(image_size)
+    if wanted is not None and wanted > len(sides):
+        raise ValueError(f"loss_copies is {wanted}: images of this size have {len(sides)} that are large enough")
+    return tuple(sides[:wanted])
 
 
 def laplacian_pyramid(images: Tensor) -> list[Tensor]:
@@ -197,25 +233,40 @@ def laplacian_pyramid(images: Tensor) -> list[Tensor]:
     return [*maps, images]
 
 
-def make_loss(name: str, image_size: int, dtype: torch.dtype = torch.float32) -> ReconstructionLoss:
+def make_loss(
+    name: str,
+    image_size: int,
+    dtype: torch.dtype = torch.float32,
+    copies: int | None = None,
+    subsampling: str = "bilinear",
+) -> ReconstructionLoss:
     """The loss called `name`, on the CPU; move it with `.to(device)`.
 
     Args:
         name: "vgg16", "vgg19", "random-vgg16" (perceptual, see features.make_extractor), "laplacian", "l1" or "l2".
         image_size: px.
         dtype: number format of the frozen network.
+        copies: smaller copies of an image that a perceptual loss sees, too (Sec. 5); None: as many as the size asks.
+        subsampling: how they are made, a name in SUBSAMPLINGS.
 
     Raises:
-        ValueError: unknown name.
+        ValueError: unknown name; more copies than the size has.
         FileNotFoundError: a weights file is missing; says where to put it.
     """
     if name not in LOSSES:
         raise ValueError(f"unknown loss {name!r}: choose one of {', '.join(LOSSES)}")
     if name in features.EXTRACTORS:
-        return ReconstructionLoss(PerceptualRepresentation(features.make_extractor(name, image_size, dtype)))
+        sides = (image_size, *copies_of(image_size, copies))
+        extractors = [features.make_extractor(name, side, dtype) for side in sides]
+        return ReconstructionLoss(PerceptualRepresentation(extractors, subsampling))
     if name == "laplacian":
         return ReconstructionLoss(laplacian_pyramid)
     return ReconstructionLoss(lambda images: [images], power=2 if name == "l2" else 1)
+
+
+def loss_of(config: GLOConfig, image_size: int, dtype: torch.dtype = torch.float32) -> ReconstructionLoss:
+    """The loss of some settings of stage 1; errors are `make_loss`'s."""
+    return make_loss(config.loss, image_size, dtype, config.loss_copies, config.subsampling)
 
 
 def _channels_last(level: Tensor) -> Tensor:

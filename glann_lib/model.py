@@ -20,11 +20,10 @@ from glann_lib.config import Config
 from glann_lib.data.record import ImageData
 from glann_lib.engine.devices import resolve_precision, select_device
 from glann_lib.files import model_files, released
-from glann_lib.glo import Embedding, fit_glo
+from glann_lib.glo import Embedding, Generator, fit_glo
 from glann_lib.imle import Mapping, fit_imle
-from glann_lib.losses import ReconstructionLoss, make_loss
+from glann_lib.losses import ReconstructionLoss, loss_of
 from glann_lib.moments import Mapper
-from glann_lib.networks import InfoGANGenerator, VoxelGenerator
 from glann_lib.shapes.record import ShapeData
 from glann_lib.training_data import from_array, prepare
 
@@ -44,7 +43,7 @@ class Glann:
 
     def __init__(
         self,
-        generator: InfoGANGenerator | VoxelGenerator,
+        generator: Generator,
         mapper: Mapper,
         latents: Tensor,
         config: Config,
@@ -281,7 +280,7 @@ class Glann:
         else:
             raise ValueError(f"unknown space {space!r}: choose noise or latent")
         dtype = resolve_precision(self.config.glo.precision, self.device)
-        loss = make_loss(self.config.glo.loss, self.generator.shape[-1], dtype).to(self.device)
+        loss = loss_of(self.config.glo, self.generator.shape[-1], dtype).to(self.device)
         return render, candidates.to(self.device), wanted, loss
 
     def _noise(self, end: int | Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""T with the codes' own mean and covariance: what stage 2 loses in directions in which codes vary little (ours).
+"""Moments: T with the codes' own mean and covariance (ours), and codes that start from the images' components.
 
 Eq. 4 picks one of M noises for a code, so what T learns of a code is log2 M bits, 13 of 10,000 noises. They go to the
 directions in which codes vary most; in the others T gives the mean, as any code of so few bits would (reverse water
@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from glann_lib.config import IMLEConfig
 from glann_lib.engine import ranks
+from glann_lib.losses import unit
 from glann_lib.networks import LatentMapper, unit_length
 
 SMALLEST = 1e-10  # of the largest variance; directions with less have none
+PCA_IMAGES, PCA_SIDE = 10_000, 64  # at most, images and px, from which the principal components are found
 
 
 class MatchedMapper(nn.Module):
@@ -67,3 +70,28 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     powers = values.clamp(min=0).pow(exponent).where(values > SMALLEST * values[-1], 0.0)
     return (vectors * powers) @ vectors.T
+
+
+def principal_codes(images: Tensor, noise: Tensor) -> Tensor:
+    """Where latents may start: the images' principal components (original GLO), plus `noise` [N, D], at length 1.
+
+    There are D components, or as many as the images have, found from at most PCA_IMAGES of them; of large images, from
+    means of pixels, PCA_SIDE a side. The search begins at random, by torch's global generator.
+    """
+    values = _small(images).flatten(1)
+    few = unit(values[torch.randperm(len(values))[:PCA_IMAGES]])
+    mean, count = few.mean(0), min(noise.shape[1], *few.shape)
+    wider = min(count + 16, *few.shape)  # the search is exact for all but the last of what it looks for
+    directions = torch.pca_lowrank(few, wider, niter=4)[2][:, :count]
+    parts = torch.cat([(unit(rows) - mean) @ directions for rows in values.split(1000)])
+    codes = noise.clone()
+    codes[:, :count] += parts / parts.square().sum(1).mean().sqrt().clamp(min=1e-6)
+    return unit_length(codes)
+
+
+def _small(images: Tensor) -> Tensor:
+    """Images uint8 [N, C, S, S] with at most PCA_SIDE px a side; voxels, and those that are so small, as they are."""
+    part = images.shape[-1] // PCA_SIDE
+    if part < 2:
+        return images
+    return torch.cat([avg_pool2d(rows.float(), part).round().to(torch.uint8) for rows in images.split(64)])

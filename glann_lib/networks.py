@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from glann_lib.engine.ranks import BatchNorm1d, BatchNorm2d, BatchNorm3d
 
-IMAGE_SIZES = (28, 32, 64)
+IMAGE_SIZES = (28, 32, 64, 128)  # of InfoGANGenerator; larger ones would need a linear layer of 2 GB
 VOXEL_SIZES = (32, 64)
 
 
@@ -27,7 +27,7 @@ class InfoGANGenerator(nn.Module):
     linear layers. `normalisation` chooses.
 
     Args:
-        image_size: height and width of the images, px: 28, 32 or 64.
+        image_size: height and width of the images, px: 28, 32, 64 or 128.
         channels: 1 (grey) or 3 (colour).
         latent_dim: dimensions of z.
         normalisation: "batch": BatchNorm after the second linear layer and the first transposed convolution
@@ -51,7 +51,7 @@ class InfoGANGenerator(nn.Module):
     ):
         super().__init__()
         if image_size not in IMAGE_SIZES:
-            raise ValueError(f"no generator for {image_size} px: resize the images to 28, 32 or 64 px")
+            raise ValueError(f"no infogan generator for {image_size} px: choose generator=resnet, or at most 128 px")
         if channels not in (1, 3):
             raise ValueError(f"images have {channels} channels: give grey (1) or colour (3)")
         if normalisation not in ("batch", "none", "lucic"):

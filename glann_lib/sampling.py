@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from glann_lib.engine.devices import deterministic, seeded
+from glann_lib.engine.devices import deterministic, rows_at_once, seeded
 
 BLOCK = 64  # rows that a network sees at once
 LIVE = 1  # rows of a block while somebody waits: one image is there in a quarter of the time that four take
@@ -67,9 +67,12 @@ def decode(generator: nn.Module, latents: Tensor, block: int = BLOCK) -> Tensor:
     """Images G(z), uint8 [N, C, S, S] on the CPU, of latents [N, latent_dim] of any norm; or fields [N, S, S, S].
 
     A shape's field is its occupancy, 0 to 255; from 128 on a voxel is taken to be solid. `block` is as for
-    `run_blocks`: with another one a pixel that lies between two grey levels may fall to the other.
+    `run_blocks`, for images of 64 px (of larger ones as many pixels): with another one a pixel that lies between two
+    grey levels may fall to the other.
     """
-    images = [run_blocks(generator, rows, block).mul(255).round().to(torch.uint8) for rows in latents.split(1024)]
+    side = generator.shape[-1] if len(set(generator.shape)) > 1 else 64  # shapes have no more than 64^3 voxels
+    block, at_once = rows_at_once(block, side), rows_at_once(1024, side)
+    images = [run_blocks(generator, rows, block).mul(255).round().to(torch.uint8) for rows in latents.split(at_once)]
     return torch.cat(images)
 
 

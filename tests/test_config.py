@@ -14,6 +14,7 @@ from glann_lib.config import (
     FEW_IMAGES,
     LEAST_IMAGES,
     SHAPES,
+    SMALL,
     TRANSLATIONS,
     Config,
     DataConfig,
@@ -32,7 +33,7 @@ GREY = ("digits", "mnist", "fashion")
 FACES = ("celeba", "folder:my_photos")
 
 
-@pytest.mark.parametrize("dataset", [*DATASETS, "folder:my_photos"])
+@pytest.mark.parametrize("dataset", [*SMALL, "folder:my_photos"])
 def test_the_paper_profile_has_the_papers_values(dataset):
     made = make_config(dataset, "paper")
     glo, imle = made.glo, made.imle
@@ -47,7 +48,35 @@ def test_the_paper_profile_has_the_papers_values(dataset):
     assert made.data.train_images is None  # all of them
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize(
+    ("dataset", "given", "size", "width"),
+    [
+        ("celeba-hq", None, 256, 64),
+        ("celeba-hq", 1024, 1024, 16),
+        ("made-landscapes", None, 128, 64),
+        ("folder:my_photos", 512, 512, 32),
+        ("celeba", 128, 128, 64),
+    ],
+)
+def test_large_images_have_the_papers_values_for_them(dataset, given, size, width):
+    """Sec. 4.3: 250 epochs, halved every 10; 100 dimensions of noise, 256 of z; no BatchNorm."""
+    made = make_config(dataset, "paper", data_image_size=given)
+    glo, imle = made.glo, made.imle
+    assert (made.data.image_size, glo.generator, glo.resnet_channels, glo.batch_size) == (size, "resnet", width, 16)
+    assert (glo.latent_dim, glo.epochs, glo.decay_every, glo.loss) == (256, 250, 10, "vgg16")
+    assert (glo.latent_lr, glo.normalisation, glo.loss_copies, glo.subsampling) == (0.003, "none", None, "bilinear")
+    assert (imle.noise_dim, imle.hidden_dim, imle.lr) == (100, 128, 0.003)
+    quick = make_config(dataset, data_image_size=given)
+    assert quick.glo.generator == "resnet" and quick.glo.epochs < 250 and quick.data.train_images == 1000
+
+
+def test_other_images_keep_their_generator():
+    for dataset in (*SMALL, "folder:my_photos"):
+        assert {make_config(dataset, profile).glo.generator for profile in ("quick", "paper")} == {"infogan"}
+    assert make_config("made-landscapes", data_image_size=64).glo.generator == "infogan"
+
+
+@pytest.mark.parametrize("dataset", SMALL)
 def test_quick_trains_less(dataset):
     quick, paper = make_config(dataset), make_config(dataset, "paper")
     assert quick.profile == "quick"
@@ -95,6 +124,10 @@ def test_none_leaves_a_setting_as_it_is():
         ({"glo_normalisation": "layer"}, "layer"),
         ({"glo_optimiser": "sgd"}, "sgd"),
         ({"glo_precision": "float16"}, "float16"),
+        ({"glo_generator": "unet"}, "unet"),
+        ({"glo_subsampling": "bicubic"}, "bicubic"),
+        ({"glo_checkpointing": "all"}, "all"),
+        ({"data_enlarge": "twice"}, "twice"),
     ],
 )
 def test_unknown_names_are_one_line_errors(settings, named):
@@ -121,6 +154,9 @@ def test_unknown_names_are_one_line_errors(settings, named):
         {"glo_decay_every": 0},
         {"glo_beta1": 1.0},
         {"glo_latent_init_std": 0.0},
+        {"glo_resnet_channels": 0},
+        {"glo_loss_copies": -1},
+        {"glo_loss_copies": 1.5},
         {"imle_epochs": 0},
         {"imle_noise_dim": 0},
         {"imle_noise_per_latent": 0},
@@ -180,6 +216,16 @@ def test_no_batch_is_larger_than_the_training_set_and_large_sets_change_nothing(
     assert make_config("mnist").for_images(LEAST_IMAGES).imle.batch_size == LEAST_IMAGES == 2
     with pytest.raises(ValueError, match=r"^1 to train on: give 2 or more"):
         config.for_images(LEAST_IMAGES - 1)
+
+
+def test_no_copies_are_a_number_of_copies():
+    assert make_config("celeba-hq", glo_loss_copies=0).glo.loss_copies == 0
+
+
+def test_every_size_is_named_where_another_is_asked_for():
+    with pytest.raises(ValueError) as error:
+        make_config("celeba", data_image_size=96)
+    assert str(error.value) == "image_size is 96: choose 28, 32, 64, 128, 256, 512 or 1024 px"
 
 
 @pytest.mark.parametrize("name", ["glo_batch_size", "imle_batch_size"])

@@ -16,9 +16,9 @@ from glann_lib.features import VGG16_FILE, VGG19_FILE, make_extractor, pooled_fe
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_WEIGHTS = Path(os.environ.get("GLANN_WEIGHTS", ROOT.parent / "shared" / "weights"))
-WIDTHS = {28: [64, 128, 256], 32: [64, 128, 256], 64: [64, 128, 256, 512]}
+WIDTHS = {28: [64, 128, 256], 32: [64, 128, 256], 64: [64, 128, 256, 512], 128: [64, 128, 256, 512, 512]}
 # torchvision's numbers of vgg16.features: the ReLUs after conv1_2, conv2_2, conv3_2, and the deepest taps before theirs
-TAPS = {28: (3, 8, 12), 32: (3, 8, 12), 64: (3, 8, 13, 21)}
+TAPS = {28: (3, 8, 12), 32: (3, 8, 12), 64: (3, 8, 13, 21), 128: (3, 8, 13, 22, 30)}
 
 
 def pictures(count, channels, size, seed=0):
@@ -66,6 +66,30 @@ def test_taps_are_those_of_torchvisions_vgg16(size, channels):
     assert [f.shape[1] for f in found] == WIDTHS[size]
     assert largest_difference(found, torchvision_features(extractor, images)) < 1e-5
     assert all(f.min() >= 0 for f in found[:-1]) and found[-1].min() < 0  # only the deepest is before its ReLU
+
+
+def test_from_128_px_on_the_last_pooling_is_a_fifth_tap():
+    """VGG16's layer 30 is its last pooling: all five taps come after a ReLU."""
+    extractor, images = make_extractor("random-vgg16", 128), pictures(1, 3, 128)
+    found = extractor(images)
+    assert [tuple(f.shape[1:]) for f in found] == [
+        (64, 128, 128), (128, 64, 64), (256, 32, 32), (512, 16, 16), (512, 4, 4)
+    ]  # fmt: skip
+    assert min(f.min() for f in found) >= 0
+    assert largest_difference(found, torchvision_features(extractor, images)) < 1e-5
+    small = make_extractor("random-vgg16", 64)(images)  # 64 px have the four taps that they had
+    assert len(small) == 4 and small[-1].min() < 0
+    for a, b in zip(found[:3], small[:3], strict=True):
+        assert torch.equal(a, b)
+    assert (found[3] - small[3].relu()).abs().max() < 1e-5 * found[3].max()
+
+
+def test_fewer_large_images_are_pooled_at_once():
+    seen = []
+    extractor = make_extractor("random-vgg16-quarter", 128)
+    extractor.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    pooled = pooled_features(extractor, pictures(5, 1, 128), batch_size=8)
+    assert seen == [2, 2, 1] and pooled.shape == (5, sum(WIDTHS[128]) // 4)
 
 
 def test_grey_is_colour_with_equal_channels():

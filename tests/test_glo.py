@@ -6,12 +6,13 @@ import re
 import pytest
 import torch
 
-from glann_lib import glo
+from glann_lib import glo, moments
 from glann_lib.config import GLOConfig
 from glann_lib.engine import devices, storage, training
 from glann_lib.glo import GLO, fit_glo, load_embedding, step_size
 from glann_lib.imle import load_mapping
 from glann_lib.losses import ReconstructionLoss, TargetCache
+from glann_lib.resnet import ResNetGenerator
 from glann_lib.sampling import decode
 
 CPU = torch.device("cpu")
@@ -170,6 +171,59 @@ def test_latents_may_start_from_the_images_principal_components():
     assert few.shape == (3, 8) and torch.isfinite(few).all() and few[:, 3:].abs().max() < 0.02
 
 
+def test_principal_components_of_large_images_are_found_in_means_of_pixels(monkeypatch):
+    """128 px become 64 px; the codes stay near those that the full images give."""
+    images = blobs(20, size=128)
+    seen, real = [], torch.pca_lowrank
+    monkeypatch.setattr(torch, "pca_lowrank", lambda few, *more, **named: seen.append(few) or real(few, *more, **named))
+    codes = moments.principal_codes(images, torch.zeros(20, 5)).double()
+    means = images.float().unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1)).round() / 255
+    assert sorted(map(tuple, seen[0].tolist())) == sorted(map(tuple, means.flatten(1).tolist()))
+    monkeypatch.setattr(moments, "PCA_SIDE", 128)
+    whole = moments.principal_codes(images, torch.zeros(20, 5)).double()
+    assert seen[1].shape == (20, 128**2)
+    cosines, expected = codes @ codes.T, whole @ whole.T
+    assert 0 < (cosines - expected).abs().max() < 0.1 and (cosines - expected.roll(1, 0)).abs().max() > 0.5
+
+
+@pytest.fixture
+def large():
+    """Images of 64 px and settings of a tiny generator of residual blocks."""
+    more = {"generator": "resnet", "resnet_channels": 2, "normalisation": "none", "optimiser": "persistent"}
+    return blobs(24, 3, 64), dataclasses.replace(SMALL, **more)
+
+
+def test_residual_blocks_learn_and_come_back_bit_for_bit(tmp_path, large):
+    images, config = large
+    path = tmp_path / "glo.safetensors"
+    made = fit_glo(images, dataclasses.replace(config, epochs=12, latent_lr=0.03), path=path)
+    losses = [record.loss for record in made.history]
+    assert losses[-1] < 0.6 * losses[0]
+    loaded = load_embedding(path)
+    assert type(loaded.generator) is ResNetGenerator and torch.equal(loaded.latents, made.latents)
+    assert torch.equal(decode(loaded.generator, loaded.latents), decode(made.generator, made.latents))
+    tensors, record = storage.load_tensors(path)
+    storage.save_tensors(path, tensors, record | {"config": record["config"] | {"resnet_channels": 3}})
+    with pytest.raises(ValueError, match="another architecture"):
+        load_embedding(path)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_training_of_residual_blocks_goes_on_bit_for_bit(tmp_path, monkeypatch, large, checkpointing):
+    images, config = large
+    whole = fit_glo(images, dataclasses.replace(config, epochs=3))
+    config = dataclasses.replace(config, epochs=3, checkpointing=checkpointing)  # which changes no number
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1)
+    stopped = training.train(GLO(images, config, CPU), tmp_path / "glo.safetensors")
+    next(stopped)
+    stopped.close()
+    again = fit_glo(images, config, path=tmp_path / "glo.safetensors")
+    assert torch.equal(whole.latents, again.latents)
+    states = whole.generator.state_dict(), again.generator.state_dict()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert [record.loss for record in whole.history] == [record.loss for record in again.history]
+
+
 def test_images_that_are_all_alike_have_latents_all_the_same():
     same = torch.full((6, 1, 28, 28), 77, dtype=torch.uint8)
     codes = GLO(same, dataclasses.replace(SMALL, latent_init="pca"), CPU).latents.detach()
@@ -297,7 +351,7 @@ def test_the_number_format_is_recorded_and_kept_when_going_on(tmp_path, monkeypa
     assert stage.facts()["precision"] == "float32"
     list(training.train(stage, path))
     assert storage.load_tensors(path)[1]["precision"] == "bfloat16"
-    assert stage.loss.represent.extractor.dtype == torch.bfloat16
+    assert [extractor.dtype for extractor in stage.loss.represent.extractors] == [torch.bfloat16]
 
 
 def test_fewer_images_than_a_batch_are_one_batch():

@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 from torchvision.models.vgg import cfgs, make_layers
 
 from glann_lib import features
+from glann_lib.config import GLOConfig
 from glann_lib.losses import (
     LOSSES,
     MeanAbsoluteDifference,
@@ -17,7 +18,10 @@ from glann_lib.losses import (
     ReconstructionLoss,
     TargetCache,
     TargetsByRow,
+    bilinear_quarter,
+    copies_of,
     laplacian_pyramid,
+    loss_of,
     make_loss,
 )
 
@@ -62,7 +66,7 @@ def test_pixel_losses_against_numpy(name, power):
 
 def test_the_perceptual_loss_is_eq_3():
     loss, x, y = make_loss("random-vgg16", 28), pictures(3), pictures(3, seed=1)
-    extractor = loss.represent.extractor
+    (extractor,) = loss.represent.extractors
     pairs = [(x, y), *zip(extractor(x), extractor(y), strict=True)]
     expected = sum((a - b).double().abs().mean((1, 2, 3)) for a, b in pairs)
     assert len(pairs) == 4
@@ -221,8 +225,127 @@ def test_the_pyramid_of_an_even_image_is_its_last_level():
 
 def test_the_released_codes_pixels_come_first():
     images = pictures(2)
-    represent = PerceptualRepresentation(lambda x: [x * 2, x * 3])
+    represent = PerceptualRepresentation([Times(2, 3)])
     assert [torch.equal(m, images * f) for m, f in zip(represent(images), (1, 2, 3), strict=True)] == [True] * 3
+
+
+class Times(nn.Module):
+    """Images times some numbers, in place of a network's maps."""
+
+    def __init__(self, *factors):
+        super().__init__()
+        self.factors = factors
+
+    def forward(self, images):
+        return [images * factor for factor in self.factors]
+
+
+def by_interpolation(images):
+    sides = [side // 4 for side in images.shape[-2:]]
+    return interpolate(images, sides, mode="bilinear", align_corners=False, antialias=False)
+
+
+def by_pooling(images):
+    return torch.nn.functional.avg_pool2d(images, 4, stride=4)
+
+
+COPIES = {"bilinear": by_interpolation, "average": by_pooling}
+
+
+@pytest.mark.parametrize("subsampling", COPIES)
+def test_every_copy_has_a_quarter_of_the_sides_of_the_one_before(subsampling):
+    images = pictures(2, 3, 64)
+    maps = PerceptualRepresentation([Times(2), Times(3), Times(5)], subsampling)(images)
+    smaller = COPIES[subsampling](images)
+    smallest = COPIES[subsampling](smaller)
+    expected = [images, 2 * images, smaller, 3 * smaller, smallest, 5 * smallest]
+    assert [m.shape for m in maps] == [e.shape for e in expected]
+    assert max((m - e).abs().max() for m, e in zip(maps, expected, strict=True)) < 1e-6
+
+
+def test_bilinear_copies_are_the_four_pixels_amid_sixteen():
+    images = pictures(2, 3, 32).requires_grad_()
+    blocks = images.unfold(2, 4, 4).unfold(3, 4, 4)  # [2, 3, 8, 8, 4, 4]
+    found = bilinear_quarter(images)
+    assert (found - blocks[..., 1:3, 1:3].mean((-2, -1))).abs().max() < 1e-6
+    weights = pictures(2, 3, 8, seed=1)
+    (gradient,) = torch.autograd.grad((found * weights).sum(), images)
+    (expected,) = torch.autograd.grad((by_interpolation(images) * weights).sum(), images)
+    assert (gradient - expected).abs().max() < 1e-6 and (gradient == 0).float().mean() == 0.75
+
+
+@pytest.mark.parametrize("subsampling", COPIES)
+def test_the_loss_of_large_images_is_that_of_the_image_and_its_copies(subsampling):
+    """Written out: Eq. 3 of the image, and once more of the copy, whose network has the taps of its own size."""
+    config = GLOConfig(loss="random-vgg16-quarter", subsampling=subsampling)
+    loss, x, y = loss_of(config, 128), pictures(2, 3, 128), pictures(2, 3, 128, seed=1)
+    expected = torch.zeros(2)
+    for size in (128, 32):
+        extractor = features.make_extractor("random-vgg16-quarter", size)
+        pairs = [(x, y), *zip(extractor(x), extractor(y), strict=True)]
+        expected += sum((a - b).abs().mean((1, 2, 3)) for a, b in pairs)
+        x, y = COPIES[subsampling](x), COPIES[subsampling](y)
+    found = loss(pictures(2, 3, 128), pictures(2, 3, 128, seed=1))
+    assert (found - expected).abs().max() < 1e-5 * expected.max()
+    alone = make_loss("random-vgg16-quarter", 128, copies=0)(pictures(2, 3, 128), pictures(2, 3, 128, seed=1))
+    assert (alone < 0.9 * found).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "sides", "maps"),
+    [
+        (28, (), 4),  # pixels and three taps
+        (32, (), 4),
+        (64, (), 5),
+        (128, (32,), 6 + 4),
+        (256, (64,), 6 + 5),
+        (512, (128, 32), 6 + 6 + 4),
+        (1024, (256, 64), 6 + 6 + 5),
+    ],
+)
+def test_every_size_has_its_copies_and_so_many_maps(size, sides, maps):
+    assert copies_of(size) == sides
+    assert [copies_of(size, wanted) for wanted in range(len(sides) + 1)] == [sides[:n] for n in range(len(sides) + 1)]
+    with pytest.raises(
+        ValueError, match=f"loss_copies is {len(sides) + 1}: images of this size have {len(sides)}"
+    ) as e:
+        copies_of(size, len(sides) + 1)
+    assert "\n" not in str(e.value)
+    with torch.device("meta"):  # nothing is computed
+        loss = make_loss("random-vgg16", size)
+        assert len(loss.represent(torch.empty(1, 3, size, size))) == maps
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_no_copies_leave_the_loss_of_the_image_itself(size):
+    x, y = pictures(2, 3, size), pictures(2, 3, size, seed=1)
+    loss = loss_of(GLOConfig(loss="random-vgg16-quarter", loss_copies=0), size)
+    extractor = features.make_extractor("random-vgg16-quarter", size)
+    plain = ReconstructionLoss(lambda images: [images, *extractor(images)])
+    assert torch.equal(loss(x, y), plain(x, y))
+    by_default = make_loss("random-vgg16-quarter", size)(x, y)
+    assert torch.equal(by_default, plain(x, y)) == (size == 64)  # at 64 px there are none by default either
+
+
+def test_more_copies_than_there_are_are_refused_by_the_settings_name():
+    with pytest.raises(ValueError, match=r"^loss_copies is 2: images of this size have 1"):
+        loss_of(GLOConfig(loss="random-vgg16-quarter", loss_copies=2), 256)
+
+
+def test_a_cache_of_large_images_keeps_the_copies_too():
+    loss, images = make_loss("random-vgg16-quarter", 128), as_bytes(pictures(3, 3, 128))
+    cache, rows = TargetCache(loss, images, CPU), torch.tensor([2, 0])
+    fresh = loss.targets(images[rows].float() / 255)
+    assert len(cache.levels) == 10
+    for cached, target in zip(cache[rows], fresh, strict=True):
+        assert (cached - target).abs().max() <= 1e-5 * target.abs().max()
+
+
+def test_a_cache_looks_at_fewer_large_images_at_once():
+    seen = []
+    loss = ReconstructionLoss(lambda images: seen.append(len(images)) or [images.mean((1, 2, 3))])
+    TargetCache(loss, torch.zeros(40, 1, 256, 256, dtype=torch.uint8), CPU)
+    assert seen == [8] * 5  # as many pixels as 128 images of 64 px have
 
 
 def test_unknown_losses_are_one_line_errors():

@@ -6,6 +6,7 @@ from torch import nn
 
 from glann_lib import sampling
 from glann_lib.networks import InfoGANGenerator, LatentMapper
+from glann_lib.resnet import ResNetGenerator
 from glann_lib.sampling import GaussianSampler, decode, draw_noise, interpolate, interpolate_images, run_blocks
 
 
@@ -143,6 +144,44 @@ def test_small_blocks_are_what_a_network_sees_and_give_the_same(networks, block)
     assert seen == [block] * -(-10 // block) + [sampling.BLOCK] + [block] * -(-10 // block)
     assert (small - usual).abs().max() < 1e-5
     assert (images.int() - decode(networks[0], latents).int()).abs().max() <= 1
+
+
+class Counting(nn.Module):
+    """Every image of a side shows its latent's number, and what was seen at once is noted."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.shape, self.seen, self.held = shape, [], nn.Parameter(torch.zeros(1))
+
+    def forward(self, z):
+        self.seen.append(len(z))
+        return (z[:, :1, None, None] / 255).expand(-1, *self.shape) + self.held
+
+
+@pytest.mark.parametrize(
+    ("side", "block", "at_once"), [(28, 64, 1024), (64, 64, 1024), (128, 16, 256), (256, 4, 64), (1024, 1, 4)]
+)
+def test_large_images_are_decoded_in_smaller_blocks(monkeypatch, side, block, at_once):
+    """Neither the network's maps nor the float images that are held at once take more than those of 64 px."""
+    count, pieces, real = 5 if side == 1024 else 2 * at_once if side > 64 else 70, [], sampling.run_blocks
+    monkeypatch.setattr(sampling, "run_blocks", lambda g, rows, b: pieces.append(len(rows)) or real(g, rows, b))
+    generator = Counting((1, side, side))
+    latents = (torch.arange(count) % 256).float()[:, None]
+    images = decode(generator, latents)
+    assert set(generator.seen) == {block} and max(pieces) == min(count, at_once)
+    assert images.shape == (count, 1, side, side) and torch.equal(images[:, 0, -1, -1], latents[:, 0].byte())
+    assert max(pieces) * side**2 <= 1024 * 64**2 and (block == 1 or block * side**2 <= 64 * 64**2)
+
+
+def test_a_generator_of_large_images_decodes_alike_in_any_blocks():
+    torch.manual_seed(0)
+    generator, seen = ResNetGenerator(128, 3, 16, features=2), []
+    generator.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    latents = draw_noise(18, 16, seed=0)
+    images = decode(generator, latents)
+    assert seen == [16, 16] and images.shape == (18, 3, 128, 128)
+    assert (images[:4].int() - decode(generator, latents[:4], block=4).int()).abs().max() <= 1
+    assert seen[2:] == [1] * 4
 
 
 def test_a_straight_path_is_straight():

@@ -97,7 +97,7 @@ def make_plan(
         results_dir = options.results or "results"
         plan = Plan(profile=options.profile, seed=options.seed, device=options.device, results_dir=results_dir)
         plan = replace(plan, gpus=options.gpus, options=tuple(argv) if options.gpus > 1 else ())
-        plan = plans.with_steps(plan, chosen, options.dataset)
+        plan = plans.with_steps(plan, chosen, options.dataset, dict(options.settings).get("image_size"))
         if options.list:
             return Plan(text=plans.list_text(plan))
         plan = plans.with_parameters(plan, dict(options.settings))

@@ -58,9 +58,10 @@ class Notebook:
 
     @property
     def kind(self) -> str:
-        """What it works on, as `config.kind_of` says of its own data set; images where it names none."""
+        """What it works on, as `config.kind_of` says of its own data set, or "large images"; images where none."""
         own = [str(parameter.value) for parameter in self.parameters or () if parameter.name == "dataset"]
-        return config.kind_of(own[0]) if own else "images"
+        kind = config.kind_of(own[0]) if own else "images"
+        return "large images" if own and own[0] in config.LARGE else kind
 
 
 def find_notebooks(folder: Path) -> list[Notebook]:

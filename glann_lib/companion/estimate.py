@@ -35,7 +35,7 @@ UNKNOWN = (ValueError, TypeError, AttributeError, LookupError, OSError)
 # Images, models or cars in a data set's splits, to train and to test, as data/README.md has them.
 SIZES = {"digits": (1500, 297), "cifar10": (50_000, 10_000), "svhn": (73_257, 26_032), "celeba": (162_770, 19_962)}
 SIZES |= dict.fromkeys(("mnist", "fashion"), (60_000, 10_000)) | dict.fromkeys(config.CAR_FAMILIES, (5000, 1000))
-SIZES |= {"made-chairs": (1000, 200), "chairs": (889, 100)}
+SIZES |= {"made-chairs": (1000, 200), "chairs": (889, 100), "made-landscapes": (600, 100), "celeba-hq": (27_000, 3000)}
 
 
 def times(plan: Plan) -> Times:
@@ -73,7 +73,7 @@ class Estimate:
         """MiB that stage 1 keeps in memory of what the loss network sees of its images; 0 where that is not known."""
         try:
             glo, one = timing.plain(self.settings.glo), timing.random_data(1, self.shape)
-            loss = losses.make_loss(glo.loss, self.shape[-1], devices.resolve_precision(glo.precision, self.device))
+            loss = losses.loss_of(glo, self.shape[-1], devices.resolve_precision(glo.precision, self.device))
             needed = self.train * losses.TargetCache.size(loss.to(self.device), one, self.device)
             kept = "vgg" in glo.loss and needed <= devices.memory_budget(glo.cache_mib, self.device)
             return needed / 2**20 if kept else 0.0
@@ -155,6 +155,17 @@ class Estimate:
         scores = samples * timing.feature(self.shape, self.device) + 2 * timing.score(min(samples, test), self.device)
         return found + models * scores
 
+    def _large(self) -> float:
+        given = self.given
+        few = min(self.train, given["compared_images"])
+        short = replace(self.fitted.glo, epochs=given["compared_epochs"])
+        compared = [short, replace(short, loss_copies=0)]
+        if self.shape[-1] <= 128:
+            compared.append(replace(short, generator="infogan", feature_channels=16))
+        trained = sum(timing.training_seconds(settings, self.shape, few, self.device) for settings in compared)
+        images = 4 * min(self.train, given["samples"]) + self._count("test")
+        return self._glo() + self._imle() + trained + images * timing.feature(self.shape, self.device)
+
     def _chairs(self) -> float:
         return self.given["seeds"] * (self._glo() + self._imle() + self._rival("vae"))
 
@@ -204,7 +215,7 @@ class Estimate:
 
 NOTEBOOKS: dict[str, Callable[[Estimate], float]] = {"00": Estimate._overview, "01": Estimate._glo}
 NOTEBOOKS |= {"02": Estimate._imle, "03": Estimate._sampling, "04": Estimate._interpolation, "05": Estimate._tables}
-NOTEBOOKS |= {"06": Estimate._chairs, "07": Estimate._translations, "10": Estimate._inversion}
+NOTEBOOKS |= {"06": Estimate._chairs, "07": Estimate._translations, "08": Estimate._large, "10": Estimate._inversion}
 
 
 def image_shape(dataset: str, size: int) -> Shape:
@@ -220,8 +231,8 @@ def count(dataset: str, split: str, limit: int | None = None, part: int = 1) -> 
     A person's own are counted by the files' names. ValueError, LookupError, OSError: they are not at hand.
     """
     kind, own, path = dataset.removeprefix(STREET).removeprefix(NEGATIVE).partition(":")
-    if kind == "celeba" and not limit:
-        raise LookupError("celeba stands for all of its faces or for 10,000 of them")
+    if kind.startswith("celeba") and not limit:
+        raise LookupError(f"{kind} stands for all of its faces or for a part of them")
     if not own:
         found = SIZES[kind][split == "test"]
     else:

@@ -19,12 +19,15 @@ from glann_lib.records import runs
 
 # Every kind of data that a notebook may work on; the first name is taken where the person names none.
 DATASETS = {
-    "images": (*config.DATASETS, "folder:PATH"),
+    "images": (*config.SMALL, "folder:PATH"),
+    "large images": (*config.LARGE, f"folder:PATH with --set image_size={config.MANY_PIXELS}"),
     "shapes": (*config.SHAPES, "meshes:PATH"),
     "translations": (*config.TRANSLATIONS, "cars:PATH", "SOURCE-to-TARGET"),
 }
 # Parameters of notebooks that say what data they take.
-DATA = ("train_images", "image_size", "test_images", "size", "poses", "train_models", "source_images", "target_images")
+DATA = ("train_images", "image_size", "enlarge", "test_images", "size", "poses", "train_models", "source_images")
+DATA += ("target_images",)
+AT_MOST_64 = ("00", "05")  # notebooks that train networks which large images have not: the rivals', a tiny one
 SHARED = ("01", "02", "06")  # notebooks whose stages several GPUs can train together
 SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
@@ -75,7 +78,7 @@ class Plan:
         notebooks on images run beside those on shapes and translations, with half of the cores each.
         """
         numbered = list(enumerate(self.steps, 1))
-        images = [(number, step) for number, step in numbered if step.notebook.kind == "images"]
+        images = [(number, step) for number, step in numbered if step.notebook.kind in ("images", "large images")]
         others = [each for each in numbered if each not in images]
         apart = self.profile == "quick" and device == "cpu" and cores > 1 and images and others
         return [images, others] if apart else [numbered]
@@ -107,13 +110,14 @@ def select(
     return catalogue.choose(notebooks, only) if only else notebooks
 
 
-def with_steps(plan: Plan, notebooks: list[catalogue.Notebook], dataset: str | None) -> Plan:
+def with_steps(
+    plan: Plan, notebooks: list[catalogue.Notebook], dataset: str | None, image_size: int | None = None
+) -> Plan:
     """The plan with a step, yet without parameters, for every notebook that the data set suits; None suits all.
 
     ValueError where it suits none of them.
     """
-    kind = config.kind_of(dataset) if dataset else None
-    suited = [notebook for notebook in notebooks if kind in (None, notebook.kind)]
+    suited = [notebook for notebook in notebooks if dataset is None or _suits(notebook, dataset, image_size)]
     left_out = [notebook for notebook in notebooks if notebook not in suited]
     kinds = ([book for book in left_out if book.kind == other] for other in DATASETS)
     unsuited = [_unsuited(books) for books in kinds if books]
@@ -187,12 +191,22 @@ def shown(path: Path, folder: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
+def _suits(notebook: catalogue.Notebook, dataset: str, image_size: int | None) -> bool:
+    kind = config.kind_of(dataset)
+    if kind != "images":
+        return notebook.kind == kind
+    if not config.is_large(dataset, image_size):
+        return notebook.kind == "images"
+    return notebook.kind == "large images" or (notebook.kind == "images" and notebook.number not in AT_MOST_64)
+
+
 def _unsuited(notebooks: list[catalogue.Notebook]) -> tuple[str, str]:
     """What notebooks of one kind work on, and the option that suits them."""
     kind = notebooks[0].kind
     numbers = joined([notebook.number for notebook in notebooks], "and")
     who = f"notebooks {numbers} work" if len(notebooks) > 1 else f"{notebooks[0].name} works"
-    return f"{who} on {kind}", f"--dataset {joined(DATASETS[kind], 'or')}"
+    small = " of at most 64 px" * all(book.number in AT_MOST_64 for book in notebooks)
+    return f"{who} on {kind}{small}", f"--dataset {joined(DATASETS[kind], 'or')}"
 
 
 def _declared(notebook: catalogue.Notebook) -> dict[str, catalogue.Parameter]:

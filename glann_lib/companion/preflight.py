@@ -11,7 +11,8 @@ import sys
 from typing import Any
 
 from glann_lib import config, losses
-from glann_lib.companion.estimate import Estimate
+from glann_lib.companion import memory
+from glann_lib.companion.estimate import UNKNOWN, Estimate
 from glann_lib.companion.plans import Plan, Step
 from glann_lib.data.images import load_images
 from glann_lib.data.record import SPLITS
@@ -49,6 +50,9 @@ def check(plan: Plan) -> list[str]:
         _check_losses(step, settings)
         if plan.gpus > 1 and config.kind_of(step.dataset) != "translations":
             _check_batches(settings.settings, plan.gpus)
+        finished = plan.folders()[step.dataset] / "work" / "glo.safetensors"
+        if step.notebook.number == "01" and not finished.is_file():
+            _check_memory(settings, plan.gpus)
     # The first notebook's data are all others', but for the number of test images.
     first = {step.dataset: (step, settings) for step, settings in reversed(asked)}
     return [line for step, settings in reversed(first.values()) for line in _own_data(step, settings)]
@@ -73,6 +77,19 @@ def _check_batches(settings: config.Config, gpus: int) -> None:
         if size % gpus:
             near = max(1, round(size / gpus)) * gpus
             raise ValueError(f"--gpus: {gpus} cannot share batches of {size}: add --set {name}_batch_size={near}")
+
+
+def _check_memory(asked: Estimate, gpus: int) -> None:
+    """Of stage 1 on large images; small ones fit into every machine's."""
+    size, glo = getattr(asked.settings.data, "image_size", 0), asked.settings.glo
+    if size < config.MANY_PIXELS:
+        return
+    try:
+        images = asked.train
+    except UNKNOWN:  # data that are not at hand, or settings that are refused elsewhere
+        images = glo.batch_size
+    if images >= config.LEAST_IMAGES:
+        memory.check(asked.shape, glo, images, asked.device, gpus)
 
 
 def _check_losses(step: Step, asked: Estimate) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from glann_lib import features, inversion, losses
 from glann_lib.config import GLOConfig, IMLEConfig, for_count
+from glann_lib.engine import devices
 from glann_lib.glo import GLO, generator_of
 from glann_lib.imle import IMLE
 from glann_lib.moments import make_mapper
@@ -105,7 +106,10 @@ def pair(width: int, device: torch.device) -> float:
 @functools.cache
 def feature(shape: Shape, device: torch.device) -> float:
     """The random VGG16's features of an image."""
-    images, extractor = random_data(64, shape), features.make_extractor("random-vgg16", shape[-1]).to(device)
+    images, extractor = (
+        random_data(devices.rows_at_once(64, shape[-1]), shape),
+        features.make_extractor("random-vgg16", shape[-1]).to(device),
+    )
     return clocked(lambda: features.pooled_features(extractor, images), device) / len(images)
 
 
@@ -122,7 +126,7 @@ def score(images: int, device: torch.device = CPU) -> float:
 @functools.cache
 def inversion_step(glo: GLOConfig, imle: IMLEConfig, shape: Shape, images: int, device: torch.device) -> float:
     """A step of Adam on the noises of so many images, each from four starts."""
-    known, loss = _target(glo, imle, shape, device), losses.make_loss(glo.loss, shape[-1]).to(device)
+    known, loss = _target(glo, imle, shape, device), losses.loss_of(glo, shape[-1]).to(device)
     start, wanted = torch.randn(4 * images, imle.noise_dim).to(device), torch.rand(4 * images, *shape).to(device)
     steps = inversion.descend(lambda noise: known.draw(noise, "noise"), start, wanted, loss, steps=100)
     next(steps)

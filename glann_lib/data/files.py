@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from glann_lib.data import places
+from glann_lib.data import cache
 from glann_lib.data.listing import DataFiles, few, printable
 from glann_lib.data.record import random_order
 from glann_lib.engine import storage
 
-CACHE_FORMAT = 3  # raise it when the same files would become other tensors
+CACHE_FORMAT = 4  # raise it when the same files would become other tensors
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Division:
 
 
 def read_cached(
-    files: DataFiles, numbers: torch.Tensor, kind: str, read: Callable[..., dict[str, torch.Tensor]], *settings: Any
+    files: DataFiles, numbers: torch.Tensor, kind: str, read: Callable[..., dict[str, Any]], *settings: Any
 ) -> tuple[dict[str, torch.Tensor], str]:
     """Of the files at the indices int64 [N] `read(files, names, *settings)`, or what the cache holds, and a remark.
 
@@ -47,7 +47,7 @@ def read_cached(
     """
     names = [files.names[number] for number in numbers.tolist()]
     key = storage.digest(CACHE_FORMAT, str(files.path.resolve()), files.stamp, names, *settings)
-    tensors = places.cached(key, lambda: read(files, names, *settings))
+    tensors = cache.kept(key, lambda: read(files, names, *settings))
     skipped = [name for name, there in zip(names, tensors["readable"].tolist(), strict=True) if not there]
     remark = files.remark
     if skipped:

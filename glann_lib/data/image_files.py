@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import io
 import warnings
-from multiprocessing.pool import ThreadPool
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageCms, ImageOps
 
+from glann_lib.data.cache import Rows
 from glann_lib.data.listing import DataFiles, printable
+from glann_lib.settings import SIZES
 
 # JPEG's reader takes MPO, too, which many telephones write. Not every format of Pillow: some start other programs.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
@@ -20,36 +22,66 @@ GREY = ("1", "L", "LA", "La", *WHITE)
 DIM = 64  # grey levels of 8 bits: a camera's 10, 12 or 14 bits in a file of 16 reach no further
 
 
-def read_images(files: DataFiles, names: list[str], size: int, crop: float = 1.0) -> dict[str, torch.Tensor]:
-    """Decode N files on all cores: "images", uint8 [n, C, size, size], of those that are "readable", bool [N].
+def read_images(
+    files: DataFiles, names: list[str], size: int, crop: float = 1.0, enlarge: bool = True
+) -> dict[str, Any]:
+    """Decode N files on all cores: "images", `Rows` [n, C, size, size], of those that are "readable", bool [N].
 
     C is 1 if every file is grey, else 3. "deep", int16 [N], is the brightest grey level of a file of 16 bits, -1 of
-    others. `crop` is as in `decode`. ValueError where fewer than two files (or the one asked for) can be read.
+    others; "sides", int32 [N], of the square that `crop`, as in `decode`, leaves, in px. ValueError where fewer than
+    two files (or the one asked for) can be read and, without `enlarge`, where any square is smaller than `size`.
     """
-    pixels = np.empty((len(names), 3, size, size), np.uint8)
-    deep = np.full(len(names), -1, np.int16)
+    deep, sides, small = np.full(len(names), -1, np.int16), np.zeros(len(names), np.int32), []
 
     def channels(index: int) -> int:
         try:
-            picture, is_deep = _decoded(read(names[index]), size, crop)
+            with _opened(read(names[index])) as image:
+                sides[index] = _side(image, crop)
+                if sides[index] < size and not enlarge:
+                    small.append(index)
+                if small:
+                    return 0  # all that is wanted now are the others' sides
+                picture, is_deep = _decoded(image, size, crop)
         except MemoryError:
             raise
         except Exception:  # a damaged file can raise nearly anything
             return 0
-        pixels[index] = picture  # one channel fills all three
+        rows.put(index, picture)
         deep[index] = picture.max() if is_deep else -1
         return len(picture)
 
-    with files.opened() as read, warnings.catch_warnings(), ThreadPool() as pool:
+    with Rows(len(names), 3, size, size) as rows, files.opened() as read, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
-        found = np.array(pool.map(channels, range(len(names)), chunksize=32))
-    readable = found > 0
-    if readable.sum() < min(2, len(names)):
-        first = printable(names[int(np.argmin(readable))])
-        raise ValueError(f"{readable.sum()} of {len(names)} images in {files.path} can be read ({first} cannot)")
-    images = pixels if readable.all() else pixels[readable]
-    images = images if found.max() == 3 else images[:, :1].copy()
-    return {name: torch.from_numpy(a) for name, a in {"images": images, "readable": readable, "deep": deep}.items()}
+        found = np.array(rows.fill(channels, f"decoding {printable(files.path.name)}"))
+        if small:
+            raise ValueError(_smallness(files, names, sides, size))
+        readable = found > 0
+        if readable.sum() < min(2, len(names)):
+            first = printable(names[int(np.argmin(readable))])
+            raise ValueError(f"{readable.sum()} of {len(names)} images in {files.path} can be read ({first} cannot)")
+        rows.trim(readable, int(found.max()))
+    arrays = {"readable": readable, "deep": deep, "sides": sides}
+    return {"images": rows} | {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _smallness(files: DataFiles, names: list[str], sides: np.ndarray, size: int) -> str:
+    """The refusal of files some of whose squares, int32 [N] px or 0 where unknown, are smaller than a size."""
+    known = np.where(sides, sides, sides.max())
+    least, first = int(known.min()), printable(names[int(known.argmin())])
+    reached = [f"image_size={size}" for size in SIZES if size <= least][-1:]
+    told = (
+        f"{(known < size).sum():,} of {len(names):,} images in {printable(files.path.name)} are smaller than {size} px"
+    )
+    return (
+        f"{told} (the smallest {least} px, {first}): choose {', or '.join([*reached, 'enlarge=True'])} to enlarge them"
+    )
+
+
+def enlarged(tensors: dict[str, torch.Tensor], size: int) -> str:
+    """Of what `read_images` found a remark, how many images were smaller than `size` px; else ""."""
+    sides = tensors["sides"][tensors["readable"]]
+    count = int((sides < size).sum())
+    return f"; {count:,} of {len(sides):,} enlarged" if count else ""
 
 
 def dimness(tensors: dict[str, torch.Tensor]) -> str:
@@ -69,16 +101,25 @@ def decode(content: bytes, size: int, crop: float = 1.0) -> np.ndarray:
     sRGB. Numbers of 16 bits or more count up to 65535, or up to 1, 255 or 65535 if they are floating point, whichever
     they keep within. Pillow's errors pass.
     """
-    return _decoded(content, size, crop)[0]
+    with _opened(content) as image:
+        return _decoded(image, size, crop)[0]
 
 
-def _decoded(content: bytes, size: int, crop: float) -> tuple[np.ndarray, bool]:
+def _opened(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content), formats=FORMATS)
+
+
+def _side(image: Image.Image, crop: float) -> int:
+    """Of the centre square, in px."""
+    return max(1, round(min(image.size) * crop))
+
+
+def _decoded(image: Image.Image, size: int, crop: float) -> tuple[np.ndarray, bool]:
     """The same, and whether the file has 16 bits or more."""
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        is_deep = image.mode in WHITE or ";16" in str(image.tile)
-        image.draft(None, (2 * size, 2 * size))  # decodes a 12 Mpx JPEG at an eighth: 6 times faster
-        image = _plain(ImageOps.exif_transpose(image), image.info.get("icc_profile"))
-    side = max(1, round(min(image.size) * crop))
+    is_deep = image.mode in WHITE or ";16" in str(image.tile)
+    image.draft(None, (2 * size, 2 * size))  # decodes a 12 Mpx JPEG at an eighth: 6 times faster
+    image = _plain(ImageOps.exif_transpose(image), image.info.get("icc_profile"))
+    side = _side(image, crop)
     left, top = ((length - side) // 2 for length in image.size)
     square = image.crop((left, top, left + side, top + side))  # resize(box=...) would let the outside bleed in
     pixels = np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import inspect
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ import torch
 from torch.nn import functional
 
 from glann_lib.config import ARRAY, FOLDER, DataConfig
-from glann_lib.data import places
+from glann_lib.data import cache, places
 from glann_lib.data.files import Division, read_cached
-from glann_lib.data.image_files import dimness, read_images, resize
+from glann_lib.data.image_files import dimness, enlarged, read_images, resize
 from glann_lib.data.listing import DataFiles, list_images, printable, reason
 from glann_lib.data.record import SPLITS, ImageData, check_split, random_order
 from glann_lib.engine import storage
@@ -28,15 +29,18 @@ LAYOUTS = {
     "svhn": "svhn/train_32x32.mat and svhn/test_32x32.mat",
     "cifar10": "cifar-10-batches-py/, or cifar10/train.zip and cifar10/test.zip",
     "celeba": "celeba/ (img_align_celeba/ and the .txt files), or celeba10k/images.zip",
+    "celeba-hq": "celeba-hq/ (the images, or images.zip), or celebahq_256/images.zip",
 }
+LANDSCAPES = {"train": (0, 600), "test": (100_000, 100)}  # number of the first one, and how many
 
 
 def load_images(settings: DataConfig, split: str, download: bool = True) -> ImageData:
     """One split of a data set at the size asked for; at most `train_images` or `test_images`, drawn with a fixed seed.
 
-    A folder ("folder:PATH", PATH as in `places.locate`) and the 10,000 faces are split 9 to 1 with a fixed seed.
-    ValueError for an unknown split, and for files that are damaged, too few or not images; FileNotFoundError where
-    there is no such folder; ConnectionError, with what to place where, for data that are missing and not downloaded.
+    A folder ("folder:PATH", PATH as in `places.locate`), CelebA-HQ and the 10,000 faces are split 9 to 1 with a fixed
+    seed. ValueError for an unknown split, and for files that are damaged, too few, too small or not images;
+    FileNotFoundError where there is no such folder; ConnectionError, with what to place where, for data that are
+    missing and not downloaded; OSError where the disk is too full for what is decoded.
     """
     check_split(split)
     load = _folder if settings.dataset.startswith(FOLDER) else LOADERS[settings.dataset]
@@ -88,7 +92,7 @@ def _cifar10(settings: DataConfig, split: str, download: bool) -> ImageData:
         source, lossy = f"cifar10/{split}.zip, lossless WebP by class", archive.with_name("lossy.txt")
         if lossy.is_file():
             source += f"; {len(lossy.read_text().split())} of the 60,000 images come from JPEG (lossy.txt)"
-        return _from_files(settings, split, list_images(archive), source)
+        return _from_files(settings, split, list_images(archive), source, enlarge=True)
     data = _torchvision("cifar10", "CIFAR10", download, train=split == "train")
     pixels = data.data.transpose(0, 3, 1, 2)
     return _from_arrays(settings, split, pixels, data.targets, "torchvision.datasets.CIFAR10", data.classes)
@@ -112,7 +116,39 @@ def _folder(settings: DataConfig, split: str, download: bool) -> ImageData:
     return _from_files(settings, split, files, source, divide=True)
 
 
+def _celeba_hq(settings: DataConfig, split: str, download: bool) -> ImageData:
+    names = ("celeba-hq/images.zip", "celeba-hq", "celebahq_256/images.zip")
+    name = next((name for name in names if places.find(name)), None)
+    if name is None:
+        raise ConnectionError(
+            f"celeba-hq cannot be downloaded: place {LAYOUTS['celeba-hq']} in data/ or the folder that the environment "
+            "variable GLANN_DATA names; data/README.md says how"
+        )
+    files = list_images(places.find(name))
+    source = f"{name}: {len(files.names):,} CelebA-HQ faces (Karras et al. 2018), a tenth for testing"
+    return _from_files(settings, split, files, source, divide=True)
+
+
+def _made_landscapes(settings: DataConfig, split: str, download: bool) -> ImageData:
+    from glann_lib.data import made_landscapes
+
+    (first, count), size = LANDSCAPES[split], settings.image_size
+    count = min(count, _limits(settings)[split] or count)
+
+    def make() -> dict[str, Any]:
+        with cache.Rows(count, 3, size, size) as rows:
+            draw = made_landscapes.make_landscapes
+            rows.fill(lambda index: rows.put(index, draw(size, [first + index])[0]), "making landscapes")
+        return {"images": rows}
+
+    key = storage.digest(inspect.getsource(made_landscapes), split, count, size)  # another rule, other landscapes
+    numbers = f"numbers {first:,} to {first + count - 1:,}"
+    source = f"landscapes made by rule (glann_lib.data.made_landscapes), {numbers}"
+    return ImageData(cache.kept(key, make)["images"], None, settings.dataset, split, source)
+
+
 LOADERS = {"digits": _digits, "mnist": _idx, "fashion": _idx, "svhn": _svhn, "cifar10": _cifar10, "celeba": _celeba}
+LOADERS |= {"celeba-hq": _celeba_hq, "made-landscapes": _made_landscapes}
 
 
 def _from_arrays(
@@ -126,25 +162,31 @@ def _from_arrays(
 
 
 def _from_files(
-    settings: DataConfig, split: str, files: DataFiles, source: str, crop: float = 1.0, divide: bool = False
+    settings: DataConfig,
+    split: str,
+    files: DataFiles,
+    source: str,
+    crop: float = 1.0,
+    divide: bool = False,
+    enlarge: bool = False,
 ) -> ImageData:
     """In random order (archives are sorted by class); with `divide`, a tenth of the files is for testing.
 
     Both parts are then decoded together: they have the same channels, and unreadable files leave neither empty.
     """
+    size, own = settings.image_size, settings.dataset.startswith(FOLDER)
     count, division = len(files.names), None
     if divide:
         division = Division.draw(count, max(1, count // 10), _limits(settings))
     numbers = division.numbers if division else random_order(count, _limits(settings)[split])
-    tensors, remark = read_cached(files, numbers, "image", read_images, settings.image_size, crop)
-    remark += dimness(tensors)
+    tensors, remark = read_cached(files, numbers, "image", read_images, size, crop, enlarge or settings.enlarge)
+    remark += dimness(tensors) + (enlarged(tensors, size) if settings.enlarge else "")
     readable = tensors["readable"]
     part = division.part(split, readable) if division else slice(None)
-    labels, class_names, classes = files.classes()
+    labels, class_names, classes = files.classes() if own or not divide else (None, (), "")
     labels = None if labels is None else labels[numbers[readable]][part]
-    own = settings.dataset.startswith(FOLDER)
     name, source = (FOLDER + _own_name(files), source + classes) if own else (settings.dataset, source)
-    return ImageData(tensors["images"][part].clone(), labels, name, split, source + remark, class_names)
+    return ImageData(tensors["images"][part], labels, name, split, source + remark, class_names)
 
 
 def _own_name(files: DataFiles) -> str:

@@ -1,15 +1,9 @@
-"""Where the data files lie, data/ or the folder that GLANN_DATA names, and data/cache, what was decoded from them."""
+"""Where the data files lie: data/, or the folder that GLANN_DATA names."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable
 from pathlib import Path
-
-import torch
-
-from glann_lib.engine import storage
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "data"  # unpacked and decoded files go here where GLANN_DATA cannot be written
@@ -39,16 +33,3 @@ def writable(folder: Path) -> bool:
     while not folder.exists():
         folder = folder.parent
     return bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
-
-
-def cached(key: str, make: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Tensors on the CPU by name, from data/cache, or made now and kept there; the key must differ wherever they do."""
-    path = DATA / "cache" / f"{key}.safetensors"
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        tensors, record = storage.load_tensors(path)
-        if record["sha256"] == storage.tensors_digest(tensors):
-            return tensors
-    tensors = make()
-    with contextlib.suppress(OSError):  # where it cannot be written, they are made again next time
-        storage.save_tensors(path, tensors, {"sha256": storage.tensors_digest(tensors)})
-    return tensors

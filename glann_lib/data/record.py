@@ -18,7 +18,7 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """One split of a data set, held in memory once; a field of another type, shape or range is a ValueError."""
+    """One split of a data set, in memory once or mapped from a file; ValueError: a field's type, shape or range."""
 
     images: torch.Tensor  # uint8 [N, C, H, W], C is 1 or 3, 0 to 255
     labels: torch.Tensor | None = None  # int64 [N], class indices

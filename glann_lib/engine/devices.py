@@ -85,6 +85,11 @@ def place(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     return images.to(device)
 
 
+def rows_at_once(rows: int, side: int) -> int:
+    """How many images of `side` px fit where `rows` of 64 px do; of smaller ones no more, and one at least."""
+    return max(1, rows * 64**2 // max(64, side) ** 2)
+
+
 def memory_budget(mib: int, device: torch.device) -> float:
     """Bytes that a cache may take: so many MiB, on a GPU half of what is free if that is more; 0 stays 0."""
     free = free_memory(device) if device.type == "cuda" else 0

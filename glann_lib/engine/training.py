@@ -13,7 +13,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,9 +98,13 @@ def _save(stage: Stage, path: Path, history: list[Any]) -> None:
     ranks.first(True)  # the file is there for all
 
 
-def run(stage: Stage, path: Path | None = None) -> list[Any]:
-    """`train` to the end with its progress shown; returns the records of all epochs."""
-    return list(progress(train(stage, path), stage.epochs, stage.name))
+def run(stage: Stage, path: Path | None = None, seen: Callable[[Any], None] = lambda record: None) -> list[Any]:
+    """`train` to the end with its progress shown; `seen` gets each epoch's record, which all come back at the end."""
+    history = []
+    for record in progress(train(stage, path), stage.epochs, stage.name):
+        seen(record)
+        history.append(record)
+    return history
 
 
 def progress(records: Iterable[Any], total: int, label: str) -> Iterator[Any]:

@@ -16,16 +16,16 @@ from glann_lib.data.listing import reason
 from glann_lib.engine import storage
 from glann_lib.engine.devices import select_device
 from glann_lib.files import compact, released
-from glann_lib.glo import generator_of
+from glann_lib.glo import Generator, generator_of
 from glann_lib.moments import Mapper, make_mapper
-from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights
+from glann_lib.networks import load_weights
 
 FORMAT = "glann-1"
 
 
 def write(
     path: Path,
-    generator: InfoGANGenerator | VoxelGenerator,
+    generator: Generator,
     mapper: Mapper,
     latents: Tensor,
     config: Config,

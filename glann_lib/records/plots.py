@@ -33,7 +33,8 @@ STYLE = {"figure.dpi": 110, "figure.facecolor": "white", "legend.frameon": False
 STYLE |= {"text.parse_math": False, "font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left"}
 STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": plt.cycler(color=COLOURS)}
 STYLE |= {"axes.grid": True, "axes.axisbelow": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.6}
-CELL = 0.55  # inches that one image takes in a grid
+CELL = 0.55  # inches that one image of up to 64 px takes in a grid; of 128 px it takes two of these, of more three
+WIDEST = 13  # inches, of a grid of larger images
 GAP = 2  # px between images
 SIGNS = "(?i)last ?resort|emoji|color"  # families without letters
 NAME, TITLE = 40, 90  # letters that are shown of one
@@ -57,9 +58,16 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 @styled
-def plot_images(images: ArrayLike, columns: int = 10, title: str = "", cell: float = CELL) -> Figure:
-    """A grid of images, uint8 [N, C, H, W] with C 1 or 3, row by row; each takes `cell` inches."""
+def plot_images(images: ArrayLike, columns: int = 10, title: str = "", cell: float | None = None) -> Figure:
+    """A grid of images, uint8 [N, C, H, W] with C 1 or 3, row by row; each takes `cell` inches.
+
+    None: what suits their size. Of images above 64 px only those are drawn that WIDEST inches each way hold.
+    """
     images = np.asarray(images)
+    cell = cell or cell_of(images)
+    if images.shape[-1] > 64:
+        most = int(WIDEST // cell)
+        columns, images = min(columns, most), images[: min(columns, most) * most]
     rows = [images[i : i + columns] for i in range(0, len(images), columns)]
     figure, ax = subplots(figsize=(columns * cell, len(rows) * cell + 0.3 * bool(title)))
     _show_grid(ax, rows, columns, title)
@@ -67,10 +75,13 @@ def plot_images(images: ArrayLike, columns: int = 10, title: str = "", cell: flo
 
 
 @styled
-def plot_strips(strips: Mapping[str, ArrayLike], title: str = "", ax: Axes | None = None, cell: float = CELL) -> Figure:
-    """Rows of images, uint8 [N, C, H, W], one below the other, each with its name on the left."""
+def plot_strips(
+    strips: Mapping[str, ArrayLike], title: str = "", ax: Axes | None = None, cell: float | None = None
+) -> Figure:
+    """Rows of images, uint8 [N, C, H, W], one below the other, each with its name on the left; `cell` as above."""
     rows = [np.asarray(images) for images in strips.values()]
     columns = max(map(len, rows))
+    cell = cell_of(rows[0], columns) if cell is None else cell
     if ax is None:
         _, ax = subplots(figsize=(columns * cell + room(strips, letter=0.09), len(rows) * cell + 0.3 * bool(title)))
     height = rows[0].shape[2]
@@ -118,11 +129,18 @@ def plot_neighbours(queries: ArrayLike, neighbours: Mapping[str, ArrayLike]) -> 
     """Each query, uint8 [N, C, H, W], and right of it, by a distance's name, uint8 [N, k, C, H, W], nearest first."""
     panels = {"image": np.asarray(queries)[:, None], **neighbours}
     widths = [np.shape(images)[1] for images in panels.values()]
-    size = (sum(widths) * CELL + 0.2 * len(widths), len(queries) * CELL + 0.6)
+    cell = cell_of(queries, sum(widths))
+    size = (sum(widths) * cell + 0.2 * len(widths), len(queries) * cell + 0.6)
     figure, axes = subplots(1, len(widths), figsize=size, width_ratios=widths)
     for ax, columns, (name, images) in zip(axes, widths, panels.items(), strict=True):
         _show_grid(ax, np.asarray(images), columns, name)
     return figure
+
+
+def cell_of(images: ArrayLike, columns: int = 1) -> float:
+    """Inches that images, uint8 [N, C, H, W], take in a grid of so many columns."""
+    times = min(3, max(1, np.shape(images)[-1] // 64))
+    return CELL if times == 1 else min(CELL * times, WIDEST / columns)
 
 
 def use_fonts(figure: Figure) -> None:

@@ -73,7 +73,7 @@ def load_domain(name: str, split: str, size: int, limit: int | None = None, part
     if name.removeprefix(STREET) in COPIES:
         return _handwritten(name, split, size, limit, part)
     if name in DOMAINS or name.startswith(FOLDER):
-        return load_images(DataConfig(name, size, train_images=limit, test_images=limit), split)
+        return load_images(DataConfig(name, size, train_images=limit, test_images=limit, enlarge=True), split)
     raise ValueError(f"unknown domain {name!r}: choose one of {', '.join(DOMAINS)}, folder:PATH or cars:PATH/DOMAIN")
 
 

@@ -20,7 +20,7 @@ def place(tmp_path, monkeypatch):
 
 def png(seed):
     buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(buffer, "png")
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(buffer, "png")
     return buffer.getvalue()
 
 
@@ -82,7 +82,7 @@ def test_what_is_too_little_is_refused_in_a_line(tmp_path, contents, words):
         ("glo_epochs=many", "epochs is 'many': give a whole number"),
         ("glo_loss=vgg", "loss"),
         ("image_size=31", "image_size"),
-        ("image_size=\n", "image_size is '\\n': choose 28, 32 or 64 px"),
+        ("image_size=\n", "image_size is '\\n': choose 28, 32, 64, 128, 256, 512 or 1024 px"),
         ("train_images=0", "train_images"),
         ("samples=0", "--set: samples is 0: give a whole number from 1"),
         ("inverted=1", "--set: inverted is 1: give a whole number from 2"),

@@ -1,10 +1,12 @@
 """Data sets and a person's own images, on small files made here and on real ones where present."""
 
 import gzip
+import importlib.util
 import io
 import json
 import os
 import struct
+import sys
 import types
 import zlib
 from pathlib import Path
@@ -17,6 +19,7 @@ from made_files import cached_files, empty_place, write_files, write_zip
 from PIL import Image, ImageCms, UnidentifiedImageError
 from torchvision import datasets
 
+import glann_lib.data as package
 from glann_lib import config
 from glann_lib.config import DataConfig
 from glann_lib.data import image_files, places
@@ -56,8 +59,8 @@ def encoded(image, kind="png", **options):
     return buffer.getvalue()
 
 
-def folder_config(path, size=32, **limits):
-    return DataConfig(f"folder:{path}", size, **limits)
+def folder_config(path, size=32, enlarge=True, **limits):
+    return DataConfig(f"folder:{path}", size, enlarge=enlarge, **limits)
 
 
 def pictures(count, **options):
@@ -227,6 +230,7 @@ def test_download_goes_where_it_can_be_written(place, monkeypatch):
 def test_layouts_stand_in_the_readme():
     for words in ("MNIST/raw", "FashionMNIST/raw", "svhn/", "cifar-10-batches-py", "cifar10/", "celeba/", "celeba10k/"):
         assert words in README
+    assert "celebahq_256/images.zip" in README and "celeba-hq/images.zip" in README
 
 
 def test_svhn_and_cifar10_arrays_come_out_channels_first(monkeypatch):
@@ -618,6 +622,123 @@ def test_relative_path_counts_from_the_working_folder_then_the_repository(tmp_pa
     assert len(load_images(folder_config("~/mine"), "train")) == 4
 
 
+# Sizes
+
+
+def of_sides(*sides):
+    return {f"{side}_{index}.png": encoded(random_picture(index, side, side + 9)) for index, side in enumerate(sides)}
+
+
+@pytest.mark.parametrize(
+    ("sides", "size", "words"),
+    [
+        ((300, 80, 256, 90), 256, "2 of 4 images in p are smaller than 256 px (the smallest 80 px, 80_1.png): choose "),
+        ((40, 27, 99), 28, "1 of 3 images in p are smaller than 28 px (the smallest 27 px, 27_1.png): choose "),
+        ((40, 50, 60), 64, "3 of 3 images in p are smaller than 64 px (the smallest 40 px, 40_0.png): choose "),
+    ],
+)
+def test_images_that_are_too_small_are_refused_or_enlarged_where_that_is_asked_for(tmp_path, sides, size, words):
+    write_files(tmp_path / "p", of_sides(*sides))
+    with pytest.raises(ValueError) as caught:
+        load_images(folder_config(tmp_path / "p", size, enlarge=False), "train")
+    choice = {80: "image_size=64, or ", 40: "image_size=32, or ", 27: ""}[min(sides)]
+    assert str(caught.value) == f"{words}{choice}enlarge=True to enlarge them"
+    assert not cached_files()
+    record = load_images(folder_config(tmp_path / "p", size), "train")
+    assert record.images.shape[2:] == (size, size)
+    assert f"; {words.partition(' images')[0]} enlarged" in record.source
+
+
+def test_images_that_are_large_enough_are_taken_whatever_is_asked_for(tmp_path):
+    write_files(tmp_path / "p", of_sides(128, 128, 130, 500))
+    records = [load_images(folder_config(tmp_path / "p", 128, enlarge=enlarge), "train") for enlarge in (False, True)]
+    assert records[0].sha256 == records[1].sha256 and "enlarged" not in records[0].source + records[1].source
+
+
+def test_a_refusal_names_the_same_images_in_whatever_order_they_are_read(tmp_path):
+    write_files(tmp_path / "p", of_sides(*range(100, 180)) | {"a.png": b"", "b.jpg": b"x"})
+    told = set()
+    for _ in range(3):
+        with pytest.raises(
+            ValueError, match=r"28 of 82 images in p .* 100 px, 100_0.png.: choose image_size=64"
+        ) as caught:
+            load_images(folder_config(tmp_path / "p", 128, enlarge=False), "train")
+        told.add(str(caught.value))
+    assert len(told) == 1
+
+
+def test_the_half_size_faces_are_cropped_to_80_px(place):
+    write_zip(place / "celeba10k" / "images.zip", {f"{i:06}.png": encoded(face(i)) for i in range(20)})
+    with pytest.raises(
+        ValueError, match=r"20 of 20 images in images.zip are .* 128 px \(the smallest 80 px, .*_size=64"
+    ):
+        load_images(DataConfig("celeba", 128), "train")
+    assert "20 of 20 enlarged" in load_images(DataConfig("celeba", 128, enlarge=True), "train").source
+
+
+@pytest.mark.parametrize("layout", ["celeba-hq/images.zip", "celeba-hq", "celebahq_256/images.zip"])
+def test_celeba_hq_is_read_from_each_place_and_divided(place, layout):
+    faces = {f"{i:05}.png": encoded(random_picture(i, 128, 128)) for i in range(30)}
+    (write_zip if layout.endswith(".zip") else write_files)(place / layout, faces)
+    train, test = (load_images(DataConfig("celeba-hq", 128, test_images=2), split) for split in ("train", "test"))
+    assert train.images.shape == (27, 3, 128, 128) and test.images.shape == (2, 3, 128, 128)
+    whole = {np.asarray(Image.open(io.BytesIO(content))).tobytes() for content in faces.values()}
+    assert {image.permute(1, 2, 0).numpy().tobytes() for image in train.images} < whole  # nothing is cropped
+    assert train.name == "celeba-hq" and train.labels is None and f"{layout}: 30 CelebA-HQ faces" in train.source
+    with pytest.raises(ValueError, match=r"30 of 30 images in .* choose image_size=128, or enlarge=True"):
+        load_images(DataConfig("celeba-hq", 256), "train")
+
+
+def test_celeba_hq_in_folders_has_no_classes(place):
+    write_files(place / "celeba-hq", {f"{i % 2}/{i}.png": encoded(random_picture(i, 64, 64)) for i in range(9)})
+    assert load_images(DataConfig("celeba-hq", 64), "train").labels is None
+
+
+@pytest.mark.parametrize("download", [False, True])
+def test_celeba_hq_is_never_downloaded(download):
+    with pytest.raises(ConnectionError, match=r"place celeba-hq/ .* or celebahq_256/images.zip in data/ or ") as caught:
+        load_images(DataConfig("celeba-hq", 256), "train", download)
+    assert "\n" not in str(caught.value) and "GLANN_DATA" in str(caught.value)
+
+
+RULE = """
+import numpy as np
+def make_landscapes(size, numbers, seed=0):
+    return np.stack([np.full((3, size, size), number % 251 + shift, np.uint8) for number in numbers])
+shift = {}
+"""
+
+
+@pytest.fixture
+def rule(tmp_path, monkeypatch):
+    """A function that puts another rule in the place of that for landscapes."""
+
+    def put(shift):
+        path = write_files(tmp_path / f"rule{shift}", {"rule.py": RULE.replace("{}", str(shift)).encode()}) / "rule.py"
+        spec = importlib.util.spec_from_file_location("glann_lib.data.made_landscapes", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        monkeypatch.setattr(package, "made_landscapes", module, raising=False)
+        return module
+
+    return put
+
+
+def test_landscapes_are_made_once_and_others_by_another_rule(rule, monkeypatch):
+    module = rule(0)
+    train, test = (load_images(DataConfig("made-landscapes", 64), split) for split in ("train", "test"))
+    assert train.images.shape == (600, 3, 64, 64) and test.images.shape == (100, 3, 64, 64)
+    assert train.images[:, 2, 5, 5].tolist() == [number % 251 for number in range(600)]
+    assert test.images[:, 0, 0, 0].tolist() == [number % 251 for number in range(100_000, 100_100)]
+    assert train.name == "made-landscapes" and "numbers 100,000 to 100,099" in test.source
+    monkeypatch.setattr(module, "make_landscapes", None)
+    assert load_images(DataConfig("made-landscapes", 64), "train").sha256 == train.sha256
+    rule(1)
+    few = load_images(DataConfig("made-landscapes", 64, train_images=7), "train")
+    assert few.images[:, 1, 1, 1].tolist() == list(range(1, 8)) and "numbers 0 to 6" in few.source
+
+
 # The cache
 
 
@@ -671,3 +792,11 @@ def test_real_faces_by_both_ways(real_place):
     assert celeba.images.shape == (200, 3, 64, 64) and whole.images.shape == (1000, 3, 64, 64)
     mirror = (celeba.float().mean(0) - celeba.float().mean(0).flip(-1)).abs().mean()
     assert mirror < 0.03  # the mean face is symmetric: the crop is centred
+
+
+@real("celebahq_256/images.zip")
+def test_real_celeba_hq(real_place):
+    train, test = (load_images(DataConfig("celeba-hq", 256, 40, 7), split) for split in ("train", "test"))
+    assert train.images.shape == (40, 3, 256, 256) and len(test) == 7 and "1,100 CelebA-HQ faces" in train.source
+    with pytest.raises(ValueError, match=r"47 of 47 images in images.zip are smaller than 512 px"):
+        load_images(DataConfig("celeba-hq", 512, 40, 7), "train")
