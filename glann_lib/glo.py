@@ -293,7 +293,7 @@ def generator_of(shape: Sequence[int], config: GLOConfig) -> Generator:
     """The untrained G of some settings, for images [C, S, S] or shapes [S, S, S]; errors are the generators' own."""
     if config.generator == "resnet" and len(set(shape)) > 1:
         channels, size, _ = shape
-        own = {"checkpointing": config.checkpointing}
-        return ResNetGenerator(size, channels, config.latent_dim, config.resnet_channels, config.normalisation, **own)
+        own = {"features": config.resnet_channels, "start": config.resnet_start, "checkpointing": config.checkpointing}
+        return ResNetGenerator(size, channels, config.latent_dim, normalisation=config.normalisation, **own)
     widths = {name: getattr(config, name) for name in ("feature_channels", "voxel_channels")}
     return make_generator(shape, config.latent_dim, config.normalisation, **widths)

@@ -93,7 +93,7 @@ def refine(
     ]
     codes = torch.cat([part.codes for part in parts]).unflatten(0, start.shape[:2])
     values = torch.cat([part.loss for part in parts]).unflatten(0, start.shape[:2])
-    return _best(render, codes, values)
+    return _best(render, codes, values, images.shape[-1])
 
 
 def search(
@@ -128,7 +128,7 @@ def search(
     target = unit(image.to(start.device)).repeat_interleave(restarts, 0)
     descent = descend(render, start, target, loss, steps, lr)
     return (
-        _best(render, stand.codes[None], stand.loss[None])
+        _best(render, stand.codes[None], stand.loss[None], image.shape[-1])
         for stand in descent
         if stand.step % every == 0 or stand.step == steps
     )
@@ -189,11 +189,11 @@ def _last(records: Iterator[Descent]) -> Descent:
     return collections.deque(records, maxlen=1).pop()
 
 
-def _best(render: Callable[[Tensor], Tensor], codes: Tensor, values: Tensor) -> Inversion:
+def _best(render: Callable[[Tensor], Tensor], codes: Tensor, values: Tensor, side: int) -> Inversion:
     """Of the codes [N, restarts, D] of each image the one with the least loss [N, restarts], and its image."""
     best = values.nan_to_num(nan=torch.inf).argmin(1)  # argmin takes NaN for the least
     rows = torch.arange(len(codes), device=codes.device)
     codes, values = codes[rows, best], values[rows, best]
     with torch.no_grad():
-        images = torch.cat([render(part) for part in codes.split(BLOCK)])
+        images = torch.cat([render(part) for part in codes.split(rows_at_once(BLOCK, side))])
     return Inversion(codes.cpu(), images.mul(255).round().to(torch.uint8).cpu(), values.cpu())

@@ -28,7 +28,7 @@ SMALLEST = 64  # px
 
 
 class ResNetGenerator(nn.Module):
-    """G: latents on the unit sphere to images, from 4 x 4 px by residual blocks, each followed by a doubling.
+    """G: latents on the unit sphere to images, by a linear layer and residual blocks, each followed by a doubling.
 
     Args:
         image_size: height and width of the images, px: a power of two from 64 to 1024.
@@ -37,11 +37,13 @@ class ResNetGenerator(nn.Module):
         features: maps at the full size (paper: 64 at 256 px); twice as many at half of it, and so on, at most 512.
         normalisation: "none" (Mescheder et al.), or "batch": BatchNorm before each LeakyReLU, and blocks whose
             convolutions count in full (ours: it needs far fewer steps).
+        start: px a side that the linear layer gives, a power of two: 4 (Mescheder et al.). With a quarter of the size,
+            as in InfoGAN's generator, the coarse form is linear in the code and there after few steps (ours).
         on_sphere: as for `networks.InfoGANGenerator`.
         checkpointing: a block's activations are computed again on the way back: the memory of one block, not of all.
 
     Raises:
-        ValueError: a size or number of channels that there is not.
+        ValueError: a size, number of channels or start that there is not.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class ResNetGenerator(nn.Module):
         latent_dim: int = 256,
         features: int = 64,
         normalisation: str = "none",
+        start: int = 4,
         on_sphere: bool = True,
         checkpointing: bool = False,
     ):
@@ -61,10 +64,12 @@ class ResNetGenerator(nn.Module):
         if channels not in (1, 3):
             raise ValueError(f"images have {channels} channels: give grey (1) or colour (3)")
         self.shape, self.latent_dim, self.on_sphere = (channels, image_size, image_size), latent_dim, on_sphere
-        self.checkpointing = checkpointing
-        doublings = int(math.log2(image_size // 4))
+        if start not in (4, 8, 16, 32, 64, 128, 256) or start > image_size:
+            raise ValueError(f"resnet_start is {start}: choose a power of two from 4 to 256 px, not above the image's")
+        self.checkpointing, self.start = checkpointing, start
+        doublings = int(math.log2(image_size // start))
         widths = [min(MOST_CHANNELS, features * 2**level) for level in range(doublings, -1, -1)]
-        self.first = nn.Linear(latent_dim, widths[0] * 4 * 4)
+        self.first = nn.Linear(latent_dim, widths[0] * start**2)
         pairs = [*itertools.pairwise(widths), (widths[-1], widths[-1])]
         normalise = normalisation != "none"
         self.blocks = nn.ModuleList(ResidualBlock(wide, narrow, normalise) for wide, narrow in pairs)
@@ -74,7 +79,9 @@ class ResNetGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Images in [0, 1], [N, C, S, S], of latents [N, latent_dim]; on the sphere their norms do not matter."""
-        x = self.first(unit_length(z) if self.on_sphere else z).unflatten(1, (-1, 4, 4))
+        # The layers' first weights are for numbers of variance 1, as normal latents have.
+        z = unit_length(z) * math.sqrt(self.latent_dim) if self.on_sphere else z
+        x = self.first(z).unflatten(1, (-1, self.start, self.start))
         for number, block in enumerate(self.blocks):
             x = self._run(block, x if number == 0 else interpolate(x, scale_factor=2, mode="nearest"))
         return self.last(leaky_relu(self.normal(x), 0.2)).sigmoid()

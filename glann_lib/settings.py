@@ -100,15 +100,15 @@ class GLOConfig:
     )
     feature_channels: int = 128  # of InfoGANGenerator's feature maps (InfoGAN)
     resnet_channels: int = 64  # of ResNetGenerator's at the full size (paper); doubled at every halving, at most 512
+    resnet_start: int = 4  # px a side that its linear layer gives, a power of two (paper: 4)
     loss_copies: int | None = None  # smaller copies of an image that the loss sees, too; None: as many as its size asks
     subsampling: str = "bilinear"  # that makes them: "bilinear" (paper) or "average" of 4 x 4 px (official)
     checkpointing: bool = False  # activations are computed again on the way back: less memory, a third more time
     voxel_channels: int = 512  # of the first of VoxelGenerator's layers (3D-GAN)
 
     def __post_init__(self) -> None:
-        require_count(
-            self, "latent_dim", "epochs", "decay_every", "feature_channels", "resnet_channels", "voxel_channels"
-        )
+        require_count(self, "latent_dim", "epochs", "decay_every", "resnet_start")
+        require_count(self, "feature_channels", "resnet_channels", "voxel_channels")
         require_count(self, "loss_copies", optional=True, least=0)
         require_count(self, "batch_size", least=LEAST_IMAGES)
         require_positive(self, "latent_lr", "generator_lr_ratio", "decay", "latent_init_std")

@@ -137,7 +137,9 @@ def loaded(place, count):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            train, test = (load_images(DataConfig(f"folder:{place}", 28, enlarge=True), split) for split in ("train", "test"))
+            train, test = (
+                load_images(DataConfig(f"folder:{place}", 28, enlarge=True), split) for split in ("train", "test")
+            )
     except ValueError as error:
         return one_line(error)
     if len(train) + len(test) != count:

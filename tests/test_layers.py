@@ -7,7 +7,20 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "glann_lib"
-METHOD = {"settings", "config", "networks", "resnet", "losses", "features", "neighbours", "moments", "sampling", "glo", "imle", "inversion"}
+METHOD = {
+    "settings",
+    "config",
+    "networks",
+    "resnet",
+    "losses",
+    "features",
+    "neighbours",
+    "moments",
+    "sampling",
+    "glo",
+    "imle",
+    "inversion",
+}
 WHOLE = {"model", "training_data"}  # G, T and both stages as one object, which knows images, shapes and scores
 # From the ground up; "method" and "whole" are the files of glann_lib itself, every other name is a folder.
 ROOMS = ("engine", "method", "data", "records", "files", "rivals", "scores", "shapes", "translation", "whole")

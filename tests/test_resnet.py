@@ -104,7 +104,7 @@ def test_the_latents_length_matters_off_the_sphere_only():
     with torch.no_grad():
         images = bound(z)
         assert (bound(z * lengths) - images).abs().max() < 1e-3 * (images[0] - images[1]).abs().max()
-        assert torch.equal(free(z / z.norm(dim=1, keepdim=True)), images)
+        assert torch.equal(free(4 * (z / z.norm(dim=1, keepdim=True))), images)  # 16 numbers of variance 1
         assert (free(z * 8) - images).abs().max() > 0.1 * (images[0] - images[1]).abs().max()
 
 
@@ -166,3 +166,18 @@ def test_the_settings_choose_it():
 
 def test_a_latent_of_zero_gives_an_image_not_nan():
     assert torch.isfinite(make()(torch.zeros(2, 16))).all()
+
+
+@pytest.mark.parametrize("start", [4, 8, 16, 32, 64])
+def test_the_linear_layer_may_give_more_of_the_image(start):
+    network = ResNetGenerator(64, 3, 16, features=2, start=start)
+    assert network.first.out_features == start**2 * 2 * (64 // start)  # maps are halved as often as sides are doubled
+    assert len(network.blocks) == (64 // start).bit_length()
+    with torch.no_grad():
+        assert network(draw(2, 16)).shape == (2, 3, 64, 64)
+
+
+@pytest.mark.parametrize("start", [2, 6, 128])
+def test_other_starts_are_refused(start):
+    with pytest.raises(ValueError, match=f"resnet_start is {start}: choose a power of two from 4 to 256 px"):
+        ResNetGenerator(64, 3, 16, features=2, start=start)

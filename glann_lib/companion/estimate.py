@@ -7,16 +7,18 @@ constant. Nothing is downloaded or written.
 from __future__ import annotations
 
 import functools
+import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from glann_lib import config, losses
+from glann_lib import config, inversion, losses
 from glann_lib.companion import timing
-from glann_lib.companion.plans import Plan, Times, overrides
+from glann_lib.companion.plans import Plan, Step, Times, overrides
 from glann_lib.companion.timing import Shape
 from glann_lib.config import GLOConfig, IMLEConfig, ShapeConfig
 from glann_lib.data import places
@@ -38,14 +40,21 @@ SIZES |= dict.fromkeys(("mnist", "fashion"), (60_000, 10_000)) | dict.fromkeys(c
 SIZES |= {"made-chairs": (1000, 200), "chairs": (889, 100), "made-landscapes": (600, 100), "celeba-hq": (27_000, 3000)}
 
 
-def times(plan: Plan) -> Times:
-    """What the steps of a plan with its parameters would take; ValueError where this machine lacks its device."""
-    device, seconds, cache = devices.select_device(plan.device), [], 0.0
+def times(plan: Plan, wanted: Callable[[Step], bool] = lambda step: True, patience: float = math.inf) -> Times:
+    """What the steps of a plan with its parameters would take; ValueError where this machine lacks its device.
+
+    Steps that are not `wanted` stay unknown, and those that come when `patience` seconds have gone.
+    """
+    device, seconds, cache, began = devices.select_device(plan.device), [], 0.0, time.monotonic()
+    trained = {step.dataset for step in plan.steps if step.notebook.number == "02"}
     lanes = plan.lanes(device.type, os.cpu_count() or 1)
     if len(lanes) > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // len(lanes)))
     for step in plan.steps:
-        estimate = Estimate(step.dataset, plan.settings(step), device)
+        if not wanted(step) or time.monotonic() - began > patience:
+            seconds.append(None)
+            continue
+        estimate = Estimate(step.dataset, plan.settings(step), device, step.dataset in trained)
         seconds.append(estimate.seconds(step.notebook.number))
         cache = max(cache, estimate.cache_mib() if step.notebook.number == "01" else 0.0)
     whole = max(sum(seconds[number - 1] or 0.0 for number, _ in lane) for lane in lanes)
@@ -55,11 +64,12 @@ def times(plan: Plan) -> Times:
 class Estimate:
     """What the notebooks on one data set would take, from nothing.
 
-    `given` are all other parameters of a notebook, and those by which the ones before it trained.
+    `given` are all other parameters of a notebook, and those by which the ones before it trained; `trained` says that
+    notebooks 01 and 02 are among these.
     """
 
-    def __init__(self, dataset: str, given: dict[str, Any], device: torch.device):
-        self.dataset, self.given, self.device = dataset, given, device
+    def __init__(self, dataset: str, given: dict[str, Any], device: torch.device, trained: bool = False):
+        self.dataset, self.given, self.device, self.trained = dataset, given, device, trained
         self.overrides = overrides(given) | {name: given[name] for name in given if name.startswith("nam_")}
 
     def seconds(self, number: str) -> float | None:
@@ -134,7 +144,8 @@ class Estimate:
 
     def _interpolation(self) -> float:
         images = min(self._count("test"), self.given["inverted"])
-        return 2 * -(-images // 16) * self._inversion(min(images, 16))  # by noise and by code, 16 at a time
+        at_once = min(images, devices.rows_at_once(inversion.IMAGES, self.shape[-1]))
+        return 2 * -(-images // at_once) * self._inversion(at_once)  # by noise and by code
 
     def _inversion(self, images: int = 1) -> float:
         glo = timing.plain(self.settings.glo)
@@ -164,7 +175,8 @@ class Estimate:
             compared.append(replace(short, generator="infogan", feature_channels=16))
         trained = sum(timing.training_seconds(settings, self.shape, few, self.device) for settings in compared)
         images = 4 * min(self.train, given["samples"]) + self._count("test")
-        return self._glo() + self._imle() + trained + images * timing.feature(self.shape, self.device)
+        stages = 0.0 if self.trained else self._glo() + self._imle()
+        return stages + trained + images * timing.feature(self.shape, self.device)
 
     def _chairs(self) -> float:
         return self.given["seeds"] * (self._glo() + self._imle() + self._rival("vae"))

@@ -75,8 +75,10 @@ def run(plan: Plan) -> int:
     from glann_lib.companion import execution, report
 
     started, folders, place = time.monotonic(), plan.folders(), Path.cwd()
-    if any(":" in dataset for dataset in folders):  # many photographs take a while
-        print("reading your files", flush=True)
+    waits = ["reading your files"] * any(":" in dataset for dataset in folders)  # many photographs take a while
+    waits += ["timing this machine"] * any(map(plan.is_large, plan.steps))
+    if waits:
+        print(" and ".join(waits), flush=True)
     device, *data = _preflight(plan)
     shown = {dataset: plans.shown(folder, place) for dataset, folder in folders.items()}
     with contextlib.chdir(ROOT), contextlib.ExitStack() as stack:

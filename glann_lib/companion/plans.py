@@ -62,8 +62,13 @@ class Plan:
         """All that decides how long a step takes: its own parameters, and those that earlier notebooks train by."""
         defaults = {parameter.name: parameter.value for parameter in step.notebook.parameters or ()}
         given = [other.parameters for other in self.steps if other.dataset == step.dataset]
-        trained = {name: values[name] for values in given for name in values if name.startswith(("glo_", "imle_"))}
+        trained = {name: value for values in given for name, value in values.items() if _decides(name)}
         return defaults | {"profile": self.profile, "seed": self.seed} | trained | step.parameters
+
+    def is_large(self, step: Step) -> bool:
+        """Whether a step works on large images: see `config.is_large`."""
+        images = config.kind_of(step.dataset) == "images"
+        return images and config.is_large(step.dataset, self.settings(step).get("image_size"))
 
     def folders(self) -> dict[str, Path]:
         """The run folder of every data set among the steps, in their order."""
@@ -95,6 +100,11 @@ class Times:
     whole: float | None = None  # seconds of all known steps, where some run at the same time
 
 
+def _decides(name: str) -> bool:
+    """Whether a notebook's parameter says what a model is trained on, and how."""
+    return name.startswith(("glo_", "imle_")) or name in DATA
+
+
 def overrides(given: dict[str, Any]) -> dict[str, Any]:
     """What `config.make_config` is told, of a notebook's parameters."""
     own = {name: value for name, value in given.items() if name.startswith(("glo_", "imle_"))}
@@ -120,7 +130,8 @@ def with_steps(
     suited = [notebook for notebook in notebooks if dataset is None or _suits(notebook, dataset, image_size)]
     left_out = [notebook for notebook in notebooks if notebook not in suited]
     kinds = ([book for book in left_out if book.kind == other] for other in DATASETS)
-    unsuited = [_unsuited(books) for books in kinds if books]
+    images = dataset is not None and config.kind_of(dataset) == "images"
+    unsuited = [_unsuited(books, images) for books in kinds if books]
     if not suited:
         raise ValueError("; ".join(f"{who}: {option}" for who, option in unsuited))
     steps = tuple(Step(notebook, dataset or DATASETS[notebook.kind][0]) for notebook in suited)
@@ -200,12 +211,12 @@ def _suits(notebook: catalogue.Notebook, dataset: str, image_size: int | None) -
     return notebook.kind == "large images" or (notebook.kind == "images" and notebook.number not in AT_MOST_64)
 
 
-def _unsuited(notebooks: list[catalogue.Notebook]) -> tuple[str, str]:
-    """What notebooks of one kind work on, and the option that suits them."""
+def _unsuited(notebooks: list[catalogue.Notebook], for_images: bool) -> tuple[str, str]:
+    """What notebooks of one kind work on that do not suit some data, images or not, and the option that suits them."""
     kind = notebooks[0].kind
     numbers = joined([notebook.number for notebook in notebooks], "and")
     who = f"notebooks {numbers} work" if len(notebooks) > 1 else f"{notebooks[0].name} works"
-    small = " of at most 64 px" * all(book.number in AT_MOST_64 for book in notebooks)
+    small = " of at most 64 px" * (for_images and kind == "images")
     return f"{who} on {kind}{small}", f"--dataset {joined(DATASETS[kind], 'or')}"
 
 

@@ -6,14 +6,15 @@ Own files are decoded for it, into the cache that the notebooks read, as these w
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import sys
 from typing import Any
 
 from glann_lib import config, losses
-from glann_lib.companion import memory
+from glann_lib.companion import estimate, memory
 from glann_lib.companion.estimate import UNKNOWN, Estimate
-from glann_lib.companion.plans import Plan, Step
+from glann_lib.companion.plans import Plan, Step, about
 from glann_lib.data.images import load_images
 from glann_lib.data.record import SPLITS
 from glann_lib.engine import devices, ranks
@@ -30,6 +31,7 @@ COUNTS = dict.fromkeys(("samples", "tiny_epochs", "inversion_steps", "seeds", "r
 COUNTS |= {"steps": 2, "inverted": 2}
 NAMES = {"rival_names": ("all", *RIVALS), "other_losses": config.LOSSES, "extractors": EXTRACTORS}
 NAMES |= dict.fromkeys(("searches", "first_searches"), SEARCHES)
+PATIENCE = 10  # s, for timing; what is being timed then is finished
 OWN = (config.FOLDER, config.MESHES, config.CARS)
 
 
@@ -50,12 +52,30 @@ def check(plan: Plan) -> list[str]:
         _check_losses(step, settings)
         if plan.gpus > 1 and config.kind_of(step.dataset) != "translations":
             _check_batches(settings.settings, plan.gpus)
-        finished = plan.folders()[step.dataset] / "work" / "glo.safetensors"
-        if step.notebook.number == "01" and not finished.is_file():
+        if step.notebook.number == "01" and not _is_trained(plan, step):
             _check_memory(settings, plan.gpus)
     # The first notebook's data are all others', but for the number of test images.
     first = {step.dataset: (step, settings) for step, settings in reversed(asked)}
     return [line for step, settings in reversed(first.values()) for line in _own_data(step, settings)]
+
+
+def expected(plan: Plan) -> list[str]:
+    """About how long the notebooks on large images will take, a line; none where stage 1 is finished or shared."""
+    large = [plan.is_large(step) and not _is_trained(plan, step) for step in plan.steps]
+    if not any(large) or plan.gpus > 1:
+        return []
+    with contextlib.suppress(Exception):  # an estimate is no reason to refuse a run
+        times = estimate.times(plan, lambda step: large[plan.steps.index(step)], PATIENCE)
+        known = {step.notebook.number: time for step, time in zip(plan.steps, times.seconds, strict=True) if time}
+        who = "" if all(large) else f"notebook {plan.steps[large.index(True)].notebook.number}: "
+        more = " or more" * (len(known) < sum(large))
+        fewer = ": fewer epochs with --set glo_epochs=N" * (known.get("01", 0.0) > times.whole / 2)
+        return [f"{who}{about(times.whole)}{more} on this machine, by steps timed just now{fewer}"] if known else []
+    return []
+
+
+def _is_trained(plan: Plan, step: Step) -> bool:
+    return (plan.folders()[step.dataset] / runs.WORK / "glo.safetensors").is_file()
 
 
 def _check_values(parameters: dict[str, Any]) -> None:
@@ -119,10 +139,10 @@ def _own_data(step: Step, asked: Estimate) -> list[str]:
 
 
 def main() -> int:
-    """The device's name and `check`'s lines for the plan at standard input, a line each, or the reason against it."""
+    """Of the plan at standard input: the device's name, and what `check` and `expected` say; or the reason against it."""
     plan = pickle.load(sys.stdin.buffer)
     try:
-        lines = check(plan)
+        lines = check(plan) + expected(plan)
         print("\n".join([runs.device_name(devices.select_device(plan.device)), *lines]))
     except (ValueError, OSError) as error:
         print(str(error) if isinstance(error, ValueError) else error.strerror or error)

@@ -8,6 +8,7 @@ How is told in `files.compact`. A model that has lost quality on the way is refu
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from glann_lib.files.released import CARD, LIMIT, MODEL, PAGE, UNKNOWN
 from glann_lib.model import Glann
 from glann_lib.networks import unit_length
 from glann_lib.records import runs
+from glann_lib.resnet import ResNetGenerator
 from glann_lib.scores.evaluate import Reference
 from glann_lib.scores.features import make_score_extractor
 from glann_lib.scores.measures import METRICS, SHAPE_METRICS, VOXELS, title
@@ -41,7 +43,8 @@ SEEN_SEED = 1  # of their noises: the comparison's samples are others
 COMPARED = {"images": 1000, "shapes": 100}  # samples of the model as trained and as released
 SCORED = 1000  # held-out images or shapes, at most
 EXTRACTOR = "random-vgg16"  # needs no download
-TRIES = 6  # steps of the factors, each finer than the last
+TRIES = 6  # steps of the factors, each finer than the last ...
+COARSE_TRIES = 3  # ... of which the first have convolutions in int8
 WORST_RATIO, WORST_DIFFERENCE = 1.05, 2.0  # of the first score; grey levels of 255 on average
 PURPOSE = "This model is for trying out sampling, reconstruction, interpolation and inversion without any training."
 LIMITS = (
@@ -66,7 +69,7 @@ def release(run: Path, name: str, folder: Path | None = None, dirty: bool = Fals
     with tempfile.TemporaryDirectory() as place:
         for number in range(TRIES):  # ever finer: the smallest file that is as good
             finest = compact.FINEST / compact.COARSER**number
-            path, form = write_small(source, model, Path(place) / MODEL, finest)
+            path, form = write_small(source, model, Path(place) / MODEL, finest, number < COARSE_TRIES)
             measured = comparison.with_small(Glann.load(path, "cpu"))
             if not (lost := what_is_lost(measured)):
                 break
@@ -104,23 +107,30 @@ def require_fit(model: Glann, name: str, dirty: bool) -> None:
         raise ValueError("the model was trained by code with uncommitted changes: train it again, or add --dirty")
 
 
-def write_small(source: Path, model: Glann, path: Path, finest: float = compact.FINEST) -> tuple[Path, str]:
+def write_small(
+    source: Path, model: Glann, path: Path, finest: float = compact.FINEST, coarse: bool = True
+) -> tuple[Path, str]:
     """The model of the file `source` in few bytes: the path, and in words how its numbers are stored.
 
-    `finest` is the step of `compact.shrink`.
+    `finest` is the step of `compact.shrink`; `coarse`: convolutions, not transposed ones, are int8.
     Raises ValueError where it cannot be made small enough.
     """
     tensors, record = storage.load_tensors(source)
-    small, rank = compact.shrink(compact.expand(tensors), LIMIT - MARGIN, _largest_linear(model), finest)
+    modules = model.generator.named_modules() if coarse else ()
+    kernels = [f"generator.{name}.weight" for name, module in modules if isinstance(module, nn.Conv2d)]
+    small, rank = compact.shrink(compact.expand(tensors), LIMIT - MARGIN, _largest_linear(model), finest, kernels)
     # Where a person's own files lie is nobody else's business.
     for settings in (record["config"], record["record"].get("config", {"data": {"dataset": ""}})):
         settings["data"]["dataset"] = _without_folders(settings["data"]["dataset"])
-    form = "float16, latents int8" + f", one weight as deflated int8 factors of rank {rank}" * (rank is not None)
+    form = f"float16, latents{' and convolutions' * bool(kernels)} int8"
+    form += f", one weight as deflated int8 factors of rank {rank}" * (rank is not None)
     return storage.save_sealed(path, small, record), form
 
 
 def _largest_linear(model: Glann) -> compact.Layer | None:
     """The generator's largest linear layer; None where it has none, as that for shapes."""
+    if isinstance(model.generator, ResNetGenerator):
+        return compact.Layer("generator.first.weight", None, lambda: math.sqrt(model.latents.shape[1]) * _codes(model))
     layers = model.generator.layers
     linear = [place for place, layer in enumerate(layers) if isinstance(layer, nn.Linear)]
     if not linear:
@@ -129,12 +139,16 @@ def _largest_linear(model: Glann) -> compact.Layer | None:
     followed = isinstance(layers[place + 1], nn.BatchNorm1d)
 
     def inputs() -> Tensor:
-        noise = sampling.draw_noise(SEEN, model.mapper.noise_dim, SEEN_SEED)
-        latents = torch.cat([model.latents[:SEEN], sampling.run_blocks(model.mapper, noise)])
-        return sampling.run_blocks(layers[:place], unit_length(latents))
+        return sampling.run_blocks(layers[:place], _codes(model))
 
     norm = f"generator.layers.{place + 1}" if followed else None
     return compact.Layer(f"generator.layers.{place}.weight", norm, inputs)
+
+
+def _codes(model: Glann) -> Tensor:
+    """Of training images and of T(e), on the unit sphere, for which a factorised weight is best."""
+    noise = sampling.draw_noise(SEEN, model.mapper.noise_dim, SEEN_SEED)
+    return unit_length(torch.cat([model.latents[:SEEN], sampling.run_blocks(model.mapper, noise)]))
 
 
 class Comparison:

@@ -1,5 +1,7 @@
 """A model's tensors in few bytes: float16, latents in int8, and one large weight as a product of two thin ones.
 
+Convolutions may be int8, too, with one step for each map that they make.
+
 A weight W [out, in] becomes L R. With S the covariance of what the layer sees and D what an error of an output weighs,
 the singular vectors of D W S^(1/2) are the components that matter, and by how much. All of them are rounded by one
 step: those of little power get few levels, those far below the step are left out, and deflate stores each in as few
@@ -17,7 +19,7 @@ from torch import Tensor
 
 PARTS = ("left", "left_scale", "right", "right_scale")  # a factorised weight's tensors, behind its name and a point
 DEFLATED = ".deflated"  # behind the name of a factor that is stored as deflate's bytes
-ROWS, STEPS = ".rows", ".steps"  # behind the name of a matrix whose rows are int8, and of the rows' steps
+ROWS, STEPS = ".rows", ".steps"  # behind the name of a tensor whose rows are int8, and of the rows' steps
 LEVELS = 127  # of int8, either side of zero
 LONG = 1024  # numbers from which on a vector is halved, too
 LEAST_VARIANCE = 1e-6  # of the largest: directions in which no input lies would make S^(-1/2) infinite
@@ -123,16 +125,19 @@ class Layer:
 
 
 def shrink(
-    tensors: dict[str, Tensor], room: int, layer: Layer | None, finest: float = FINEST
+    tensors: dict[str, Tensor], room: int, layer: Layer | None, finest: float = FINEST, coarse: Iterable[str] = ()
 ) -> tuple[dict[str, Tensor], int | None]:
-    """Tensors in few bytes, as `expand` takes them: "latents" in int8, the layer's weight in factors, the rest halved.
+    """Tensors in few bytes, as `expand` takes them: "latents" and what `coarse` names in int8, the layer's weight in
+    factors, the rest halved.
 
     The factors' step is `finest`, or the least with which all tensors fit into `room` bytes; ValueError where none is.
     Also returns the factors' rank, None where no layer is given.
     """
     small = halve({name: tensor for name, tensor in tensors.items() if layer is None or name != layer.weight})
-    small["latents" + ROWS], small["latents" + STEPS] = _rounded(tensors["latents"], torch.zeros(1))
-    del small["latents"]
+    for name in ("latents", *coarse):
+        rows, steps = _rounded(tensors[name].flatten(1), torch.zeros(1))
+        beside = [1] * (small.pop(name).dim() - 1)
+        small[name + ROWS], small[name + STEPS] = rows.view_as(tensors[name]), steps.view(-1, *beside)
     left = room - size(small)
     if layer is None and left >= 0:
         return small, None

@@ -222,9 +222,9 @@ def test_list_shows_what_works_on_translations(three, monkeypatch):
 
 
 def test_the_help_names_every_kind_of_data_with_its_default(three):
-    text = " ".join(printed(["--help"], three).split())
+    text = "".join(printed(["--help"], three).split())  # lines also break behind a hyphen
     for kind, names in plans.DATASETS.items():
-        assert f"{kind}: {plans.joined(names, 'or')} (default {names[0]})" in text
+        assert f"{kind}: {plans.joined(names, 'or')} (default {names[0]})".replace(" ", "") in text
 
 
 def test_list_shows_what_each_notebook_works_on_and_the_folders(both, monkeypatch):
@@ -317,3 +317,37 @@ def test_words_are_joined_as_in_a_sentence(words, sentence):
 def test_a_path_is_shown_whole_only_outside_the_persons_folder(tmp_path):
     assert plans.shown(tmp_path / "b" / ".." / "out", tmp_path) == "out"
     assert plans.shown(tmp_path / "out", tmp_path / "elsewhere") == str(tmp_path / "out")
+
+
+@pytest.fixture
+def large(write_notebook, tmp_path):
+    """Notebooks on images, one of them on images of at most 64 px, and one on large images."""
+    folder = tmp_path / "large"
+    folder.mkdir()
+    datasets = {"00_overview": "digits", "01_first": "digits", "05_rivals": "digits", "08_large": "made-landscapes"}
+    for name, dataset in datasets.items():
+        parameters = f"dataset = {dataset!r}\nimage_size = None"
+        write_notebook(folder / f"{name}.ipynb", parameters=parameters)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("argv", "numbers"),
+    [
+        ([], ["00", "01", "05", "08"]),
+        (["--dataset", "mnist"], ["00", "01", "05"]),
+        (["--dataset", "made-landscapes"], ["01", "08"]),
+        (["--dataset", "celeba-hq", "--set", "image_size=64"], ["00", "01", "05"]),
+        (["--dataset", "celeba", "--set", "image_size=128"], ["01", "08"]),
+    ],
+)
+def test_large_images_have_notebooks_of_their_own(argv, numbers, large):
+    plan = arguments.make_plan(argv, large)
+    assert [step.notebook.number for step in plan.steps] == numbers
+    if numbers == ["01", "08"]:
+        assert "left out: notebooks 00 and 05 work on images of at most 64 px" in plan.left_out[0]
+
+
+def test_large_images_run_in_one_lane_with_those_that_they_may_stand_on(large):
+    plan = arguments.make_plan(["--dataset", "made-landscapes"], large)
+    assert len(plan.lanes("cpu", 2)) == 1
