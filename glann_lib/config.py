@@ -211,7 +211,7 @@ _CHEAPER = {"glo_loss": "random-vgg16-quarter", "glo_batch_size": 64}
 _SOONER = {"glo_schedule": "cosine", "glo_latent_init": "pca", "glo_generator_lr_ratio": 0.4}
 _SOONER |= {"imle_epochs": 600, "imle_batch_size": 64, "imle_lr": 2.0e-3}
 _NARROW = {"glo_feature_channels": 64, "glo_latent_lr": 0.03, "imle_epochs": 300, "imle_lr": 4.0e-3}
-# BatchNorm, codes of 64 numbers, and a linear layer that gives a quarter of the size: few epochs are enough with them.
+# BatchNorm, codes of 64 numbers, and a linear layer that gives 32 px: few epochs are enough with them.
 _LARGE = {"glo_loss": "random-vgg16-quarter", "glo_optimiser": "persistent", "glo_normalisation": "batch"}
 _LARGE |= {"glo_latent_dim": 64, "glo_latent_lr": 0.01, "glo_resnet_channels": 16, "glo_generator_lr_ratio": 0.6}
 _LARGE |= {"glo_epochs": 40, "imle_noise_dim": 32}
@@ -242,7 +242,7 @@ def _quick(dataset: str, image_size: int | None) -> Config:
 def _quick_large(dataset: str, image_size: int | None) -> Config:
     paper = _paper_large(dataset, image_size or MANY_PIXELS)
     data = dataclasses.replace(paper.data, train_images=1000, test_images=200)
-    glo = dataclasses.replace(paper.glo, resnet_start=paper.data.image_size // 4)
+    glo = dataclasses.replace(paper.glo, resnet_start=32)
     parts = {"data": data, "glo": glo, "imle": paper.imle}
     return Config("quick", **override("quick", parts, _SOONER | _LARGE | _QUICK.get(dataset, {})))
 

@@ -19,6 +19,7 @@ from glann_lib.engine.devices import keep_freed_memory, rows_at_once
 from glann_lib.losses import ReconstructionLoss, unit
 from glann_lib.neighbours import nearest_neighbours
 from glann_lib.sampling import BLOCK
+from glann_lib.settings import MANY_PIXELS
 
 IMAGES, CUDA_IMAGES = 16, 256  # of 64 px at once; of so few a GPU would wait for each step's launches
 COMPARED = 64  # px: starts of larger images are compared by means of pixels
@@ -40,6 +41,16 @@ class Descent:
     step: int
     codes: Tensor
     loss: Tensor
+
+
+def candidates_of(side: int) -> int:
+    """Codes among which starts are chosen, for images of `side` px; each is drawn, which takes long for large ones."""
+    return max(32, rows_at_once(1024, side))
+
+
+def restarts_of(side: int) -> int:
+    """Starting codes an image of `side` px, where nobody says how many: steps of large images take long."""
+    return 4 if side < MANY_PIXELS else 2
 
 
 def invert(

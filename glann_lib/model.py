@@ -159,28 +159,28 @@ class Glann:
         return sampling.interpolate_images(self.generator, self.mapper, *ends, steps, path)
 
     def invert(
-        self, images: ArrayLike, space: str = "noise", *, restarts: int = 4, steps: int = 200, seed: int = 0
+        self, images: ArrayLike, space: str = "noise", *, restarts: int | None = None, steps: int = 200, seed: int = 0
     ) -> inversion.Inversion:
         """The noises (Eq. 6) or latents whose images come nearest to given ones by the training's loss.
 
         Args:
             images: of the training images' size; as for `fit`.
             space: "noise": e through G(T(e)); "latent": z through G(z), free of T.
-            restarts: starting codes an image; the best result is kept.
+            restarts: starting codes an image; the best result is kept. None: 4, from 128 px on 2.
             steps: of Adam.
             seed: of the candidates among which the starts are chosen.
 
         Raises:
             ValueError: images of another size or number of channels; unknown space.
         """
-        return inversion.invert(*self._problem(space, seed, images), restarts, steps)
+        return inversion.invert(*self._problem(space, seed, images), self._restarts(restarts), steps)
 
     def search(
         self,
         image: ArrayLike,
         space: str = "noise",
         *,
-        restarts: int = 4,
+        restarts: int | None = None,
         steps: int = 200,
         seed: int = 0,
         every: int = 5,
@@ -195,7 +195,7 @@ class Glann:
         Raises:
             ValueError: as `invert`; several images at once.
         """
-        return inversion.search(*self._problem(space, seed, image), restarts, steps, every=every)
+        return inversion.search(*self._problem(space, seed, image), self._restarts(restarts), steps, every=every)
 
     def score(
         self, images: ArrayLike, extractor: str = "random-vgg16", count: int | None = None, seed: int = 0
@@ -272,7 +272,9 @@ class Glann:
         self, space: str, seed: int, images: ArrayLike
     ) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor, ReconstructionLoss]:
         """What an inversion needs: how codes are drawn, those to start from, the images to find, and the loss."""
-        wanted, noise = self._checked(images), sampling.draw_noise(1024, self.mapper.noise_dim, seed)
+        wanted = self._checked(images)
+        count = inversion.candidates_of(wanted.shape[-1])
+        noise = sampling.draw_noise(count, self.mapper.noise_dim, seed)
         if space == "noise":
             candidates, render = noise, lambda e: self.generator(self.mapper(e))
         elif space == "latent":
@@ -282,6 +284,9 @@ class Glann:
         dtype = resolve_precision(self.config.glo.precision, self.device)
         loss = loss_of(self.config.glo, self.generator.shape[-1], dtype).to(self.device)
         return render, candidates.to(self.device), wanted, loss
+
+    def _restarts(self, given: int | None) -> int:
+        return inversion.restarts_of(self.generator.shape[-1]) if given is None else given
 
     def _noise(self, end: int | Tensor) -> Tensor:
         return sampling.draw_noise(1, self.mapper.noise_dim, int(end))[0] if not isinstance(end, Tensor) else end

@@ -69,7 +69,7 @@ def test_large_images_have_the_papers_values_for_them(dataset, given, size, widt
     quick = make_config(dataset, data_image_size=given)
     assert quick.glo.generator == "resnet" and quick.glo.epochs < 250
     assert quick.data.train_images == (240 if dataset == "made-landscapes" else 1000)
-    assert quick.glo.resnet_start == quick.data.image_size // 4 and glo.resnet_start == 4
+    assert (quick.glo.resnet_start, glo.resnet_start) == (32, 4)
 
 
 def test_other_images_keep_their_generator():

@@ -299,6 +299,27 @@ def test_snapshots_show_the_first_images():
     assert [record.epoch for record in embedding.history] == [1, 2, 3, 4, 5]
 
 
+def test_a_training_is_shown_at_even_intervals_and_what_is_restored_is_not(tmp_path, monkeypatch):
+    seen, config = [], dataclasses.replace(SMALL, epochs=26)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+
+    def show(epoch, redrawn, new):
+        seen.append(epoch)
+        assert redrawn.shape == new.shape == (8, 1, 28, 28) and redrawn.dtype == new.dtype == torch.uint8
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_glo(blobs(24), config, path=tmp_path / "glo.safetensors", show=show)
+    assert seen == [2, 4, 6, 8, 10]
+    shown = fit_glo(blobs(24), config, path=tmp_path / "glo.safetensors", show=show)
+    assert seen[5:] == list(range(12, 27, 2))
+    fit_glo(blobs(24), config, path=tmp_path / "glo.safetensors", show=show)  # finished: nothing is drawn
+    assert len(seen) == 13
+    plain = fit_glo(blobs(24), config)
+    assert torch.equal(shown.latents, plain.latents)  # who looks on changes nothing
+
+
 def test_settings_and_images_make_the_fingerprint():
     images = blobs(24)
     other = images.clone()

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 COMMON_PARAMETERS = {"dataset", "profile", "seed", "device", "results_dir"}
 LARGEST, MOST = 6 * 2**20, 40 * 2**20  # bytes of any kept file, and of all of them
-COMING = {"08", "09"}  # high resolution and the claims: their numbers are kept free
+COMING = {"09"}  # the claims: its number is kept free
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(work|root|home)/(?!me/)\w")  # /home/me/ is an example's
 OUTSIDE = ".." + "/shared"
 

@@ -173,3 +173,30 @@ def test_images_are_inverted_some_at_a_time(networks, monkeypatch):
         found[at_once] = refine(render, start, images, make_loss("l2", 28), steps=2)
         assert max(seen[:-1]) == 2 * min(at_once, 5)  # at last all of the best are drawn
     assert (found[2].codes - found[16].codes).abs().max() < 1e-4  # each image for itself
+
+
+@pytest.mark.parametrize(("side", "nearest"), [(64, 1), (128, 0), (256, 0)])
+def test_starts_of_large_images_are_compared_by_means_of_pixels(side, nearest):
+    fine = (torch.arange(side)[:, None] + torch.arange(side)) % 2.0
+    drawn = torch.stack([1 - fine, 0.9 * fine])[:, None]  # the same means, and nearly the same pixels
+    image = fine.mul(255).to(torch.uint8)[None, None]
+    starts = inversion._nearest_candidates(lambda rows: drawn[rows[:, 0].long()], torch.arange(2.0)[:, None], image, 1)
+    assert starts.tolist() == [[[float(nearest)]]]
+
+
+@pytest.mark.parametrize(
+    ("side", "restarts", "most"), [(64, 4, (64, 64, 50)), (128, 2, (16, 8, 16)), (256, 2, (4, 2, 4))]
+)
+def test_no_more_large_images_are_drawn_at_once_than_memory_is_bounded_for(side, restarts, most):
+    seen = []
+
+    def render(codes):
+        seen.append(len(codes))
+        return codes[:, :1, None, None].expand(-1, 1, side, side)
+
+    assert inversion.restarts_of(side) == restarts
+    images = torch.zeros(50, 1, side, side, dtype=torch.uint8)
+    invert(render, torch.rand(64, 1), images, make_loss("l1", side), restarts, steps=0)
+    split = -(-64 // most[0])
+    best = -(-50 // most[2])
+    assert max(seen[:split]) == most[0] and max(seen[split:-best]) == most[1] and max(seen[-best:]) == most[2]

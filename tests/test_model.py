@@ -356,3 +356,40 @@ def test_scores_refuse_what_does_not_fit(model):
         model.score(blobs(10, channels=3))
     with pytest.raises(ValueError, match="vgg99"):
         model.score(blobs(10), extractor="vgg99")
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A model of images of 128 px that hardly learned anything."""
+    few = {"glo_resnet_channels": 1, "glo_latent_dim": 8, "glo_loss": "random-vgg16-quarter", "glo_batch_size": 4}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLANN_PROGRESS", "lines")
+        return Glann.fit(blobs(8, 3, 128), device="cpu", **TINY | few | {"glo_epochs": 1, "imle_epochs": 1})
+
+
+def test_large_images_are_sampled_redrawn_and_walked_between(large):
+    assert large.config.glo.generator == "resnet" and large.generator.shape == (3, 128, 128)
+    samples = large.sample(20, seed=1)
+    assert samples.shape == (20, 3, 128, 128) and torch.equal(large.sample(17, seed=1), samples[:17])
+    assert torch.equal(large.reconstruct([2, 5]), large.reconstruct()[[2, 5]])
+    walk = large.interpolate(0, 1, 5)
+    assert (walk[0].int() - large.sample(1, 0)[0].int()).abs().max() <= 1 and len(walk) == 5
+
+
+@pytest.mark.parametrize("space", ["noise", "latent"])
+def test_large_images_are_inverted_from_fewer_starts(large, space, monkeypatch):
+    seen, image = [], large.sample(1, seed=9)
+    with monkeypatch.context() as patch:
+        patch.setattr("glann_lib.inversion.refine", lambda render, start, *_: seen.append(tuple(start.shape[:2])))
+        large.invert(image, space)
+        large.invert(image, space, restarts=3)
+    assert seen == [(1, 2), (1, 3)]
+    start, found = (large.invert(image, space, steps=steps) for steps in (0, 12))
+    assert found.images.shape == image.shape and found.loss < start.loss
+
+
+def test_large_images_are_scored_and_their_model_is_kept(large, tmp_path):
+    scores = large.score(blobs(12, 3, 128, seed=3))
+    assert scores["frechet"] > 0 and scores.keys() <= METRICS.keys()
+    again = Glann.load(large.save(tmp_path / "large.safetensors"), "cpu")
+    assert torch.equal(again.sample(3), large.sample(3)) and again.config == large.config

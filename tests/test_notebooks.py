@@ -16,7 +16,7 @@ from glann_lib import Glann
 from glann_lib.companion import pipeline
 from glann_lib.translation.made_cars import make_cars
 
-ON_TOP = {"report.html", "model.safetensors", "figures", "tables", "notebooks", "meshes", "work"}
+ON_TOP = {"report.html", "model.safetensors", "figures", "tables", "notebooks", "meshes", "training", "work"}
 
 
 def run(dataset, results, settings):

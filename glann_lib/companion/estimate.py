@@ -24,6 +24,7 @@ from glann_lib.config import GLOConfig, IMLEConfig, ShapeConfig
 from glann_lib.data import places
 from glann_lib.data.listing import list_images, list_meshes
 from glann_lib.engine import devices
+from glann_lib.inversion import candidates_of
 from glann_lib.rivals import contenders
 from glann_lib.rivals.pixel_imle import PixelIMLE
 from glann_lib.scores.classifier_training import ClassifierConfig
@@ -138,14 +139,20 @@ class Estimate:
     def _imle(self) -> float:
         return timing.imle_seconds(self.fitted.imle, self.train, self.device)
 
+    def _drawing(self, images: int) -> float:
+        return images * timing.drawing(timing.plain(self.settings.glo), self.shape, self.device)
+
     def _sampling(self) -> float:
-        images = 4 * min(self.train, self.given["samples"]) + self._count("test")
-        return images * timing.feature(self.shape, self.device)
+        samples = min(self.train, self.given["samples"])
+        images = 4 * samples + self._count("test")
+        return images * timing.feature(self.shape, self.device) + self._drawing(3 * samples + 800)
 
     def _interpolation(self) -> float:
         images = min(self._count("test"), self.given["inverted"])
         at_once = min(images, devices.rows_at_once(inversion.IMAGES, self.shape[-1]))
-        return 2 * -(-images // at_once) * self._inversion(at_once)  # by noise and by code
+        # By noise and by code, each from candidates that are drawn; and some thirty paths.
+        drawn = 2 * candidates_of(self.shape[-1]) + 30 * self.given["steps"]
+        return 2 * -(-images // at_once) * self._inversion(at_once) + self._drawing(drawn)
 
     def _inversion(self, images: int = 1) -> float:
         glo = timing.plain(self.settings.glo)
@@ -176,7 +183,7 @@ class Estimate:
         trained = sum(timing.training_seconds(settings, self.shape, few, self.device) for settings in compared)
         images = 4 * min(self.train, given["samples"]) + self._count("test")
         stages = 0.0 if self.trained else self._glo() + self._imle()
-        return stages + trained + images * timing.feature(self.shape, self.device)
+        return stages + trained + images * timing.feature(self.shape, self.device) + self._drawing(images + 200)
 
     def _chairs(self) -> float:
         return self.given["seeds"] * (self._glo() + self._imle() + self._rival("vae"))

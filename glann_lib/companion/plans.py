@@ -61,8 +61,8 @@ class Plan:
     def settings(self, step: Step) -> dict[str, Any]:
         """All that decides how long a step takes: its own parameters, and those that earlier notebooks train by."""
         defaults = {parameter.name: parameter.value for parameter in step.notebook.parameters or ()}
-        given = [other.parameters for other in self.steps if other.dataset == step.dataset]
-        trained = {name: value for values in given for name, value in values.items() if _decides(name)}
+        given = [other.parameters.items() for other in self.steps if other.dataset == step.dataset]
+        trained = {n: value for items in given for n, value in items if n in DATA or n.startswith(("glo_", "imle_"))}
         return defaults | {"profile": self.profile, "seed": self.seed} | trained | step.parameters
 
     def is_large(self, step: Step) -> bool:
@@ -98,11 +98,6 @@ class Times:
     cache_mib: float = 0.0  # what stage 1 keeps in memory
     data: tuple[str, ...] = ()  # a line on each of the person's own sets of images or shapes
     whole: float | None = None  # seconds of all known steps, where some run at the same time
-
-
-def _decides(name: str) -> bool:
-    """Whether a notebook's parameter says what a model is trained on, and how."""
-    return name.startswith(("glo_", "imle_")) or name in DATA
 
 
 def overrides(given: dict[str, Any]) -> dict[str, Any]:
@@ -216,8 +211,9 @@ def _unsuited(notebooks: list[catalogue.Notebook], for_images: bool) -> tuple[st
     kind = notebooks[0].kind
     numbers = joined([notebook.number for notebook in notebooks], "and")
     who = f"notebooks {numbers} work" if len(notebooks) > 1 else f"{notebooks[0].name} works"
-    small = " of at most 64 px" * (for_images and kind == "images")
-    return f"{who} on {kind}{small}", f"--dataset {joined(DATASETS[kind], 'or')}"
+    if for_images and kind == "images":
+        return f"{who} on images of at most 64 px", "--set image_size=64"
+    return f"{who} on {kind}", f"--dataset {joined(DATASETS[kind], 'or')}"
 
 
 def _declared(notebook: catalogue.Notebook) -> dict[str, catalogue.Parameter]:

@@ -139,7 +139,7 @@ def _own_data(step: Step, asked: Estimate) -> list[str]:
 
 
 def main() -> int:
-    """Of the plan at standard input: the device's name, and what `check` and `expected` say; or the reason against it."""
+    """The device's name and all lines for the plan at standard input, a line each, or the reason against it."""
     plan = pickle.load(sys.stdin.buffer)
     try:
         lines = check(plan) + expected(plan)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from glann_lib import config
 from glann_lib.companion.commands import Executed, read_executed
@@ -27,6 +30,7 @@ from glann_lib.records import tables
 OWN_DATA = re.compile(r"(folder|meshes|cars):([^:]*/)?")  # before the name of a person's own files
 PICTURES = (".png", ".gif")
 FORMATS = (*PICTURES, ".pdf", ".csv", ".md", ".tex")
+HEAVY = 2**19  # bytes of a picture
 UNNUMBERED = "··"  # in place of a notebook's number, for files that carry none
 
 
@@ -101,8 +105,14 @@ def _section(number: str, items: list[Item], notebook: Path | None) -> Section:
 
 
 def _data_url(path: Path) -> str:
-    """A whole picture, to stand in a page."""
-    return f"data:image/{path.suffix[1:]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    """A whole picture, to stand in a page: a PNG of many bytes, which is one of photographs, as a JPEG."""
+    content, kind = path.read_bytes(), path.suffix[1:]
+    if kind == "png" and len(content) > HEAVY:
+        with contextlib.suppress(OSError, SyntaxError), Image.open(io.BytesIO(content)) as picture:
+            buffer = io.BytesIO()
+            picture.convert("RGB").save(buffer, "JPEG", quality=90)
+            content, kind = min((content, kind), (buffer.getvalue(), "jpeg"), key=lambda form: len(form[0]))
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _columns(path: Path) -> list[tables.Column]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glann_lib import features, inversion, losses
+from glann_lib import features, inversion, losses, sampling
 from glann_lib.config import GLOConfig, IMLEConfig, for_count
 from glann_lib.engine import devices
 from glann_lib.glo import GLO, generator_of
@@ -106,11 +106,17 @@ def pair(width: int, device: torch.device) -> float:
 @functools.cache
 def feature(shape: Shape, device: torch.device) -> float:
     """The random VGG16's features of an image."""
-    images, extractor = (
-        random_data(devices.rows_at_once(64, shape[-1]), shape),
-        features.make_extractor("random-vgg16", shape[-1]).to(device),
-    )
+    images = random_data(devices.rows_at_once(64, shape[-1]), shape)
+    extractor = features.make_extractor("random-vgg16", shape[-1]).to(device)
     return clocked(lambda: features.pooled_features(extractor, images), device) / len(images)
+
+
+@functools.cache
+def drawing(glo: GLOConfig, shape: Shape, device: torch.device) -> float:
+    """To draw an image."""
+    generator = generator_of(shape, glo).to(device).eval()
+    latents = torch.randn(devices.rows_at_once(sampling.BLOCK, shape[-1]), glo.latent_dim)
+    return clocked(lambda: sampling.decode(generator, latents), device) / len(latents)
 
 
 @functools.cache
@@ -125,9 +131,10 @@ def score(images: int, device: torch.device = CPU) -> float:
 
 @functools.cache
 def inversion_step(glo: GLOConfig, imle: IMLEConfig, shape: Shape, images: int, device: torch.device) -> float:
-    """A step of Adam on the noises of so many images, each from four starts."""
+    """A step of Adam on the noises of so many images, from as many starts each as usual."""
     known, loss = _target(glo, imle, shape, device), losses.loss_of(glo, shape[-1]).to(device)
-    start, wanted = torch.randn(4 * images, imle.noise_dim).to(device), torch.rand(4 * images, *shape).to(device)
+    count = inversion.restarts_of(shape[-1]) * images
+    start, wanted = torch.randn(count, imle.noise_dim).to(device), torch.rand(count, *shape).to(device)
     steps = inversion.descend(lambda noise: known.draw(noise, "noise"), start, wanted, loss, steps=100)
     next(steps)
     return clocked(lambda: next(steps).loss.sum().item(), device)

@@ -1,6 +1,4 @@
-"""A model's tensors in few bytes: float16, latents in int8, and one large weight as a product of two thin ones.
-
-Convolutions may be int8, too, with one step for each map that they make.
+"""A model's tensors in few bytes: float16, int8 by rows, and one large weight as a product of two thin ones.
 
 A weight W [out, in] becomes L R. With S the covariance of what the layer sees and D what an error of an output weighs,
 the singular vectors of D W S^(1/2) are the components that matter, and by how much. All of them are rounded by one

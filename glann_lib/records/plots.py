@@ -61,13 +61,14 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 def plot_images(images: ArrayLike, columns: int = 10, title: str = "", cell: float | None = None) -> Figure:
     """A grid of images, uint8 [N, C, H, W] with C 1 or 3, row by row; each takes `cell` inches.
 
-    None: what suits their size. Of images above 64 px only those are drawn that WIDEST inches each way hold.
+    None: what suits their size; of images above 64 px only those are drawn that WIDEST inches each way hold.
     """
     images = np.asarray(images)
+    if cell is None and images.shape[-1] > 64:
+        most = int(WIDEST // cell_of(images))
+        columns //= -(-columns // most)  # a part of what was asked for: rows that were full stay full
+        images = images[: columns * most]
     cell = cell or cell_of(images)
-    if images.shape[-1] > 64:
-        most = int(WIDEST // cell)
-        columns, images = min(columns, most), images[: min(columns, most) * most]
     rows = [images[i : i + columns] for i in range(0, len(images), columns)]
     figure, ax = subplots(figsize=(columns * cell, len(rows) * cell + 0.3 * bool(title)))
     _show_grid(ax, rows, columns, title)

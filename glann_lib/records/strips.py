@@ -8,9 +8,13 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 from torchvision.utils import make_grid
 
 from glann_lib.engine import storage
+
+MOST = 256  # px of an image in a strip; larger ones are shrunk
+NARROW, WIDE = 640, 1000  # px of a strip on the page, at least and at most
 
 
 class Strips:
@@ -29,20 +33,22 @@ class Strips:
         if redrawn.dim() != 4 or redrawn.shape[1] not in (1, 3):
             return
         rows = torch.cat([self.originals[: len(redrawn)], redrawn, new])
+        if rows.shape[-1] > MOST:
+            rows = avg_pool2d(rows.float(), rows.shape[-1] // MOST).round().to(torch.uint8)
         picture = make_grid(rows, nrow=len(redrawn), pad_value=255).permute(1, 2, 0).contiguous()
         content = io.BytesIO()
         Image.fromarray(picture.numpy()).save(content, "PNG")
         storage.write_bytes(self.folder / f"epoch_{epoch:04}.png", content.getvalue())
-        self._show(content.getvalue())
+        self._show(content.getvalue(), min(WIDE, max(NARROW, picture.shape[1])))
 
-    def _show(self, content: bytes) -> None:
+    def _show(self, content: bytes, width: int) -> None:
         try:
             from IPython import display, get_ipython
         except ImportError:  # not in a notebook
             return
         if get_ipython() is None:
             return
-        image = display.Image(content)
+        image = display.Image(content, width=width)
         if self.display is None:
             self.display = display.display(image, display_id=True)
         else:

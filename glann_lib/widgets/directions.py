@@ -13,7 +13,7 @@ from glann_lib.sampling import LIVE, decode, draw_noise, run_blocks
 from glann_lib.widgets import latent_directions
 from glann_lib.widgets.explorer import Explorer, choice, require_kind, seed_box, slider
 from glann_lib.widgets.latent_directions import Direction, move
-from glann_lib.widgets.picture import Picture, strip_of
+from glann_lib.widgets.picture import Picture, strip_of, widths_of
 
 SHOWN = 9  # in the strip
 PRINCIPAL, ATTRIBUTE = 3.0, 6.0  # ends of the sliders, in standard deviations of the latents
@@ -53,8 +53,10 @@ class DirectionsWidget(Explorer):
         self.kind = choice("more like", "the class towards which the last slider moves", classes)
         self.likeness = _slider("how much more", ATTRIBUTE)
         self.zero = ipywidgets.Button(description="all to zero", tooltip="the image of the seed as it is")
-        self.picture, self.strip = Picture(), Picture(width=SHOWN * 72)
-        self.picture.layout = ipywidgets.Layout(width="240px", flex="none")  # or a long caption moves the controls
+        width, thumbnail = widths_of(model.generator.shape[-1])
+        self.picture, self.strip = Picture(width=width), Picture(width=SHOWN * thumbnail)
+        # Or a long caption moves the controls.
+        self.picture.layout = ipywidgets.Layout(width=f"{width + 16}px", flex="none")
         self._moving = 0
         controls = [self.seed, *self.sliders, self.kind, self.likeness]
         rows = [*controls, *self._refusal(), self.zero]

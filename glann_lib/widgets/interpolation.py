@@ -16,10 +16,10 @@ from glann_lib.records.plots import plot_strips
 from glann_lib.sampling import BLOCK
 from glann_lib.widgets.explorer import choice
 from glann_lib.widgets.paths import SHOWN, PathWidget
-from glann_lib.widgets.picture import Picture
+from glann_lib.widgets.picture import FINE, LARGE, Picture, png_bytes, shrunk, widths_of
 
-FRAMES = BLOCK  # images on a path: as many as the networks see in one block
-SIDE = 224  # px of a saved animation, at least
+FRAMES = BLOCK  # images on a path: as many as the networks see in one block; of more than 128 px fewer
+SIDE, MOST = 224, 512  # px of a saved animation, at least and at most
 NOISES, REAL = "random noises", "real images"
 
 
@@ -39,7 +39,9 @@ class InterpolationWidget(PathWidget):
         folder: Path | str = ".",
         steps: int = 150,
     ):
-        super().__init__(model, folder, FRAMES, interval=60, ends="number")
+        side = model.generator.shape[-1]
+        frames = FRAMES if side <= LARGE else max(SHOWN, FRAMES * LARGE // side + 1)
+        super().__init__(model, folder, frames, interval=60 * FRAMES // frames, ends="number")
         self.images, self.steps = images, steps
         self._found: dict[int, Tensor] = {} if noises is None else dict(enumerate(noises))
         self.first.tooltip = self.last.tooltip = "the seed of a noise, or the number of a real image"
@@ -51,10 +53,11 @@ class InterpolationWidget(PathWidget):
             self.ends.value = REAL
         self.save_png = self._saver("save strip (PNG)", "write the strip below to a file", self._save_strip)
         self.save_gif = self._saver("save path (GIF)", "write the way there and back to a file", self._save_path)
-        self.picture = Picture()
+        width, thumbnail = widths_of(side)
+        self.picture = Picture(width=width)
         buttons = ipywidgets.HBox([self.save_png, self.save_gif])
         controls = [self.ends, self.first, self.last, self.path, self.position, self.play, buttons]
-        self.begin([self.picture, ipywidgets.VBox(controls)], Picture(width=SHOWN * 72), self.ends)
+        self.begin([self.picture, ipywidgets.VBox(controls)], Picture(width=SHOWN * thumbnail), self.ends)
 
     def request(self) -> tuple[str, int, int, str]:
         """The kind of the ends, their numbers, and the path."""
@@ -79,6 +82,10 @@ class InterpolationWidget(PathWidget):
         words = super().way(request)
         return words if request[0] == NOISES else words.replace("seed", "real image")
 
+    def prepare(self, frame: Tensor) -> bytes:
+        """A frame as the browser gets it."""
+        return png_bytes(shrunk(frame, FINE * self.picture.width))
+
     def show(self, prepared: bytes, part: str, request: tuple[str, int, int, str]) -> None:
         """Show one image of the path."""
         with self.picture.hold_sync():
@@ -101,7 +108,7 @@ class InterpolationWidget(PathWidget):
 
     def _save_path(self, path: Path, record: dict[str, Any]) -> Path:
         """There and back, enlarged without smoothing."""
-        frames = self.shown[1].numpy()
+        frames = np.stack([shrunk(frame, MOST) for frame in self.shown[1].numpy()])
         times = -(-SIDE // frames.shape[-1])
         large = frames.repeat(times, axis=2).repeat(times, axis=3)
         return runs.save_animation(np.concatenate([large, large[-2:0:-1]]), path, record)

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 
 from glann_lib import features
+from glann_lib.engine.devices import rows_at_once
 from glann_lib.model import Glann
 from glann_lib.sampling import decode, draw_noise, interpolate, run_blocks
 from glann_lib.widgets import uploads
 from glann_lib.widgets.explorer import Explorer, labelled, require_kind, seed_box
 from glann_lib.widgets.latest import Latest
-from glann_lib.widgets.picture import Picture, Sketch, strip_of
+from glann_lib.widgets.picture import Picture, Sketch, strip_of, widths_of
 
 SHOW_EVERY = 5  # steps of the search
 PARTS = 100  # of the way to a fresh noise, that `vary` can stop at
 SEEDS = tuple(range(9))  # of the strip
-EXAMPLES = 64  # samples that tell how the model's own images are placed
-WIDTH = 168  # px of a picture
+EXAMPLES = 8, 64  # samples that tell how the model's own images are placed: at least, and up to 64 px
 FILE, DRAWING, NOTHING = "file", "drawing", "nothing"
 
 
@@ -53,13 +53,14 @@ def vary(model: Glann, noise: Tensor, amount: float, seeds: Sequence[int]) -> Te
 class InversionWidget(Explorer):
     """A file or a drawing, what `steps` of Adam from `restarts` noises make of it, and variations of what was found.
 
-    More steps and restarts find better and take longer. A ValueError refuses a model of shapes.
+    More steps and restarts find better and take longer; None: as many as `Glann.invert` takes. A ValueError refuses a
+    model of shapes.
     """
 
-    def __init__(self, model: Glann, steps: int = 150, restarts: int = 4):
+    def __init__(self, model: Glann, steps: int = 150, restarts: int | None = None):
         require_kind(model)
         self.model, self.steps, self.restarts = model, steps, restarts
-        self._examples = model.sample(EXAMPLES)
+        self._examples = model.sample(max(EXAMPLES[0], rows_at_once(EXAMPLES[1], model.generator.shape[-1])))
         self._given: tuple[str, Tensor | ValueError | None] = NOTHING, None
         self._noise: Tensor | None = None
         self._variations = Latest(self._vary, self._failed)
@@ -84,11 +85,12 @@ class InversionWidget(Explorer):
         return ipywidgets.VBox([self.upload, ipywidgets.Label(f"or {words}:"), self.sketch, self.wipe, self.swap])
 
     def _results(self) -> ipywidgets.Widget:
-        self.given, self.found, self.variation = (Picture(width=WIDTH) for _ in range(3))
+        width = 3 * widths_of(self.model.generator.shape[-1])[0] // 4
+        self.given, self.found, self.variation = (Picture(width=width) for _ in range(3))
         way = "part of the way from the noise that was found to a fresh one"
         self.amount = labelled(ipywidgets.FloatSlider, "vary", way, value=0.3, max=1, step=1 / PARTS)
         self.seed = seed_box("of seed", "of the fresh noise that the third picture goes towards")
-        self.strip = Picture(width=3 * WIDTH)
+        self.strip = Picture(width=3 * width)
         pictures = ipywidgets.HBox([self.given, self.found, self.variation])
         return ipywidgets.VBox([pictures, self.amount, self.seed, self.strip])
 

@@ -21,7 +21,7 @@ from glann_lib.sampling import LIVE, decode
 from glann_lib.widgets.explorer import Explorer, require_kind
 from glann_lib.widgets.latent_directions import name_classes
 from glann_lib.widgets.latent_map import LatentMap
-from glann_lib.widgets.picture import Picture, strip_of
+from glann_lib.widgets.picture import Picture, strip_of, widths_of
 
 NEAREST = 6  # training images that are shown
 WIDTH = 360  # px of the map on the page; twice as many are drawn
@@ -112,7 +112,8 @@ class MapWidget(Explorer):
         self.model, self.images, self.names = model, images, tuple(names) or model.class_names
         self.plane = LatentMap.of(model.latents)
         self.map = Picture(width=WIDTH, smooth=True, asks=True)
-        self.picture, self.strip = Picture(), Picture(width=NEAREST * 60)
+        width, thumbnail = widths_of(model.generator.shape[-1])
+        self.picture, self.strip = Picture(width=width), Picture(width=NEAREST * (thumbnail - 12))
         self.map.layout = ipywidgets.Layout(width=f"{WIDTH + 16}px", flex="none")  # or a long caption moves the rest
         self.map.show(draw_map(self.plane, model.labels, self.names), HOW, self._map_in_words())
         super().__init__([ipywidgets.HBox([self.map, ipywidgets.VBox([self.picture, self.strip])])])

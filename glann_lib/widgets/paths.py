@@ -15,7 +15,7 @@ from glann_lib.model import Glann
 from glann_lib.records import runs
 from glann_lib.sampling import PATHS
 from glann_lib.widgets.explorer import Explorer, choice, labelled, require_kind, seed_box
-from glann_lib.widgets.picture import Picture, png_bytes, strip_of
+from glann_lib.widgets.picture import LARGE, Picture, png_bytes, strip_of
 
 SHOWN = 9  # of a path's images or shapes, in the strip
 
@@ -55,8 +55,11 @@ class PathWidget(Explorer):
     def draw(self, request: tuple[Any, ...]) -> None:
         """Show the path that `Glann.interpolate` draws."""
         self.say("")
-        frames = self.model.interpolate(*self.ends_of(request), self.frames, request[-1])
+        ends = self.ends_of(request)
+        self.say("drawing the path ..." if self.model.generator.shape[-1] >= LARGE else "")
+        frames = self.model.interpolate(*ends, self.frames, request[-1])
         strip = frames[np.linspace(0, self.frames - 1, SHOWN).round().astype(int)]
+        self.say("")
         self.shown = request, frames, strip, functools.cache(lambda position: self.prepare(frames[position]))
         self._show_position()
         words = f"{SHOWN} {self.kind} on the way {self.way(request)}, {request[-1]}"

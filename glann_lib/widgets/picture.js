@@ -16,11 +16,14 @@ function showing(model, image, caption) {
     const last = address;
     address = URL.createObjectURL(new Blob([model.get("value")], { type: "image/png" }));
     // The old picture is given up once the new one is there: no flicker, and nothing piles up.
-    image.onload = () => last && URL.revokeObjectURL(last);
+    image.onload = () => {
+      if (last) URL.revokeObjectURL(last);
+      const shrinks = image.naturalWidth > model.get("width"); // without smoothing rows would be missing
+      image.style.imageRendering = shrinks || model.get("smooth") ? "auto" : "pixelated";
+    };
     image.src = address;
     image.alt = model.get("alt");
     image.style.width = `${model.get("width")}px`;
-    image.style.imageRendering = model.get("smooth") ? "auto" : "pixelated";
     caption.textContent = model.get("caption");
   };
 }

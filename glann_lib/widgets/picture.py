@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 GAP = 2  # px between the images of a strip
+FINE = 2  # a picture's pixels to one on the page, at most: what is larger is shrunk before it travels
+LARGE = 128  # px of an image, from which on it is shown larger
 
 
 def png_bytes(image: ArrayLike) -> bytes:
@@ -25,6 +27,20 @@ def png_bytes(image: ArrayLike) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
+
+
+def shrunk(image: ArrayLike, width: int) -> np.ndarray:
+    """A uint8 image [C, H, W], of no more than so many columns."""
+    image = np.asarray(image)
+    if image.shape[-1] <= width:
+        return image
+    size = width, max(1, round(image.shape[1] * width / image.shape[-1]))
+    return np.stack([np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX)) for plane in image])
+
+
+def widths_of(side: int) -> tuple[int, int]:
+    """Pixels on the page that suit an image of so many, on its own and as one of nine in a strip."""
+    return (224, 72) if side < LARGE else (min(384, max(256, side)), 100)
 
 
 def strip_of(images: ArrayLike) -> np.ndarray:
@@ -51,7 +67,8 @@ class Picture(anywidget.AnyWidget):
     def show(self, image: ArrayLike, caption: str, alt: str = "") -> None:
         """Replace the picture by an image uint8 [C, H, W], and its words, in one message; `alt` is else the caption."""
         with self.hold_sync():
-            self.value, self.caption, self.alt = png_bytes(image), caption, alt or caption
+            self.value = png_bytes(shrunk(image, FINE * self.width))
+            self.caption, self.alt = caption, alt or caption
 
 
 class Sketch(anywidget.AnyWidget):

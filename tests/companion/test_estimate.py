@@ -46,7 +46,7 @@ def unit(monkeypatch):
     monkeypatch.setattr(timing, "epoch_seconds", lambda *_: 1.0)
     monkeypatch.setattr(timing, "inversion_step", lambda *_: 1.0)
     monkeypatch.setattr(timing, "nam_step", lambda *_: (1.0, 1e-6))
-    for name, value in {"pair": 0.0, "feature": 1e-3, "score": 0.5}.items():
+    for name, value in {"pair": 0.0, "feature": 1e-3, "drawing": 1e-4, "score": 0.5}.items():
         monkeypatch.setattr(timing, name, lambda *_, value=value: value)
 
 
@@ -73,9 +73,9 @@ TWO = 300 * 1500 / 1280  # epochs of stage 2 on the digits: they are timed with 
         ("01", "digits", {}, 16 * 23),
         ("01", "fashion", {"train_images": 1300, "glo_epochs": 7}, 7 * 10),
         ("02", "digits", {}, TWO),
-        ("03", "digits", {}, 1e-3 * (4 * 1000 + 297)),
-        ("04", "digits", {}, 2 * 150),
-        ("04", "digits", {"inverted": 17, "inversion_steps": 10}, 2 * 2 * 10),
+        ("03", "digits", {}, 1e-3 * (4 * 1000 + 297) + 1e-4 * (3 * 1000 + 800)),
+        ("04", "digits", {}, 2 * 150 + 1e-4 * (2 * 1024 + 30 * 11)),
+        ("04", "digits", {"inverted": 17, "inversion_steps": 10, "steps": 2}, 2 * 2 * 10 + 1e-4 * (2 * 1024 + 60)),
         # 44 steps of ten rivals, 46 of GLO, two epochs of pixel IMLE in batches, the classifier, 16 models' scores
         ("05", "digits", {}, 10 * 44 + 2 * 23 + 2 * 1500 / 64 + 200 + 16 * (0.5 + 2 * 0.5)),
         ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "rival_seeds": 2}, 2 * 9 + 200 + 6 * 1.5),
@@ -92,6 +92,19 @@ TWO = 300 * 1500 / 1280  # epochs of stage 2 on the digits: they are timed with 
         ("07", "mnist-to-svhn", {}, 20 * 78 + 624 + 15 * 31 + 1e-6 * (15 * 2000 + 1000) * 5000),
         ("07", "mnist-to-svhn", {"searches": "sphere", "seeds": 2}, 20 * 78 + 624 + 2 * (465 + 1000 * 2 * 10 / 64)),
         ("10", "digits", {}, 150),
+        # of 256 px one image is looked for at a time
+        (
+            "04",
+            "made-landscapes",
+            {"image_size": 256, "inversion_steps": 10, "steps": 2},
+            2 * 6 * 10 + 1e-4 * (2 * 64 + 60),
+        ),
+        (
+            "04",
+            "made-landscapes",
+            {"image_size": 128, "inversion_steps": 10, "steps": 2},
+            2 * 2 * 10 + 1e-4 * (2 * 256 + 60),
+        ),
     ],
 )
 def test_steps_are_counted(unit, number, dataset, given, steps):
@@ -236,6 +249,7 @@ GREY = (1, 28, 28)
         lambda: timing.training_seconds(make_vae_config("bernoulli", 5, batch_size=4), GREY, 40, CPU),
         lambda: timing.training_seconds(ClassifierConfig(), GREY, 100, CPU),
         lambda: timing.feature(GREY, CPU),
+        lambda: timing.drawing(SMALL, GREY, CPU),
         lambda: timing.score(30),
         lambda: timing.score(31, CPU),
         lambda: timing.inversion_step(SMALL, IMLEConfig(), GREY, 1, CPU),
@@ -294,6 +308,22 @@ def test_the_steps_of_a_plan_are_timed_on_its_device(unit, monkeypatch):
     monkeypatch.setattr(estimate.devices, "select_device", lambda name: asked.append(name) or CPU)
     estimate.times(arguments.make_plan(["--only", "02", "--device", "mps"]))
     assert asked == ["mps"]
+
+
+def test_a_training_counts_once(unit):
+    options = ["--dataset", "made-landscapes", "--device", "cpu", "--only"]
+    alone = estimate.times(arguments.make_plan([*options, "08"])).whole
+    first, second, after = estimate.times(arguments.make_plan([*options, "01", "02", "08"])).seconds
+    assert alone - after == pytest.approx(first + second - 2 * START) and after > START
+
+
+def test_what_is_not_wanted_or_comes_too_late_is_unknown(unit, monkeypatch):
+    plan = arguments.make_plan(["--only", "01", "02", "03", "--device", "cpu"])
+    found = estimate.times(plan, lambda step: step.notebook.number != "02")
+    assert found.seconds[1] is None and found.whole == found.seconds[0] + found.seconds[2]
+    now = iter([0.0, 1.0, 9.0, 9.0])
+    monkeypatch.setattr(estimate.time, "monotonic", lambda: next(now))
+    assert [time is None for time in estimate.times(plan, patience=5.0).seconds] == [False, True, True]
 
 
 def test_notebooks_at_the_same_time_have_a_part_of_the_threads_each_and_the_longest_lane_counts(unit, monkeypatch):

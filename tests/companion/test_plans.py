@@ -345,9 +345,19 @@ def test_large_images_have_notebooks_of_their_own(argv, numbers, large):
     plan = arguments.make_plan(argv, large)
     assert [step.notebook.number for step in plan.steps] == numbers
     if numbers == ["01", "08"]:
-        assert "left out: notebooks 00 and 05 work on images of at most 64 px" in plan.left_out[0]
+        who = "left out: notebooks 00 and 05 work on images of at most 64 px"
+        assert plan.left_out[0] == f"{who} (--set image_size=64)"
 
 
 def test_large_images_run_in_one_lane_with_those_that_they_may_stand_on(large):
     plan = arguments.make_plan(["--dataset", "made-landscapes"], large)
     assert len(plan.lanes("cpu", 2)) == 1
+
+
+def test_a_notebook_without_a_size_of_its_own_has_that_of_the_training(write_notebook, tmp_path):
+    for name, parameters in {"01_first": "image_size = None", "10_last": "steps = 3"}.items():
+        write_notebook(tmp_path / f"{name}.ipynb", parameters=f"dataset = 'celeba'\n{parameters}")
+    for size, large in ((128, True), (64, False)):
+        plan = arguments.make_plan(["--dataset", "celeba", "--set", f"image_size={size}"], tmp_path)
+        assert [plan.settings(step)["image_size"] for step in plan.steps] == [size, size]
+        assert [plan.is_large(step) for step in plan.steps] == [large, large]

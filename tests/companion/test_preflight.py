@@ -9,7 +9,7 @@ import pytest
 from made_files import empty_place, write_files
 from PIL import Image
 
-from glann_lib.companion import arguments, pipeline, preflight
+from glann_lib.companion import arguments, estimate, pipeline, preflight
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +128,62 @@ def test_a_dry_run_tells_it_and_refuses_likewise(tmp_path, monkeypatch, capsys):
     assert arguments.main() == 2
     out, err = capsys.readouterr()
     assert out == "" and err.splitlines()[1:] == ["run_all.sh: epochs is 0: give a whole number, 1 or more"]
+
+
+LARGE = ("--dataset", "made-landscapes", "--only", "01", "02", "--results", "fresh", "--device", "cpu")
+
+
+def timed(monkeypatch, seconds):
+    """Every notebook takes as long as is told of its number; returns the numbers that were asked for."""
+    asked = []
+    monkeypatch.setattr(estimate.Estimate, "seconds", lambda self, number: asked.append(number) or seconds[number])
+    monkeypatch.setattr(estimate.Estimate, "cache_mib", lambda self: 0.0)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("seconds", "line"),
+    [
+        (
+            {"01": 6000.0, "02": 600.0},
+            "about 1 h 50 min on this machine, by steps timed just now: fewer epochs with --",
+        ),
+        ({"01": 600.0, "02": 6000.0}, "about 1 h 50 min on this machine, by steps timed just now"),
+        ({"01": 6000.0, "02": None}, "about 1 h 40 min or more on this machine, by steps timed just now: fewer epochs"),
+        ({"01": None, "02": None}, ""),
+    ],
+)
+def test_large_images_are_told_how_long_they_take(monkeypatch, seconds, line):
+    timed(monkeypatch, seconds)
+    said = preflight.expected(arguments.make_plan([*LARGE]))
+    assert [text[: len(line)] for text in said] == [line] * bool(line)
+    assert all(text.endswith("--set glo_epochs=N") == (seconds["01"] > 3000) for text in said)
+
+
+def test_among_other_notebooks_those_of_large_images_are_named(monkeypatch):
+    asked = timed(monkeypatch, {"08": 900.0})
+    (line,) = preflight.expected(arguments.make_plan(["--only", "01", "08", "--device", "cpu"]))
+    assert asked == ["08"] and line == "notebook 08: about 15 min on this machine, by steps timed just now"
+
+
+def test_what_is_small_trained_already_or_shared_is_not_timed(monkeypatch, tmp_path):
+    asked = timed(monkeypatch, {"01": 60.0, "02": 60.0})
+    assert preflight.expected(arguments.make_plan(["--device", "cpu", "--dataset", "mnist"])) == []
+    assert preflight.expected(arguments.make_plan([*LARGE, "--gpus", "2"])) == []
+    plan = arguments.make_plan([*LARGE[:-3], str(tmp_path), *LARGE[-2:]])
+    assert len(preflight.expected(plan)) == 1 and asked == ["01", "02"]
+    (folder,) = plan.folders().values()
+    write_files(folder / "work", {"glo.safetensors": b""})
+    assert preflight.expected(plan) == [] and asked == ["01", "02"]
+
+
+def test_a_timing_takes_no_longer_than_somebody_waits_and_refuses_nothing(monkeypatch):
+    asked, now = timed(monkeypatch, {"01": 600.0, "02": 60.0}), iter([0.0, 1.0, 1.0 + preflight.PATIENCE])
+    monkeypatch.setattr(estimate.time, "monotonic", lambda: next(now))
+    (line,) = preflight.expected(arguments.make_plan([*LARGE]))
+    assert asked == ["01"] and line.startswith("about 10 min or more on this machine")
+    monkeypatch.setattr(estimate, "times", lambda *_: 1 / 0)
+    assert preflight.expected(arguments.make_plan([*LARGE])) == []
 
 
 def test_a_run_asks_the_same_in_a_process_of_its_own(tmp_path):

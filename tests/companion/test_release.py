@@ -179,6 +179,54 @@ def test_a_generator_without_batch_norm_is_factorised_too(tmp_path):
     assert (Glann.load(path, "cpu").sample(100).float() - model.sample(100).float()).abs().mean() < 1
 
 
+@pytest.fixture(scope="module")
+def large():
+    """An untrained model for images of 128 px."""
+    config = make_config("made-landscapes", glo_resnet_channels=4)
+    torch.manual_seed(0)
+    latents = torch.nn.functional.normalize(torch.randn(300, 64), dim=1)
+    return Glann(generator_of((3, 128, 128), config.glo), LatentMapper(), latents, config, {"data": {"name": "made"}})
+
+
+def test_a_generator_of_large_images_has_int8_convolutions_where_nothing_is_lost(large, tmp_path):
+    source = large.save(tmp_path / "full.safetensors")
+    sizes = {}
+    for coarse in (True, False):
+        path, form = release.write_small(source, large, tmp_path / released.MODEL, coarse=coarse)
+        tensors, _ = storage.load_tensors(path)
+        sizes[coarse] = path.stat().st_size
+        assert form.startswith(
+            "float16, latents and convolutions int8, one" if coarse else "float16, latents int8, one"
+        )
+        assert tensors["generator.first.weight.right_scale"].shape[1] == 1
+        kernels = [name for name, tensor in tensors.items() if tensor.dim() == 4 and tensor.dtype == torch.int8]
+        assert bool(kernels) == coarse and all(name.endswith(".weight.rows") for name in kernels)
+        small = Glann.load(path, "cpu")
+        assert (small.sample(4).float() - large.sample(4).float()).abs().mean() < 1
+    assert sizes[True] < sizes[False] < source.stat().st_size / 2
+
+
+def test_convolutions_lose_their_int8_where_it_shows(large, tmp_path, monkeypatch):
+    large.save(tmp_path / "run" / released.MODEL)
+    row = {"metric": "frechet", "name": "x", "unit": "", "better": "lower"}
+
+    class Comparison:
+        def __init__(self, model):
+            self.asked = 0
+
+        def with_small(self, small):
+            self.asked += 1
+            scores = [row | {"of": "float32", "value": 1.0}, row | {"of": "released", "value": 9.0 / self.asked**2}]
+            return {"scores": scores, "real": {}, "difference": {"mean": 0.0, "largest": 0, "samples": 1}, "scored": 1}
+
+    monkeypatch.setattr(release, "Comparison", Comparison)
+    monkeypatch.setattr(release, "card_text", lambda card: "")
+    card = release.release(tmp_path / "run", "large", tmp_path / "out")
+    assert card["format"].startswith("float16, latents and convolutions int8")  # the third try: 9 / 3^2 = 1
+    monkeypatch.setattr(release, "WORST_RATIO", 0.9)
+    assert release.release(tmp_path / "run", "large", tmp_path / "out")["format"].startswith("float16, latents int8")
+
+
 def test_folders_of_the_owner_do_not_travel_along(run, tmp_path):
     tensors, record = storage.load_tensors(run / released.MODEL)
     for settings in (record["config"], record["record"].setdefault("config", {"data": {}})):

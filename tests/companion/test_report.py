@@ -2,12 +2,15 @@
 
 import base64
 import html.parser
+import io
 import json
 import os
 import urllib.parse
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from glann_lib.companion import pages, report
 from glann_lib.engine import storage
@@ -91,6 +94,21 @@ def test_images_are_embedded_with_their_caption_as_alternative(run_dir):
     (image,) = read(run_dir).all("img")
     assert base64.b64decode(image["src"].removeprefix("data:image/png;base64,")) == PIXEL
     assert image["alt"] == RECORD["caption"]
+
+
+def test_large_photographs_are_embedded_as_jpeg_that_hardly_differ(run_dir):
+    soft = np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8)
+    photo = Image.fromarray(soft).resize((900, 900), Image.Resampling.BICUBIC)
+    photo.save(run_dir / "figures" / "08_photo.png")
+    whole = (run_dir / "figures" / "08_photo.png").read_bytes()
+    head, _, code = read(run_dir).all("img")[1]["src"].partition(",")
+    content = base64.b64decode(code)
+    assert len(whole) > report.HEAVY > 2 * len(content) and head == "data:image/jpeg;base64"
+    shown = np.asarray(Image.open(io.BytesIO(content)), int)
+    assert shown.shape == (900, 900, 3) and np.abs(shown - np.asarray(photo)).mean() < 4
+    damaged = whole[:100] + bytes(len(whole))  # costs itself alone
+    (run_dir / "figures" / "08_photo.png").write_bytes(damaged)
+    assert base64.b64decode(read(run_dir).all("img")[1]["src"].removeprefix("data:image/png;base64,")) == damaged
 
 
 def test_animations_are_embedded_as_pictures_are(run_dir):

@@ -202,3 +202,17 @@ def test_what_cannot_be_made_to_fit_is_a_one_line_error(room):
         with pytest.raises(ValueError, match="cannot be made to fit") as caught:
             compact.shrink(tensors, room, known)
         assert "\n" not in str(caught.value)
+
+
+def test_convolutions_can_be_int8_with_a_step_for_each_map():
+    kernel = normal(6, 4, 3, 3) * torch.logspace(0, -4, 6)[:, None, None, None]  # a common step would lose the last
+    tensors = {"conv": kernel, "other": normal(6, 4, 3, 3, seed=1), "latents": normal(9, 7)}
+    small, _ = compact.shrink(tensors, 10**6, None, coarse=["conv"])
+    assert small["conv.rows"].dtype == torch.int8 and small["conv.rows"].shape == kernel.shape
+    assert small["conv.steps"].shape == (6, 1, 1, 1) and small["other"].dtype == torch.float16
+    full = compact.expand(small)
+    assert full.keys() == tensors.keys()
+    error = (full["conv"] - kernel).abs().amax((1, 2, 3))
+    assert (error <= 0.501 / compact.LEVELS * kernel.abs().amax((1, 2, 3))).all()
+    halved, _ = compact.shrink(tensors, 10**6, None)
+    assert compact.size(small) == compact.size(halved) - kernel.numel() + 6 * 4  # steps are float32

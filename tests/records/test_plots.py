@@ -357,3 +357,37 @@ def test_a_caption_that_is_no_utf_8_is_written(tmp_path):
     assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) == {"caption": "Images of caf\udce9"}
     _, words = figure._repr_mimebundle_()
     assert words["image/png"]["alt"] == "Images of caf\N{REPLACEMENT CHARACTER}"
+
+
+def cells(figure):
+    """Columns and rows of the pictures that a grid has room for, and the figure's size."""
+    (ax,) = figure.axes
+    height, width = ax.images[0].get_array().shape[:2]
+    return width, height, *figure.get_size_inches()
+
+
+@pytest.mark.parametrize(
+    ("side", "columns", "rows", "inches"), [(64, 20, 5, 0.55), (128, 10, 10, 1.1), (256, 6, 7, 1.65), (512, 6, 7, 1.65)]
+)
+def test_large_images_are_fewer_in_full_rows_and_larger(side, columns, rows, inches):
+    figure = plots.plot_images(np.zeros((100, 1, side, side), np.uint8), columns=20)
+    width, height, wide, high = cells(figure)
+    assert (width + plots.GAP, height + plots.GAP) == (columns * (side + plots.GAP), rows * (side + plots.GAP))
+    assert wide == pytest.approx(columns * inches) and high == pytest.approx(rows * inches)
+    assert max(wide, high) <= plots.WIDEST
+
+
+def test_a_size_that_is_asked_for_is_kept_and_all_images_are_drawn():
+    figure = plots.plot_images(np.zeros((120, 1, 150, 150), np.uint8), columns=8, cell=1.0)
+    _, height, wide, high = cells(figure)
+    assert (wide, high) == (8, 15) and height + plots.GAP == 15 * (150 + plots.GAP)
+
+
+@pytest.mark.parametrize(
+    ("side", "columns", "inches"), [(128, 7, 1.1), (256, 7, 1.65), (256, 11, 13 / 11), (64, 30, 0.55)]
+)
+def test_strips_of_large_images_are_larger_as_far_as_the_page_holds_them(side, columns, inches):
+    images = np.zeros((columns, 1, side, side), np.uint8)
+    assert plots.cell_of(images, columns) == pytest.approx(inches)
+    *_, wide, high = cells(plots.plot_strips({"a": images, "b": images}))
+    assert high == pytest.approx(2 * inches) and wide == pytest.approx(columns * inches, abs=0.2)
