@@ -73,7 +73,7 @@ class Redrawn(glo.GLO):
     def run_epoch(self, epoch: int) -> glo.GLOEpoch:
         """An epoch with weights of its own; what they see of the images is kept for so long."""
         network = features.make_extractor(self.config.loss, self.images.shape[-1], self.dtype, seed=1000 + epoch)
-        self.loss = losses.ReconstructionLoss(losses.PerceptualRepresentation(network)).to(self.device)
+        self.loss = losses.ReconstructionLoss(losses.PerceptualRepresentation([network])).to(self.device)
         self.targets = losses.TargetsByRow(self.loss, self.images, self.device, self.config.cache_mib)
         self.graphs = "off"  # a recorded step would keep the network that it was recorded with
         return super().run_epoch(epoch)

@@ -405,7 +405,7 @@ def test_a_loss_redrawn_in_every_epoch_has_other_weights_in_each():
     seen = []
     for epoch in (1, 2):
         stage.run_epoch(epoch)
-        seen.append(next(stage.loss.represent.extractor.stages.parameters()).clone())
+        seen.append(next(stage.loss.represent.extractors[0].stages.parameters()).clone())
         assert all(
             torch.equal(a, b)
             for a, b in zip(
