@@ -51,7 +51,8 @@ class InfoGANGenerator(nn.Module):
     ):
         super().__init__()
         if image_size not in IMAGE_SIZES:
-            raise ValueError(f"no infogan generator for {image_size} px: choose generator=resnet, or at most 128 px")
+            larger = ", or choose generator=resnet" * (image_size > IMAGE_SIZES[-1])
+            raise ValueError(f"no generator for {image_size} px: resize the images to 28, 32, 64 or 128 px{larger}")
         if channels not in (1, 3):
             raise ValueError(f"images have {channels} channels: give grey (1) or colour (3)")
         if normalisation not in ("batch", "none", "lucic"):

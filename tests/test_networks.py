@@ -201,7 +201,7 @@ def test_off_the_sphere_the_latents_length_has_a_gradient():
     ("arguments", "named"),
     [
         ((30, 1), "30"),
-        ((256, 3), "no infogan generator for 256 px: choose generator=resnet, or at most 128 px"),
+        ((256, 3), "no generator for 256 px: resize the images to 28, 32, 64 or 128 px, or choose generator=resnet"),
         ((28, 2), "2 channels"),
         ((28, 4), "4 channels"),
         ((28, 1, 64, "group"), "group"),

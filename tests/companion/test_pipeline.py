@@ -70,7 +70,7 @@ def run(argv, notebooks):
         (["--dataset", f"meshes:{__file__}"], "neither a folder nor a .zip or .npz"),
         (["--dataset", "made-chair"], "did you mean made-chairs?"),
         (["--dataset", "meshes"], "did you mean meshes:PATH?"),
-        (["--dataset", "zzz"], "celeba, folder:PATH, made-chairs, chairs, meshes:PATH"),
+        (["--dataset", "zzz"], "folder:PATH, made-landscapes, celeba-hq, folder:PATH with"),
         (["--dataset", "chairs"], f"notebooks 00, 01, 02 and 11 work on images: {CHOOSE_IMAGES}"),
         (["--profile", "papers"], "did you mean paper?"),
         (["--device", "tpu"], "unknown value 'tpu'"),

@@ -267,7 +267,7 @@ def test_images_are_read_as_every_data_set_is(monkeypatch):
     load_pair(limited("svhn", "cifar10", 32, (40, 50, 60)), "test")
     assert (source.name, target.name) == ("svhn", "cifar10")
     limits = [("svhn", 40, "train"), ("cifar10", 50, "train"), ("svhn", 60, "test"), ("cifar10", 60, "test")]
-    assert asked == [(DataConfig(name, 32, limit, limit), split) for name, limit, split in limits]
+    assert asked == [(DataConfig(name, 32, limit, limit, enlarge=True), split) for name, limit, split in limits]
 
 
 def test_missing_street_numbers_say_what_to_place(monkeypatch):
