@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchvision.models import VGG16_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
-from glann_lib.engine.devices import keep_freed_memory, rows_at_once
+from glann_lib.engine.devices import images_at_once, keep_freed_memory
 
 VGG16_FILE = "vgg16-397923af.pth"  # torchvision's own name for its ImageNet weights
 VGG19_FILE = "vgg19_imagenet_blocks123.npz"  # block1_conv1 ... block3_conv4, kernels HWIO, input BGR
@@ -143,7 +143,7 @@ def pooled_features(extractor: VGGFeatures, images: Tensor, batch_size: int = 25
     """
     keep_freed_memory()
     rows = []
-    for batch in images.split(rows_at_once(batch_size, images.shape[-1])):
+    for batch in images.split(images_at_once(batch_size, images.shape[-1])):
         batch = batch.to(extractor.mean.device)
         batch = batch.float() / 255 if batch.dtype == torch.uint8 else batch
         rows.append(torch.cat([f.float().mean((2, 3)) for f in extractor(batch)], 1))

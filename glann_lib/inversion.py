@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
-from glann_lib.engine.devices import keep_freed_memory, rows_at_once
-from glann_lib.losses import ReconstructionLoss, unit
+from glann_lib.engine.devices import images_at_once, keep_freed_memory
+from glann_lib.losses import ReconstructionLoss, smaller, unit
 from glann_lib.neighbours import nearest_neighbours
 from glann_lib.sampling import BLOCK
 from glann_lib.settings import MANY_PIXELS
@@ -45,7 +44,7 @@ class Descent:
 
 def candidates_of(side: int) -> int:
     """Codes among which starts are chosen, for images of `side` px; each is drawn, which takes long for large ones."""
-    return max(32, rows_at_once(1024, side))
+    return max(32, images_at_once(1024, side))
 
 
 def restarts_of(side: int) -> int:
@@ -97,7 +96,7 @@ def refine(
     """
     keep_freed_memory()
     targets = unit(images.to(start.device))
-    at_once = rows_at_once(CUDA_IMAGES if start.device.type == "cuda" else IMAGES, images.shape[-1])
+    at_once = images_at_once(CUDA_IMAGES if start.device.type == "cuda" else IMAGES, images.shape[-1])
     parts = [
         _last(descend(render, codes.flatten(0, 1), target.repeat_interleave(start.shape[1], 0), loss, steps, lr))
         for codes, target in zip(start.split(at_once), targets.split(at_once), strict=True)
@@ -186,14 +185,10 @@ def _nearest_candidates(
 ) -> Tensor:
     """Codes [N, restarts, D]: for each image the candidates whose images are nearest to it in pixels."""
     with torch.no_grad():
-        parts = candidates.split(rows_at_once(BLOCK, images.shape[-1]))
-        pixels = torch.cat([_small(render(rows)).flatten(1) for rows in parts])
-    wanted = _small(unit(images.to(candidates.device))).flatten(1)
+        parts = candidates.split(images_at_once(BLOCK, images.shape[-1]))
+        pixels = torch.cat([smaller(render(rows), COMPARED).flatten(1) for rows in parts])
+    wanted = smaller(unit(images.to(candidates.device)), COMPARED).flatten(1)
     return candidates[nearest_neighbours(wanted, pixels, k=restarts).index]
-
-
-def _small(images: Tensor) -> Tensor:
-    return avg_pool2d(images, images.shape[-1] // COMPARED) if images.shape[-1] > COMPARED else images
 
 
 def _last(records: Iterator[Descent]) -> Descent:
@@ -206,5 +201,5 @@ def _best(render: Callable[[Tensor], Tensor], codes: Tensor, values: Tensor, sid
     rows = torch.arange(len(codes), device=codes.device)
     codes, values = codes[rows, best], values[rows, best]
     with torch.no_grad():
-        images = torch.cat([render(part) for part in codes.split(rows_at_once(BLOCK, side))])
+        images = torch.cat([render(part) for part in codes.split(images_at_once(BLOCK, side))])
     return Inversion(codes.cpu(), images.mul(255).round().to(torch.uint8).cpu(), values.cpu())

@@ -105,6 +105,16 @@ def unit(values: Tensor) -> Tensor:
     return values.float() if values.dtype == torch.bool else values.float() / 255
 
 
+def smaller(images: Tensor, side: int) -> Tensor:
+    """Images [N, C, S, S] of at most `side` px by means of pixels, uint8 or float as before; small ones as they are."""
+    part = images.shape[-1] // side
+    if part < 2:
+        return images
+    if images.is_floating_point():
+        return avg_pool2d(images, part)
+    return torch.cat([avg_pool2d(rows.float(), part).round().to(images.dtype) for rows in images.split(64)])
+
+
 class TargetCache:
     """phi of a whole data set, computed once: training images never change, so neither does what the network sees.
 
@@ -116,7 +126,7 @@ class TargetCache:
 
     def __init__(self, loss: ReconstructionLoss, images: Tensor, device: torch.device):
         self.levels: list[Tensor] = []
-        at_once = devices.rows_at_once(128, images.shape[-1])
+        at_once = devices.images_at_once(128, images.shape[-1])
         for start in range(0, len(images), at_once):
             batch = unit(images[start : start + at_once].to(device))
             parts = [_channels_last(level) for level in loss.targets(batch)]

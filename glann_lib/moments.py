@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from glann_lib.config import IMLEConfig
 from glann_lib.engine import ranks
-from glann_lib.losses import unit
+from glann_lib.losses import smaller, unit
 from glann_lib.networks import LatentMapper, unit_length
 
 SMALLEST = 1e-10  # of the largest variance; directions with less have none
@@ -78,7 +77,7 @@ def principal_codes(images: Tensor, noise: Tensor) -> Tensor:
     There are D components, or as many as the images have, found from at most PCA_IMAGES of them; of large images, from
     means of pixels, PCA_SIDE a side. The search begins at random, by torch's global generator.
     """
-    values = _small(images).flatten(1)
+    values = smaller(images, PCA_SIDE).flatten(1)
     few = unit(values[torch.randperm(len(values))[:PCA_IMAGES]])
     mean, count = few.mean(0), min(noise.shape[1], *few.shape)
     wider = min(count + 16, *few.shape)  # the search is exact for all but the last of what it looks for
@@ -87,11 +86,3 @@ def principal_codes(images: Tensor, noise: Tensor) -> Tensor:
     codes = noise.clone()
     codes[:, :count] += parts / parts.square().sum(1).mean().sqrt().clamp(min=1e-6)
     return unit_length(codes)
-
-
-def _small(images: Tensor) -> Tensor:
-    """Images uint8 [N, C, S, S] with at most PCA_SIDE px a side; voxels, and those that are so small, as they are."""
-    part = images.shape[-1] // PCA_SIDE
-    if part < 2:
-        return images
-    return torch.cat([avg_pool2d(rows.float(), part).round().to(torch.uint8) for rows in images.split(64)])

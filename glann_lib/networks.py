@@ -53,8 +53,7 @@ class InfoGANGenerator(nn.Module):
         if image_size not in IMAGE_SIZES:
             larger = ", or choose generator=resnet" * (image_size > IMAGE_SIZES[-1])
             raise ValueError(f"no generator for {image_size} px: resize the images to 28, 32, 64 or 128 px{larger}")
-        if channels not in (1, 3):
-            raise ValueError(f"images have {channels} channels: give grey (1) or colour (3)")
+        require_channels(channels)
         if normalisation not in ("batch", "none", "lucic"):
             raise ValueError(f"unknown normalisation {normalisation!r}: choose batch, none or lucic")
         if features % 2:
@@ -83,6 +82,12 @@ class InfoGANGenerator(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Images in [0, 1], [N, C, S, S], of latents [N, latent_dim]; on the sphere their norms do not matter."""
         return self.layers(unit_length(z) if self.on_sphere else z)
+
+
+def require_channels(channels: int) -> None:
+    """Refuse, by a ValueError, images that are neither grey nor in colour."""
+    if channels not in (1, 3):
+        raise ValueError(f"images have {channels} channels: give grey (1) or colour (3)")
 
 
 class Doubling(nn.ConvTranspose2d):

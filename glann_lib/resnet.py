@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate, leaky_relu
 from torch.utils.checkpoint import checkpoint
 
 from glann_lib.engine.ranks import BatchNorm2d
-from glann_lib.networks import unit_length
+from glann_lib.networks import require_channels, unit_length
 from glann_lib.settings import SIZES
 
 MOST_CHANNELS = 512  # of any layer (Mescheder et al.)
@@ -61,8 +61,7 @@ class ResNetGenerator(nn.Module):
         sizes = [size for size in SIZES if size >= SMALLEST]
         if image_size not in sizes:
             raise ValueError(f"no resnet generator for {image_size} px: choose {', '.join(map(str, sizes))} px")
-        if channels not in (1, 3):
-            raise ValueError(f"images have {channels} channels: give grey (1) or colour (3)")
+        require_channels(channels)
         self.shape, self.latent_dim, self.on_sphere = (channels, image_size, image_size), latent_dim, on_sphere
         if start not in (4, 8, 16, 32, 64, 128, 256) or start > image_size:
             raise ValueError(f"resnet_start is {start}: choose a power of two from 4 to 256 px, not above the image's")

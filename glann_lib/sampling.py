@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from glann_lib.engine.devices import deterministic, rows_at_once, seeded
+from glann_lib.engine.devices import deterministic, images_at_once, seeded
 
 BLOCK = 64  # rows that a network sees at once
 LIVE = 1  # rows of a block while somebody waits: one image is there in a quarter of the time that four take
@@ -71,7 +71,7 @@ def decode(generator: nn.Module, latents: Tensor, block: int = BLOCK) -> Tensor:
     grey levels may fall to the other.
     """
     side = generator.shape[-1] if len(set(generator.shape)) > 1 else 64  # shapes have no more than 64^3 voxels
-    block, at_once = rows_at_once(block, side), rows_at_once(1024, side)
+    block, at_once = images_at_once(block, side), images_at_once(1024, side)
     images = [run_blocks(generator, rows, block).mul(255).round().to(torch.uint8) for rows in latents.split(at_once)]
     return torch.cat(images)
 

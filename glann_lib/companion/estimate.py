@@ -149,7 +149,7 @@ class Estimate:
 
     def _interpolation(self) -> float:
         images = min(self._count("test"), self.given["inverted"])
-        at_once = min(images, devices.rows_at_once(inversion.IMAGES, self.shape[-1]))
+        at_once = min(images, devices.images_at_once(inversion.IMAGES, self.shape[-1]))
         # By noise and by code, each from candidates that are drawn; and some thirty paths.
         drawn = 2 * candidates_of(self.shape[-1]) + 30 * self.given["steps"]
         return 2 * -(-images // at_once) * self._inversion(at_once) + self._drawing(drawn)

@@ -106,7 +106,7 @@ def pair(width: int, device: torch.device) -> float:
 @functools.cache
 def feature(shape: Shape, device: torch.device) -> float:
     """The random VGG16's features of an image."""
-    images = random_data(devices.rows_at_once(64, shape[-1]), shape)
+    images = random_data(devices.images_at_once(64, shape[-1]), shape)
     extractor = features.make_extractor("random-vgg16", shape[-1]).to(device)
     return clocked(lambda: features.pooled_features(extractor, images), device) / len(images)
 
@@ -115,7 +115,7 @@ def feature(shape: Shape, device: torch.device) -> float:
 def drawing(glo: GLOConfig, shape: Shape, device: torch.device) -> float:
     """To draw an image."""
     generator = generator_of(shape, glo).to(device).eval()
-    latents = torch.randn(devices.rows_at_once(sampling.BLOCK, shape[-1]), glo.latent_dim)
+    latents = torch.randn(devices.images_at_once(sampling.BLOCK, shape[-1]), glo.latent_dim)
     return clocked(lambda: sampling.decode(generator, latents), device) / len(latents)
 
 

@@ -85,7 +85,7 @@ def place(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     return images.to(device)
 
 
-def rows_at_once(rows: int, side: int) -> int:
+def images_at_once(rows: int, side: int) -> int:
     """How many images of `side` px fit where `rows` of 64 px do; of smaller ones no more, and one at least."""
     return max(1, rows * 64**2 // max(64, side) ** 2)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 from torchvision.utils import make_grid
 
 from glann_lib.engine import storage
+from glann_lib.losses import smaller
 
 MOST = 256  # px of an image in a strip; larger ones are shrunk
 NARROW, WIDE = 640, 1000  # px of a strip on the page, at least and at most
@@ -32,9 +32,7 @@ class Strips:
         """Show an epoch's images, uint8 [n, C, S, S] both; shapes, which have no pixels, are left out."""
         if redrawn.dim() != 4 or redrawn.shape[1] not in (1, 3):
             return
-        rows = torch.cat([self.originals[: len(redrawn)], redrawn, new])
-        if rows.shape[-1] > MOST:
-            rows = avg_pool2d(rows.float(), rows.shape[-1] // MOST).round().to(torch.uint8)
+        rows = smaller(torch.cat([self.originals[: len(redrawn)], redrawn, new]), MOST)
         picture = make_grid(rows, nrow=len(redrawn), pad_value=255).permute(1, 2, 0).contiguous()
         content = io.BytesIO()
         Image.fromarray(picture.numpy()).save(content, "PNG")

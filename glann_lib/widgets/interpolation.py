@@ -14,9 +14,10 @@ from glann_lib.model import Glann
 from glann_lib.records import runs
 from glann_lib.records.plots import plot_strips
 from glann_lib.sampling import BLOCK
+from glann_lib.settings import MANY_PIXELS
 from glann_lib.widgets.explorer import choice
 from glann_lib.widgets.paths import SHOWN, PathWidget
-from glann_lib.widgets.picture import FINE, LARGE, Picture, png_bytes, shrunk, widths_of
+from glann_lib.widgets.picture import FINE, Picture, png_bytes, shrunk, widths_of
 
 FRAMES = BLOCK  # images on a path: as many as the networks see in one block; of more than 128 px fewer
 SIDE, MOST = 224, 512  # px of a saved animation, at least and at most
@@ -40,7 +41,7 @@ class InterpolationWidget(PathWidget):
         steps: int = 150,
     ):
         side = model.generator.shape[-1]
-        frames = FRAMES if side <= LARGE else max(SHOWN, FRAMES * LARGE // side + 1)
+        frames = FRAMES if side <= MANY_PIXELS else max(SHOWN, FRAMES * MANY_PIXELS // side + 1)
         super().__init__(model, folder, frames, interval=60 * FRAMES // frames, ends="number")
         self.images, self.steps = images, steps
         self._found: dict[int, Tensor] = {} if noises is None else dict(enumerate(noises))

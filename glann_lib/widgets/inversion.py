@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from glann_lib import features
-from glann_lib.engine.devices import rows_at_once
+from glann_lib.engine.devices import images_at_once
 from glann_lib.model import Glann
 from glann_lib.sampling import decode, draw_noise, interpolate, run_blocks
 from glann_lib.widgets import uploads
@@ -60,7 +60,7 @@ class InversionWidget(Explorer):
     def __init__(self, model: Glann, steps: int = 150, restarts: int | None = None):
         require_kind(model)
         self.model, self.steps, self.restarts = model, steps, restarts
-        self._examples = model.sample(max(EXAMPLES[0], rows_at_once(EXAMPLES[1], model.generator.shape[-1])))
+        self._examples = model.sample(max(EXAMPLES[0], images_at_once(EXAMPLES[1], model.generator.shape[-1])))
         self._given: tuple[str, Tensor | ValueError | None] = NOTHING, None
         self._noise: Tensor | None = None
         self._variations = Latest(self._vary, self._failed)

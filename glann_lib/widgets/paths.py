@@ -14,8 +14,9 @@ import numpy as np
 from glann_lib.model import Glann
 from glann_lib.records import runs
 from glann_lib.sampling import PATHS
+from glann_lib.settings import MANY_PIXELS
 from glann_lib.widgets.explorer import Explorer, choice, labelled, require_kind, seed_box
-from glann_lib.widgets.picture import LARGE, Picture, png_bytes, strip_of
+from glann_lib.widgets.picture import Picture, png_bytes, strip_of
 
 SHOWN = 9  # of a path's images or shapes, in the strip
 
@@ -56,7 +57,7 @@ class PathWidget(Explorer):
         """Show the path that `Glann.interpolate` draws."""
         self.say("")
         ends = self.ends_of(request)
-        self.say("drawing the path ..." if self.model.generator.shape[-1] >= LARGE else "")
+        self.say("drawing the path ..." if self.model.generator.shape[-1] >= MANY_PIXELS else "")
         frames = self.model.interpolate(*ends, self.frames, request[-1])
         strip = frames[np.linspace(0, self.frames - 1, SHOWN).round().astype(int)]
         self.say("")

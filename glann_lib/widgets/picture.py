@@ -15,9 +15,10 @@ import traitlets
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from glann_lib.settings import MANY_PIXELS
+
 GAP = 2  # px between the images of a strip
 FINE = 2  # a picture's pixels to one on the page, at most: what is larger is shrunk before it travels
-LARGE = 128  # px of an image, from which on it is shown larger
 
 
 def png_bytes(image: ArrayLike) -> bytes:
@@ -40,7 +41,7 @@ def shrunk(image: ArrayLike, width: int) -> np.ndarray:
 
 def widths_of(side: int) -> tuple[int, int]:
     """Pixels on the page that suit an image of so many, on its own and as one of nine in a strip."""
-    return (224, 72) if side < LARGE else (min(384, max(256, side)), 100)
+    return (224, 72) if side < MANY_PIXELS else (min(384, max(256, side)), 100)
 
 
 def strip_of(images: ArrayLike) -> np.ndarray:

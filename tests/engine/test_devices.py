@@ -213,5 +213,5 @@ def test_a_gpus_cache_may_take_half_of_what_is_free(monkeypatch, mib, free, expe
     [(64, 28, 64), (64, 64, 64), (64, 128, 16), (64, 256, 4), (64, 1024, 1), (8, 1024, 1), (1, 64, 1), (100, 96, 44)],
 )
 def test_as_many_pixels_at_once_whatever_the_side(rows, side, expected):
-    assert devices.rows_at_once(rows, side) == expected
+    assert devices.images_at_once(rows, side) == expected
     assert expected == 1 or expected * side**2 <= rows * 64**2
