@@ -48,9 +48,9 @@ def times(plan: Plan, wanted: Callable[[Step], bool] = lambda step: True, patien
     """
     device, seconds, cache, began = devices.select_device(plan.device), [], 0.0, time.monotonic()
     trained = {step.dataset for step in plan.steps if step.notebook.number == "02"}
-    lanes = plan.lanes(device.type, os.cpu_count() or 1)
-    if len(lanes) > 1:
-        torch.set_num_threads(max(1, torch.get_num_threads() // len(lanes)))
+    at_once = plan.at_once(device.type, os.cpu_count() or 1)
+    if at_once > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // at_once))
     for step in plan.steps:
         if not wanted(step) or time.monotonic() - began > patience:
             seconds.append(None)
@@ -58,8 +58,8 @@ def times(plan: Plan, wanted: Callable[[Step], bool] = lambda step: True, patien
         estimate = Estimate(step.dataset, plan.settings(step), device, step.dataset in trained)
         seconds.append(estimate.seconds(step.notebook.number))
         cache = max(cache, estimate.cache_mib() if step.notebook.number == "01" else 0.0)
-    whole = max(sum(seconds[number - 1] or 0.0 for number, _ in lane) for lane in lanes)
-    return Times(tuple(seconds), f"by steps timed just now on this machine, {device.type}", cache, whole=whole)
+    how = f"by steps timed just now on this machine, {device.type}"
+    return Times(tuple(seconds), how, cache, whole=plan.whole(seconds, at_once))
 
 
 class Estimate:

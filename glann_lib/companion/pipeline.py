@@ -1,8 +1,8 @@
 """Behind run_all.sh: runs the notebooks in order, each with the parameters that it declares, then writes the report.
 
-Notebooks on images and on shapes have a run folder each, and a report in it; `Plan.lanes` says which run at the same
-time. One failing notebook stops the run; what earlier ones made stays. The folders are locked meanwhile. At the top
-only the standard library is imported: `python -m glann_lib.companion.pipeline --help` needs nothing else.
+Each data set has a run folder, and a report in it; `Plan.ready` says which notebook may run beside another. One failing
+notebook stops the run; what earlier ones made stays. The folders are locked meanwhile. At the top only the standard
+library is imported: `python -m glann_lib.companion.pipeline --help` needs nothing else.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from multiprocessing.queues import SimpleQueue
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
 from glann_lib.companion import arguments, lab, plans
 from glann_lib.companion.arguments import ROOT
-from glann_lib.companion.plans import Plan, Step
+from glann_lib.companion.plans import Plan
 from glann_lib.records import runs
 
 CELL_TIMEOUT = {"quick": 7200, "paper": None}  # s, for one cell; training as in the paper takes as long as it takes
 FAILED, INTERRUPTED = 1, arguments.INTERRUPTED
-PATIENCE = 20  # s, for a lane to shut its kernel down
+PATIENCE = 20  # s, for a worker to shut its kernel down
 ENVIRONMENT = lab.ENVIRONMENT | {
     "GLANN_PROGRESS": "lines",  # log lines in place of progress bars
     "PYTHONUNBUFFERED": "1",
@@ -92,7 +92,7 @@ def run(plan: Plan) -> int:
         try:
             if plan.gpus > 1:
                 _train_together(plan, place)
-            _run_lanes(plan, folders, shown, device)
+            _run_steps(plan, folders, shown, device)
         finally:  # a report of what there is, also after a notebook that failed: it says so
             for folder in folders.values():
                 with contextlib.suppress(OSError):
@@ -140,24 +140,45 @@ def _train_together(plan: Plan, place: Path) -> None:
     print(f"{execution.INDENT}done in {execution.duration(time.monotonic() - started)}", flush=True)
 
 
-def _run_lanes(plan: Plan, folders: dict[str, Path], shown: dict[str, str], device: str) -> None:
-    """Run each step into the folder of its data set, which the person sees as `shown`; lanes at the same time."""
+def _run_steps(plan: Plan, folders: dict[str, Path], shown: dict[str, str], device: str) -> None:
+    """Run each step into the folder of its data set, which the person sees as `shown`."""
     cores = os.cpu_count() or 1
-    lanes = plan.lanes(device.partition(" ")[0], cores)
-    jobs = [(plan, steps, folders, shown) for steps in lanes]
-    if len(lanes) == 1:
-        return _run_notebooks(*jobs[0])
-    spawn = multiprocessing.get_context("spawn")
-    failures, threads = spawn.SimpleQueue(), max(1, cores // len(lanes))
+    at_once = plan.at_once(device.partition(" ")[0], cores)
+    if at_once == 1:
+        for place in range(len(plan.steps)):
+            _run_notebook(plan, place, folders, shown)
+        return
     print("two notebooks at a time: each line begins with its notebook's number", flush=True)
-    processes = [spawn.Process(target=_lane, args=(failures, threads, *job)) for job in jobs]
+    with _workers(at_once, cores // at_once, plan, folders, shown) as idle:
+        waiting, busy = list(range(len(plan.steps))), {}
+        while waiting or busy:
+            while idle and (place := plan.ready(waiting, busy.values())) is not None:
+                waiting.remove(place)
+                worker = idle.pop(0)
+                busy[worker] = place
+                worker.send(place)
+            for worker in multiprocessing.connection.wait(busy):
+                del busy[worker]
+                idle.append(worker)
+                try:
+                    failure = worker.recv()
+                except (EOFError, OSError):
+                    failure = "a process that ran notebooks was killed"
+                if failure:
+                    raise PipelineError(failure)
+
+
+@contextlib.contextmanager
+def _workers(count: int, threads: int, *job: Any) -> Iterator[list[Connection]]:
+    """Processes that run the steps whose places they are sent, and answer "" or what failed."""
+    spawn = multiprocessing.get_context("spawn")
+    pipes = [spawn.Pipe() for _ in range(count)]
+    processes = [spawn.Process(target=_work, args=(theirs, threads, *job)) for _, theirs in pipes]
     try:
-        for process in processes:
+        for process, (_, theirs) in zip(processes, pipes, strict=True):
             process.start()
-        waiting = {process.sentinel: process for process in processes}
-        while waiting and all(process.exitcode in (None, 0) for process in processes):
-            for ended in multiprocessing.connection.wait(waiting):
-                waiting.pop(ended).join()  # its pipe is closed a moment before its exit code is known
+            theirs.close()  # else the end of the process would not be seen
+        yield [ours for ours, _ in pipes]
     finally:  # each cleans up as after Ctrl-C; one that did not hear it, in the middle of something, is told again
         for sign in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
             alive = [process for process in processes if process.is_alive()]
@@ -165,47 +186,44 @@ def _run_lanes(plan: Plan, folders: dict[str, Path], shown: dict[str, str], devi
                 os.kill(process.pid, sign)
             for process in alive:
                 process.join(PATIENCE)
-    if any(process.exitcode for process in processes):
-        raise PipelineError("a process that ran notebooks was killed" if failures.empty() else failures.get())
 
 
-def _lane(failures: SimpleQueue[str], threads: int, *job: Any) -> None:
-    """Run a lane's notebooks in a process of its own, which Ctrl-C reaches by way of its parent alone."""
+def _work(orders: Connection, threads: int, *job: Any) -> None:
+    """Run notebooks in a process of its own, which Ctrl-C reaches by way of its parent alone."""
     os.setsid()
     for polite in (signal.SIGINT, signal.SIGTERM):
         signal.signal(polite, signal.default_int_handler)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    sys.stdout.reconfigure(line_buffering=True, write_through=False)  # no line is torn by the other lane's
-    try:
-        _run_notebooks(*job, beside=True)
-    except PipelineError as error:
-        failures.put(str(error))
-        sys.exit(FAILED)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    sys.stdout.reconfigure(line_buffering=True, write_through=False)  # no line is torn by the other worker's
+    with contextlib.suppress(KeyboardInterrupt, EOFError, BrokenPipeError):  # the last two: the parent was killed
+        while True:
+            failure, place = "", orders.recv()
+            try:
+                _run_notebook(job[0], place, *job[1:], beside=True)
+            except PipelineError as error:
+                failure = str(error)
+            orders.send(failure)
 
 
-def _run_notebooks(
-    plan: Plan, steps: list[tuple[int, Step]], folders: dict[str, Path], shown: dict[str, str], beside: bool = False
+def _run_notebook(
+    plan: Plan, place: int, folders: dict[str, Path], shown: dict[str, str], beside: bool = False
 ) -> None:
-    """Run some steps; `beside` others, each line tells the notebook's number."""
+    """Run one step; `beside` others, each line tells the notebook's number."""
     from glann_lib.companion import execution
 
-    for position, step in steps:
-        book, folder = step.notebook, folders[step.dataset]
-        margin = f"  {book.number}  " if beside else execution.INDENT
-        if beside and not multiprocessing.parent_process().is_alive():  # killed, without a word to this process
-            raise KeyboardInterrupt
-        head = f"[{position}/{len(plan.steps)}] {book.name}  {book.title}"
-        print(head if beside else f"\n{head}", flush=True)
-        try:
-            given = book.path, step.parameters, folder / "notebooks", CELL_TIMEOUT[plan.profile], margin
-            seconds = execution.run_notebook(*given)
-        except execution.NotebookError as error:
-            failed = f"notebooks/{book.name}.failed.ipynb"
-            kept = f"\n  all of it: {shown[step.dataset]}/{failed}" if (folder / failed).is_file() else ""
-            raise PipelineError(f"{book.name} {error}{kept}") from None
-        print(f"{margin}done in {execution.duration(seconds)}", flush=True)
+    step = plan.steps[place]
+    book, folder = step.notebook, folders[step.dataset]
+    margin = f"  {book.number}  " if beside else execution.INDENT
+    head = f"[{place + 1}/{len(plan.steps)}] {book.name}  {book.title}"
+    print(head if beside else f"\n{head}", flush=True)
+    try:
+        given = book.path, step.parameters, folder / "notebooks", CELL_TIMEOUT[plan.profile], margin
+        seconds = execution.run_notebook(*given)
+    except execution.NotebookError as error:
+        failed = f"notebooks/{book.name}.failed.ipynb"
+        kept = f"\n  all of it: {shown[step.dataset]}/{failed}" if (folder / failed).is_file() else ""
+        raise PipelineError(f"{book.name} {error}{kept}") from None
+    print(f"{margin}done in {execution.duration(seconds)}", flush=True)
 
 
 def _prepare_environment(values: dict[str, str]) -> None:

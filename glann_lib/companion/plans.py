@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ DATASETS = {
 DATA = ("train_images", "image_size", "enlarge", "test_images", "size", "poses", "train_models", "source_images")
 DATA += ("target_images",)
 AT_MOST_64 = ("00", "05")  # notebooks that train networks which large images have not: the rivals', a tiny one
+TRAINING = ("01", "02")  # notebooks whose models the others on the same data set take
 SHARED = ("01", "02", "06")  # notebooks whose stages several GPUs can train together
 SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
@@ -76,17 +77,35 @@ class Plan:
         folders = {name: runs.run_directory(name, self.profile, self.results_dir) for name in datasets}
         return {name: Path(os.path.normpath(folder)) for name, folder in folders.items()}
 
-    def lanes(self, device: str, cores: int) -> list[list[tuple[int, Step]]]:
-        """The steps with their numbers from 1, one list, or two to be run at the same time.
+    def at_once(self, device: str, cores: int) -> int:
+        """How many notebooks run at the same time, with an equal part of the cores each.
 
         Small networks leave cores idle that wait for each other: in the quick profile, on a "cpu" of several cores,
-        notebooks on images run beside those on shapes and translations, with half of the cores each.
+        two run where there are several data sets.
         """
-        numbered = list(enumerate(self.steps, 1))
-        images = [(number, step) for number, step in numbered if step.notebook.kind in ("images", "large images")]
-        others = [each for each in numbered if each not in images]
-        apart = self.profile == "quick" and device == "cpu" and cores > 1 and images and others
-        return [images, others] if apart else [numbered]
+        return 2 if self.profile == "quick" and device == "cpu" and cores > 1 and len(self.folders()) > 1 else 1
+
+    def ready(self, waiting: Sequence[int], running: Iterable[int]) -> int | None:
+        """The first of the `waiting` steps, by their places, that may begin beside the `running` ones; None: none may.
+
+        A notebook needs the training notebooks before it on its own data set, and no other.
+        """
+        unfinished = [*waiting, *running]
+        for place in waiting:
+            earlier = (self.steps[other] for other in unfinished if other < place)
+            if not any(s.dataset == self.steps[place].dataset and s.notebook.number in TRAINING for s in earlier):
+                return place
+        return None
+
+    def whole(self, seconds: Sequence[float | None], at_once: int) -> float:
+        """Seconds that all steps take, of which each takes so many and so many run at a time; unknown ones count 0."""
+        now, waiting, ends = 0.0, list(range(len(self.steps))), {}
+        while waiting or ends:
+            while len(ends) < at_once and (place := self.ready(waiting, ends)) is not None:
+                waiting.remove(place)
+                ends[place] = now + (seconds[place] or 0.0)
+            now = ends.pop(min(ends, key=ends.__getitem__))
+        return now
 
 
 @dataclass(frozen=True)

@@ -326,7 +326,7 @@ def test_what_is_not_wanted_or_comes_too_late_is_unknown(unit, monkeypatch):
     assert [time is None for time in estimate.times(plan, patience=5.0).seconds] == [False, True, True]
 
 
-def test_notebooks_at_the_same_time_have_a_part_of_the_threads_each_and_the_longest_lane_counts(unit, monkeypatch):
+def test_notebooks_at_the_same_time_have_a_part_of_the_threads_each_and_the_last_to_end_counts(unit, monkeypatch):
     monkeypatch.setattr(estimate.os, "cpu_count", lambda: 4)
     asked = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)

@@ -349,11 +349,6 @@ def test_large_images_have_notebooks_of_their_own(argv, numbers, large):
         assert plan.left_out[0] == f"{who} (--set image_size=64)"
 
 
-def test_large_images_run_in_one_lane_with_those_that_they_may_stand_on(large):
-    plan = arguments.make_plan(["--dataset", "made-landscapes"], large)
-    assert len(plan.lanes("cpu", 2)) == 1
-
-
 def test_a_notebook_without_a_size_of_its_own_has_that_of_the_training(write_notebook, tmp_path):
     for name, parameters in {"01_first": "image_size = None", "10_last": "steps = 3"}.items():
         write_notebook(tmp_path / f"{name}.ipynb", parameters=f"dataset = 'celeba'\n{parameters}")

@@ -1,4 +1,4 @@
-"""Notebooks at the same time: images beside shapes, each line whole and marked, and an end of one is an end of both."""
+"""Notebooks at the same time: each after those it needs, each line whole and marked, an end of one an end of both."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ os.cpu_count = lambda: 2
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
 sys.exit(pipeline.main(sys.argv[2:], pathlib.Path(sys.argv[1])))
 """
-# A cell that goes on only when the other lane's notebook is in its own.
+# A cell that goes on only when the other notebook is in its own.
 MEET = """
 import os, pathlib, time
 pathlib.Path({place!r}, {own!r}).touch()
@@ -61,7 +61,7 @@ def is_gone(process_id):
     return False
 
 
-def test_notebooks_on_images_and_on_shapes_run_at_the_same_time(write_notebook, on_shapes, tmp_path):
+def test_two_notebooks_run_at_the_same_time(write_notebook, on_shapes, tmp_path):
     first, shapes = (MEET.format(place=str(tmp_path), own=own, other=other) for own, other in ("ab", "ba"))
     write_notebook(tmp_path / "n" / "00_first.ipynb", first)
     write_notebook(tmp_path / "n" / "06_shapes.ipynb", shapes, parameters=on_shapes)
@@ -71,7 +71,6 @@ def test_notebooks_on_images_and_on_shapes_run_at_the_same_time(write_notebook, 
     assert lines[2] == "two notebooks at a time: each line begins with its notebook's number"
     assert {"[1/3] 00_first  A title", "[2/3] 01_second  A title", "[3/3] 06_shapes  A title"} <= set(lines)
     assert {"  00  threads 1", "  06  threads 1", "  01  whole"} <= set(lines)  # a core each
-    assert lines.index("[2/3] 01_second  A title") > lines.index("  00  threads 1")
     assert sum("  done in " in line for line in lines) == 3
     for folder, copies in (("digits-quick", 2), ("made-chairs-quick", 1)):
         assert len(list((tmp_path / "out" / folder / "notebooks").glob("*.ipynb"))) == copies
@@ -101,7 +100,7 @@ def test_an_interruption_ends_both_with_one_line(sign, write_notebook, on_shapes
     assert all(map(is_gone, kernels)) and not list(tmp_path.glob("out/*/notebooks/*"))
 
 
-def test_a_killed_lane_is_one_line_and_stops_the_other(write_notebook, on_shapes, tmp_path):
+def test_a_killed_worker_is_one_line_and_stops_the_other(write_notebook, on_shapes, tmp_path):
     write_notebook(tmp_path / "n" / "00_long.ipynb", SLEEP)
     kill = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)"
     write_notebook(tmp_path / "n" / "06_kill.ipynb", kill, parameters=on_shapes)
@@ -109,14 +108,40 @@ def test_a_killed_lane_is_one_line_and_stops_the_other(write_notebook, on_shapes
     assert code == 1 and err == "run_all.sh: a process that ran notebooks was killed\n"
 
 
-def numbers(lanes):
-    return [[(number, step.notebook.number) for number, step in lane] for lane in lanes]
-
-
-def test_lanes_are_for_the_quick_profile_and_several_cores_of_a_processor(both):
+def test_two_at_a_time_are_for_the_quick_profile_several_cores_of_a_processor_and_several_data_sets(both):
     plan = arguments.make_plan([], both)
-    assert numbers(plan.lanes("cpu", 2)) == [[(1, "00"), (2, "03")], [(3, "06")]]
-    one = [[(1, "00"), (2, "03"), (3, "06")]]
-    assert numbers(plan.lanes("cpu", 1)) == numbers(plan.lanes("NVIDIA", 8)) == one
-    assert numbers(arguments.make_plan(["--profile", "paper"], both).lanes("cpu", 8)) == one
-    assert numbers(arguments.make_plan(["--dataset", "mnist"], both).lanes("cpu", 8)) == [[(1, "00"), (2, "03")]]
+    assert plan.at_once("cpu", 2) == plan.at_once("cpu", 8) == 2
+    assert plan.at_once("cpu", 1) == plan.at_once("NVIDIA", 8) == 1
+    assert arguments.make_plan(["--profile", "paper"], both).at_once("cpu", 8) == 1
+    assert arguments.make_plan(["--dataset", "mnist"], both).at_once("cpu", 8) == 1
+
+
+@pytest.fixture
+def six(write_notebook, on_shapes, tmp_path):
+    for name in ("00_look", "01_glo", "02_imle", "03_draw", "05_scores"):
+        write_notebook(tmp_path / f"{name}.ipynb")
+    write_notebook(tmp_path / "06_shapes.ipynb", parameters=on_shapes)
+    return arguments.make_plan([], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "running", "place"),
+    [
+        ([0, 1, 2, 3, 4, 5], [], 0),
+        ([1, 2, 3, 4, 5], [0], 1),  # it needs no other
+        ([2, 3, 4, 5], [1], 5),  # all others on the images need stage 1
+        ([3, 4, 5], [2], 5),
+        ([3, 4], [2], None),
+        ([4, 5], [3], 4),  # after both stages any
+        ([], [4, 5], None),
+    ],
+)
+def test_a_notebook_waits_for_the_training_on_its_own_data(waiting, running, place, six):
+    assert six.ready(waiting, running) == place
+
+
+def test_two_at_a_time_take_as_long_as_the_last_to_end(six):
+    # 00 0-10, 01 0-20, 06 10-40, 02 20-30, 03 30-35, 05 35-75; one of unknown time ends at once
+    assert six.whole([10, 20, 10, 5, 40, 30], 2) == 75
+    assert six.whole([10, 20, 10, 5, 40, 30], 1) == 115
+    assert six.whole([10, 20, None, 5, 40, 30], 2) == 65
