@@ -177,13 +177,15 @@ class Estimate:
         given = self.given
         few = min(self.train, given["compared_images"])
         short = replace(self.fitted.glo, epochs=given["compared_epochs"])
-        compared = [short, replace(short, loss_copies=0)]
-        if self.shape[-1] <= 128:
-            compared.append(replace(short, generator="infogan", feature_channels=16))
-        trained = sum(timing.training_seconds(settings, self.shape, few, self.device) for settings in compared)
+        grids = replace(self.fitted.glo, epochs=given["grid_epochs"])
+        compared = [(short, self.shape), (replace(short, loss_copies=0), self.shape)]
+        small = (self.shape[0], 64, 64)
+        compared += [(grids, small), (replace(grids, generator="infogan", feature_channels=32), small)]
+        trained = sum(timing.training_seconds(*one, few, self.device) for one in compared)
         images = 4 * min(self.train, given["samples"]) + self._count("test")
         stages = 0.0 if self.trained else self._glo() + self._imle()
-        return stages + trained + images * timing.feature(self.shape, self.device) + self._drawing(images + 200)
+        scored = images * timing.feature(self.shape, self.device) / 4  # half of the channels
+        return stages + trained + scored + self._drawing(images + 200)
 
     def _chairs(self) -> float:
         return self.given["seeds"] * (self._glo() + self._imle() + self._rival("vae"))

@@ -29,6 +29,7 @@ DATA = ("train_images", "image_size", "enlarge", "test_images", "size", "poses",
 DATA += ("target_images",)
 AT_MOST_64 = ("00", "05")  # notebooks that train networks which large images have not: the rivals', a tiny one
 TRAINING = ("01", "02")  # notebooks whose models the others on the same data set take
+SHORT = ("00", "03", "04", "10")  # notebooks of less than a minute by default
 SHARED = ("01", "02", "06")  # notebooks whose stages several GPUs can train together
 SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
@@ -86,12 +87,13 @@ class Plan:
         return 2 if self.profile == "quick" and device == "cpu" and cores > 1 and len(self.folders()) > 1 else 1
 
     def ready(self, waiting: Sequence[int], running: Iterable[int]) -> int | None:
-        """The first of the `waiting` steps, by their places, that may begin beside the `running` ones; None: none may.
+        """Which of the `waiting` steps, by their places, is next to begin beside the `running` ones; None: none may.
 
-        A notebook needs the training notebooks before it on its own data set, and no other.
+        A notebook needs the training notebooks before it on its own data set, and no other. Short ones come last: they
+        fill what the long ones leave of the cores.
         """
         unfinished = [*waiting, *running]
-        for place in waiting:
+        for place in sorted(waiting, key=lambda place: (self.steps[place].notebook.number in SHORT, place)):
             earlier = (self.steps[other] for other in unfinished if other < place)
             if not any(s.dataset == self.steps[place].dataset and s.notebook.number in TRAINING for s in earlier):
                 return place

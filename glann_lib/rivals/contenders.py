@@ -30,7 +30,7 @@ from glann_lib.rivals.vae import fit_vae
 
 Settings = GLOConfig | IMLEConfig | GANConfig | VAEConfig
 # Generator steps of a rival under the quick profile on the data sets that need no download: minutes are short there.
-SHORT_STEPS = {"digits": 44, "made-chairs": 280}
+SHORT_STEPS = {"digits": 23, "made-chairs": 280}
 
 
 @dataclass(frozen=True)

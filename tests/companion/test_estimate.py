@@ -76,8 +76,8 @@ TWO = 300 * 1500 / 1280  # epochs of stage 2 on the digits: they are timed with 
         ("03", "digits", {}, 1e-3 * (4 * 1000 + 297) + 1e-4 * (3 * 1000 + 800)),
         ("04", "digits", {}, 2 * 150 + 1e-4 * (2 * 1024 + 30 * 11)),
         ("04", "digits", {"inverted": 17, "inversion_steps": 10, "steps": 2}, 2 * 2 * 10 + 1e-4 * (2 * 1024 + 60)),
-        # 44 steps of ten rivals, 46 of GLO, two epochs of pixel IMLE in batches, the classifier, 16 models' scores
-        ("05", "digits", {}, 10 * 44 + 2 * 23 + 2 * 1500 / 64 + 200 + 16 * (0.5 + 2 * 0.5)),
+        # 23 steps of ten rivals and of GLO, an epoch of pixel IMLE in batches, the classifier, 16 models' scores
+        ("05", "digits", {}, 10 * 23 + 23 + 1500 / 64 + 200 + 16 * (0.5 + 2 * 0.5)),
         ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "rival_seeds": 2}, 2 * 9 + 200 + 6 * 1.5),
         ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "seeds": 3}, 2 * (368 + TWO) + 9 + 200 + 9 * 1.5),
         (
@@ -91,6 +91,8 @@ TWO = 300 * 1500 / 1280  # epochs of stage 2 on the digits: they are timed with 
         # G, the judge, T, and the comparison of every source image with every one in memory
         ("07", "mnist-to-svhn", {}, 20 * 78 + 624 + 15 * 31 + 1e-6 * (15 * 2000 + 1000) * 5000),
         ("07", "mnist-to-svhn", {"searches": "sphere", "seeds": 2}, 20 * 78 + 624 + 2 * (465 + 1000 * 2 * 10 / 64)),
+        # both losses at 128 px and both generators at 64 px, on 48 images in batches of 8, what is drawn and scored
+        ("08", "made-landscapes", {}, 10 * 30 + 1334 + 2 * 36 + 2 * 120 + 0.25e-3 * 460 + 1e-4 * 660),
         ("10", "digits", {}, 150),
         # of 256 px one image is looked for at a time
         (

@@ -127,12 +127,13 @@ def six(write_notebook, on_shapes, tmp_path):
 @pytest.mark.parametrize(
     ("waiting", "running", "place"),
     [
-        ([0, 1, 2, 3, 4, 5], [], 0),
-        ([1, 2, 3, 4, 5], [0], 1),  # it needs no other
-        ([2, 3, 4, 5], [1], 5),  # all others on the images need stage 1
+        ([0, 1, 2, 3, 4, 5], [], 1),  # long ones first
+        ([0, 2, 3, 4, 5], [1], 5),  # all others on the images but the short overview need stage 1
+        ([0, 2, 3, 4], [1], 0),
         ([3, 4, 5], [2], 5),
         ([3, 4], [2], None),
-        ([4, 5], [3], 4),  # after both stages any
+        ([3, 4], [5], 4),  # after both stages any
+        ([3], [4], 3),
         ([], [4, 5], None),
     ],
 )
@@ -141,7 +142,7 @@ def test_a_notebook_waits_for_the_training_on_its_own_data(waiting, running, pla
 
 
 def test_two_at_a_time_take_as_long_as_the_last_to_end(six):
-    # 00 0-10, 01 0-20, 06 10-40, 02 20-30, 03 30-35, 05 35-75; one of unknown time ends at once
-    assert six.whole([10, 20, 10, 5, 40, 30], 2) == 75
+    # 01 0-20, 06 0-30, 02 20-30, 05 30-70, 00 30-40, 03 40-45; one of unknown time ends at once
+    assert six.whole([10, 20, 10, 5, 40, 30], 2) == 70
     assert six.whole([10, 20, 10, 5, 40, 30], 1) == 115
-    assert six.whole([10, 20, None, 5, 40, 30], 2) == 65
+    assert six.whole([10, 20, None, 5, 40, 30], 2) == 60

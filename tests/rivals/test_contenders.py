@@ -188,7 +188,7 @@ def test_budgets_of_the_quick_profile_are_glanns_steps_on_the_digits_fewer():
     assert glo_steps(digits, 85) == 32 * 10
     assert budgets(digits, 85) == {"short": rivals.SHORT_STEPS["digits"]}
     assert budgets(mnist, 85) == {"equal": 320}
-    assert budgets(small_config(glo_epochs=4), 85) == {"equal": 40}  # not more than there are
+    assert budgets(small_config(glo_epochs=2), 85) == {"equal": 20}  # not more than there are
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10", "digits"])
