@@ -114,7 +114,9 @@ def run_quality(arguments: argparse.Namespace, device: torch.device) -> None:
     """Train in many ways, say what each costs and gives; quality.json has every row as soon as it is there."""
     record = {"machine": machine.describe(device), "dataset": arguments.quality, "rows": []}
     less = {"data_train_images": 200, "glo_epochs": 2, "imle_epochs": 2} if arguments.quick else {}
-    for row in quality.measure_all(arguments.quality, arguments.ways, arguments.repeats, device, **less):
+    less |= {"data_train_images": arguments.images} if arguments.images else {}
+    given = arguments.quality, arguments.ways, arguments.repeats, device, arguments.minutes
+    for row in quality.measure_all(*given, **less):
         record["rows"].append(row)
         record["table"] = quality.table(record["rows"]).to_markdown(index=False)
         if arguments.folder:
@@ -141,10 +143,14 @@ def main() -> None:
     parser.add_argument(
         "--ways", nargs="+", metavar="WAY", help="some of those that --quality trains in; see its table"
     )
+    parser.add_argument("--images", type=int, help="to train on, with --quality (default: the quick profile's)")
+    parser.add_argument("--minutes", type=float, help="with --quality: of stage 1, for each way as many epochs as fit")
     parser.add_argument("--folder", type=Path, help="write numbers (JSON), table (Markdown) and chart (PNG) there")
     arguments = parser.parse_args()
     if arguments.repeats < 1:
         parser.error(f"--repeats is {arguments.repeats}: give 1 or more")
+    if arguments.minutes is not None and not arguments.minutes > 0:
+        parser.error(f"--minutes is {arguments.minutes}: give more than 0")
     if unknown := [name for name in arguments.only if name not in PATHS]:
         parser.error(f"unknown name {unknown[0]!r}: choose from {', '.join(PATHS)}")
     try:

@@ -7,6 +7,7 @@ error of the reconstructions.
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from glann_lib import features, glo, losses, sampling
+from glann_lib.companion import timing
 from glann_lib.config import Config, make_config
 from glann_lib.data import load_images
 from glann_lib.engine import training
@@ -25,7 +27,7 @@ from glann_lib.imle import fit_imle
 from glann_lib.scores.features import RANDOM_SEED
 from glann_lib.scores.metrics import frechet_distance
 
-SAMPLES = 2000
+SAMPLES, JUDGED = 2000, 5000  # new images, and training images at most, that are scored
 RELEASED: dict[str, Any] = {
     "glo_loss": "random-vgg16",
     "glo_optimiser": "official",
@@ -55,6 +57,13 @@ NARROWER = CHEAPER | {  # half of G's width, half of T's epochs; on the digits i
     "glo_latent_lr": 0.03,
     "imle_epochs": 300,
     "imle_lr": 4.0e-3,
+}
+RESNET = CHEAPER | {  # as in the quick profile for large images, but for codes of 100 numbers and a start of 16 px
+    "glo_generator": "resnet",
+    "glo_resnet_channels": 16,
+    "glo_resnet_start": 16,
+    "glo_batch_size": 16,
+    "glo_generator_lr_ratio": 0.6,
 }
 
 
@@ -107,13 +116,25 @@ def ways(dataset: str) -> list[Way]:
         "batches of 128": {"glo_batch_size": 128},
         "batches of 32": {"glo_batch_size": 32},
     }
+    others = [Way("narrower recipe", NARROWER | {"glo_epochs": epochs // 2})]
+    if dataset == "celeba":
+        same = {name: cheaper[name] for name in ("glo_batch_size", "glo_generator_lr_ratio")}
+        resnet = RESNET | second | {"glo_epochs": epochs // 2}
+        others += [
+            Way("cheaper, half of the generator's width", cheaper | {"glo_feature_channels": 64}),
+            Way("ResNet generator", resnet),
+            Way(
+                "ResNet generator, as the cheaper recipe",
+                resnet | {"glo_batch_size": 64, "glo_generator_lr_ratio": 0.4},
+            ),
+        ]
     return [
         Way("released recipe", released),
         *(Way(f"released, {name}", settings) for name, settings in less.items()),
         Way("cheaper recipe", cheaper),
         *(Way(f"cheaper, {name}", cheaper | change) for name, change in changes.items()),
         Way("cheaper, new random weights in every epoch", cheaper, Redrawn),
-        Way("narrower recipe", NARROWER | {"glo_epochs": epochs // 2}),
+        *others,
     ]
 
 
@@ -123,7 +144,7 @@ class Judge:
 
     images: Tensor  # uint8 [N, C, S, S]
     extractors: dict[str, features.VGGFeatures]
-    wanted: dict[str, Tensor]  # features of `images`, [N, D]
+    wanted: dict[str, Tensor]  # features of the first JUDGED `images`, [N, D]
 
     @classmethod
     def of(cls, images: Tensor) -> Judge:
@@ -132,7 +153,8 @@ class Judge:
         found["random VGG16"] = features.make_extractor("random-vgg16", size, seed=RANDOM_SEED)
         if (features.weights_folder() / features.VGG19_FILE).is_file():
             found["VGG19"] = features.make_extractor("vgg19", size)
-        return cls(images, found, {name: features.pooled_features(own, images) for name, own in found.items()})
+        judged = images[:JUDGED]
+        return cls(images, found, {name: features.pooled_features(own, judged) for name, own in found.items()})
 
     def distances(self, images: Tensor, what: str) -> dict[str, float]:
         """Frechet distances of images to the training images, by "<what>, <extractor>"."""
@@ -158,17 +180,30 @@ def measure(way: Way, config: Config, judge: Judge, device: torch.device) -> dic
         "batch": stage.config.batch_size,
         "seconds": seconds,
         "error": error,
-        **judge.distances(drawn, "reconstructions"),
+        **judge.distances(drawn[:JUDGED], "reconstructions"),
         **judge.distances(new, "samples"),
     }
 
 
+def in_minutes(config: Config, images: Tensor, minutes: float, device: torch.device) -> Config:
+    """The settings with as many epochs of stage 1 as fit into so many minutes, by steps timed now."""
+    one = dataclasses.replace(config.glo, epochs=1)
+    seconds = timing.training_seconds(one, tuple(images.shape[1:]), len(images), device)
+    epochs = max(1, round(60 * minutes / seconds))
+    return dataclasses.replace(config, glo=dataclasses.replace(one, epochs=epochs, decay_every=max(1, epochs // 5)))
+
+
 def measure_all(
-    dataset: str, names: Iterable[str] | None, seeds: int, device: torch.device, **less: Any
+    dataset: str,
+    names: Iterable[str] | None,
+    seeds: int,
+    device: torch.device,
+    minutes: float | None = None,
+    **less: Any,
 ) -> Iterator[dict[str, Any]]:
     """A row for each way and seed, as soon as it is there; `less` overrides settings of the profile.
 
-    `names` are those of some ways (else a ValueError); None: all.
+    `names` are those of some ways (else a ValueError); None: all. With `minutes` stage 1 takes about as long in each.
     """
     known = {way.name: way for way in ways(dataset)}
     if unknown := [name for name in names or () if name not in known]:
@@ -177,7 +212,9 @@ def measure_all(
     for way in [known[name] for name in names or known]:
         for seed in range(seeds):
             config = make_config(dataset, "quick", seed, **way.settings | less).for_images(len(judge.images))
-            yield {"way": way.name, "seed": seed, "settings": way.settings} | measure(way, config, judge, device)
+            config = in_minutes(config, judge.images, minutes, device) if minutes else config
+            settings = way.settings | less | {"glo_epochs": config.glo.epochs}
+            yield {"way": way.name, "seed": seed, "settings": settings} | measure(way, config, judge, device)
 
 
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -398,6 +398,16 @@ def test_what_quality_costs_is_told_way_by_way(monkeypatch, tmp_path, capsys):
     assert all(told.count(f"| {way}") == 1 for way in WAYS) and "±" in told
 
 
+def test_ways_have_as_many_epochs_as_fit_into_the_minutes(monkeypatch, tmp_path):
+    monkeypatch.setattr(quality, "SAMPLES", 64)
+    monkeypatch.setattr(quality.timing, "step_seconds", lambda settings, *_: 0.1 if settings.batch_size == 128 else 0.3)
+    options = ["--minutes", 0.03, "--images", 150, "--repeats", 1, "--folder", tmp_path, "--ways", *WAYS[:2]]
+    run(monkeypatch, "--quality", "digits", "--quick", *options)
+    rows = json.loads((tmp_path / "quality.json").read_text())["rows"]
+    assert [row["settings"]["glo_epochs"] for row in rows] == [18, 3]  # 1.8 s by steps of 0.1 s, two of 0.3 s an epoch
+    assert [row["steps"] for row in rows] == [18, 6] and rows[0]["settings"]["data_train_images"] == 150
+
+
 def test_a_loss_redrawn_in_every_epoch_has_other_weights_in_each():
     images = pictures(16, 1, 28)
     config = GLOConfig(loss="random-vgg16-quarter", epochs=2, batch_size=8, latent_dim=8, precision="float32")
@@ -433,7 +443,11 @@ def test_every_way_is_another_setting():
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [(["letters"], "unknown data set 'letters'"), (["digits", "--ways", "best"], "unknown way 'best'")],
+    [
+        (["letters"], "unknown data set 'letters'"),
+        (["digits", "--ways", "best"], "unknown way 'best'"),
+        (["digits", "--minutes", "0"], "--minutes is 0.0: give more than 0"),
+    ],
 )
 def test_an_unknown_data_set_or_way_of_quality_is_one_line(monkeypatch, capsys, given, said):
     with pytest.raises(SystemExit):
