@@ -123,10 +123,7 @@ def ways(dataset: str) -> list[Way]:
         others += [
             Way("cheaper, half of the generator's width", cheaper | {"glo_feature_channels": 64}),
             Way("ResNet generator", resnet),
-            Way(
-                "ResNet generator, as the cheaper recipe",
-                resnet | {"glo_batch_size": 64, "glo_generator_lr_ratio": 0.4},
-            ),
+            Way("ResNet generator, batches and steps of the cheaper recipe", resnet | same),
         ]
     return [
         Way("released recipe", released),
