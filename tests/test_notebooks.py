@@ -167,3 +167,23 @@ def test_three_images_and_one_epoch_go_to_the_end_and_the_pages_say_what_they_gi
     assert "Fréchet" not in (folder / "tables/05_quality.csv").read_text()  # no column of it
     record = json.loads((folder / "figures/03_glann_samples.json").read_text())
     assert record["config"]["glo"]["batch_size"] == record["config"]["imle"]["batch_size"] == 2
+
+
+def test_large_images_of_ones_own_have_notebooks_strips_and_a_word_on_copies(discs, tmp_path, capsys):
+    (tmp_path / "few").mkdir()
+    for picture in sorted(discs.iterdir())[:20]:
+        (tmp_path / "few" / picture.name).write_bytes(picture.read_bytes())
+    short = {"image_size": 128, "enlarge": True, "glo_epochs": 2, "glo_batch_size": 8, "samples": 8}
+    short |= {"compared_images": 8, "compared_epochs": 1, "grid_epochs": 1}
+    unused = ("tiny_epochs", "rival_names", "rival_steps")
+    settings = {name: value for name, value in IMAGES.items() if name not in unused} | short
+    folder = run(f"folder:{tmp_path / 'few'}", tmp_path / "results", settings)
+    assert {path.name[:2] for path in (folder / "notebooks").glob("*.ipynb")} == {"01", "02", "03", "04", "08", "10"}
+    assert [path.name for path in sorted((folder / "training").iterdir())] == ["epoch_0001.png", "epoch_0002.png"]
+    page = (folder / "notebooks/08_high_resolution.ipynb").read_text()
+    assert "to the nearest training image: a copy " in page and "the loss sees images of 128 px and" in page
+    for name in ("frechet", "nearest_training", "levels", "grid", "memory", "time"):
+        assert (folder / f"tables/08_{name}.csv").is_file()
+    record = json.loads((folder / "figures/08_samples.json").read_text())
+    assert record["data"]["count"] == 18 and record["config"]["glo"]["loss"] == "laplacian"  # those of notebook 01
+    assert "left out: notebooks 00 and 05 work on images of at most 64 px" in capsys.readouterr().out
