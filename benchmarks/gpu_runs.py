@@ -22,7 +22,7 @@ from benchmarks.running import Job
 from glann_lib.config import Config, make_config
 from glann_lib.data.images import load_images
 from glann_lib.data.record import ImageData
-from glann_lib.engine import storage, training
+from glann_lib.engine import progress, storage, training
 from glann_lib.engine.devices import select_device
 from glann_lib.engine.stages import SteppedStage
 from glann_lib.glo import GLO, load_embedding
@@ -94,7 +94,7 @@ def _train(stage: SteppedStage, path: Path, job: Job) -> dict[str, Any]:
     The checkpoint is at most `training.CHECKPOINT_SECONDS` and an epoch older than what was done.
     """
     records, history = training.train(stage, path), []
-    for record in training.progress(records, stage.epochs, stage.name):
+    for record in progress.epochs(records, stage.epochs, stage.name):
         history.append(record)
         if job.late():
             break

@@ -22,7 +22,7 @@ from glann_lib import features, glo, losses, sampling
 from glann_lib.companion import timing
 from glann_lib.config import Config, make_config
 from glann_lib.data import load_images
-from glann_lib.engine import training
+from glann_lib.engine import progress, training
 from glann_lib.imle import fit_imle
 from glann_lib.scores.features import RANDOM_SEED
 from glann_lib.scores.metrics import frechet_distance
@@ -165,7 +165,7 @@ def measure(way: Way, config: Config, judge: Judge, device: torch.device) -> dic
     """Train GLANN in one way, both stages, and score it; seconds are those of stage 1, its loss network's included."""
     stage = way.stage(judge.images, config.glo, device)
     began = time.monotonic()
-    list(training.progress(training.train(stage), stage.epochs, way.name))
+    list(progress.epochs(training.train(stage), stage.epochs, way.name))
     seconds = time.monotonic() - began
     generator, latents = stage.generator.eval(), stage.latents.detach()
     mapping = fit_imle(latents, config.imle, device)

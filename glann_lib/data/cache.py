@@ -19,24 +19,22 @@ import shutil
 import struct
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from glann_lib.data import places
+from glann_lib.engine import progress
 
 HEAD, BLOCK = 4096, 2**24  # bytes: before the first tensor, and read at once
 TYPES = {"U8": torch.uint8, "BOOL": torch.bool, "I16": torch.int16, "I32": torch.int32, "I64": torch.int64}
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Python 3.13 names it. Without it Linux maps no file larger than its memory, if what is mapped may be written to.
 NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0x40)
-SECONDS = 5  # between two lines of progress, more in what takes long
 _checked: set[tuple[Any, ...]] = set()  # files that this process has made or checked
 
 
@@ -68,7 +66,7 @@ class Rows:
         """What `one(index)`, which may `put` the row, returns for each row, on all cores; how far they are is shown."""
         pool = ThreadPool()
         try:
-            return list(shown(pool.imap(one, range(self.shape[0]), chunksize=8), self.shape[0], label))
+            return list(progress.items(pool.imap(one, range(self.shape[0]), chunksize=8), self.shape[0], label))
         finally:
             pool.terminate()
             pool.join()  # nothing writes any more
@@ -151,18 +149,6 @@ def kept(key: str, make: Callable[[], dict[str, torch.Tensor | Rows]]) -> dict[s
     return _mapped(path)
 
 
-def shown(items: Iterable[Any], total: int, label: str) -> Iterator[Any]:
-    """Pass items through and show how many they were, if they take more than seconds: a bar, or lines in a log."""
-    lines = os.environ.get("GLANN_PROGRESS") == "lines" or not (sys.stderr.isatty() or "ipykernel" in sys.modules)
-    began = told = time.monotonic()
-    for count, item in enumerate(tqdm(items, label, total, leave=False, disable=lines, delay=2), 1):
-        yield item
-        now = time.monotonic()
-        if lines and now - told > max(SECONDS, min(60, (now - began) / 10)):
-            print(f"{label}: {count:,} of {total:,}", file=sys.stderr, flush=True)  # others read what stdout says
-            told = now
-
-
 def _mapped(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a file; one of many errors where it is not whole."""
     with open(path, "rb") as file:
@@ -188,7 +174,7 @@ def _sum(file: IO[bytes], fields: dict[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     count = math.ceil((os.fstat(file.fileno()).st_size - HEAD) / BLOCK)
     file.seek(HEAD)
-    for _ in shown(range(count), count, f"checking data/cache, {BLOCK >> 20} MiB each"):
+    for _ in progress.items(range(count), count, f"checking data/cache, {BLOCK >> 20} MiB each"):
         digest.update(file.read(BLOCK))
     return digest.hexdigest()
 

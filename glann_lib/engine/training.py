@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,9 +17,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from glann_lib.engine import devices, ranks, storage
+from glann_lib.engine import devices, progress, ranks, storage
 
 CHECKPOINT_SECONDS = 20.0  # at least so long between two checkpoints: a kill loses that and an epoch
 RESUME = "resume."  # tensors of this prefix are needed to go on training, not afterwards
@@ -101,35 +98,10 @@ def _save(stage: Stage, path: Path, history: list[Any]) -> None:
 def run(stage: Stage, path: Path | None = None, seen: Callable[[Any], None] = lambda record: None) -> list[Any]:
     """`train` to the end with its progress shown; `seen` gets each epoch's record, which all come back at the end."""
     history = []
-    for record in progress(train(stage, path), stage.epochs, stage.name):
+    for record in progress.epochs(train(stage, path), stage.epochs, stage.name):
         seen(record)
         history.append(record)
     return history
-
-
-def progress(records: Iterable[Any], total: int, label: str) -> Iterator[Any]:
-    """Pass records through and show how far they are, with loss and time left.
-
-    A bar in a terminal or notebook; where nobody watches (papermill, a log file, or GLANN_PROGRESS=lines), a line
-    every five seconds, in long trainings more rarely, up to a minute: the log stays short enough to be read.
-    """
-    lines = os.environ.get("GLANN_PROGRESS") == "lines" or not (sys.stderr.isatty() or "ipykernel" in sys.modules)
-    if ranks.rank():  # the first process tells for all
-        yield from records
-        return
-    bar = tqdm(total=total, desc=label, disable=lines, bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}")
-    began = shown = time.monotonic()
-    for count, record in enumerate(records, 1):
-        # By this epoch's own seconds: epochs that a checkpoint brought along took no time now.
-        state = f"loss {record.loss:.4f}, {record.seconds * (total - count):.0f} s left"
-        bar.set_postfix_str(state, refresh=False)
-        bar.update()
-        now = time.monotonic()
-        if lines and (count == total or now - shown > min(60, max(5, (now - began) / 10))):
-            print(f"{label}: epoch {count}/{total}, {state}", flush=True)
-            shown = now
-        yield record
-    bar.close()
 
 
 def check_finite(values: Tensor, stage: str, epoch: int, advice: str) -> None:

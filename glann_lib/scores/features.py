@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from glann_lib import features
 from glann_lib.data.record import ImageData, tensors_sha256
-from glann_lib.engine import storage
+from glann_lib.engine import progress, storage
 from glann_lib.engine.devices import place
 from glann_lib.scores import inception
 from glann_lib.scores.classifier import ClassifierConfig
@@ -110,8 +107,9 @@ def _inception(weights: Path | None, device: torch.device) -> ScoreExtractor:
 
     def compute(images: Tensor) -> Tensor:
         # What is already on a GPU, images and features, makes no block wait for the one before.
-        blocks = _progress(place(images, device).split(BLOCK), "inception")
-        return torch.cat([network(block.to(device)) for block in blocks])
+        blocks = place(images, device).split(BLOCK)
+        seen = progress.items(blocks, len(blocks), f"inception, {BLOCK} images each")
+        return torch.cat([network(block.to(device)) for block in seen])
 
     return ScoreExtractor("inception", storage.digest(record), record, compute)
 
@@ -146,13 +144,3 @@ def _load(path: Path) -> Tensor | None:
         return None
     found = tensors.get("features")
     return found if found is not None and record.get("sha256") == tensors_sha256(found) else None
-
-
-def _progress(blocks: tuple[Tensor, ...], label: str) -> Iterator[Tensor]:
-    """Show how far the blocks are: a bar, or lines where nobody watches."""
-    lines, shown = os.environ.get("GLANN_PROGRESS") == "lines", time.monotonic()
-    for count, block in enumerate(tqdm(blocks, desc=label, disable=lines, leave=False), 1):
-        yield block
-        if lines and time.monotonic() - shown > 10:
-            print(f"{label}: {count} of {len(blocks)} blocks of {BLOCK} images", flush=True)
-            shown = time.monotonic()

@@ -21,7 +21,7 @@ from glann_lib.config import DataConfig
 from glann_lib.data import cache, places
 from glann_lib.data.cache import Rows, kept
 from glann_lib.data.images import load_images
-from glann_lib.engine import storage
+from glann_lib.engine import progress, storage
 
 ROOT = Path(__file__).resolve().parents[2]
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 3, 8, 8), dtype=np.uint8)
@@ -233,7 +233,7 @@ def test_progress_is_a_line_where_nobody_watches_and_nothing_where_it_is_soon_do
     load_images(photos, "train")
     assert capsys.readouterr() == ("", "")
     shutil.rmtree(places.DATA)
-    monkeypatch.setattr(cache, "SECONDS", 0)
+    monkeypatch.setattr(progress, "SECONDS", 0)
     load_images(photos, "train")
     said, lines = capsys.readouterr()
     assert said == "" and lines.startswith("decoding photos: 1 of 20\n")

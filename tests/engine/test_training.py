@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import itertools
 import os
 import re
 from dataclasses import dataclass
@@ -219,36 +218,6 @@ def test_lines_are_logged_where_nobody_watches(monkeypatch, capsys, path):
     assert training.run(Toy(), path) == ALL
     out, err = capsys.readouterr()
     assert re.fullmatch(r"toy: epoch 5/5, loss 0\.2000, 0 s left\n", out) and err == ""
-
-
-def test_lines_come_every_few_seconds_with_the_time_left(monkeypatch, capsys):
-    monkeypatch.setenv("GLANN_PROGRESS", "lines")
-    clock = iter(range(0, 1000, 2))  # 2 s an epoch
-    monkeypatch.setattr(training.time, "monotonic", lambda: float(next(clock)))
-    records = [ToyEpoch(epoch, 0.5) for epoch in range(1, 11)]
-    assert list(training.progress(records, 10, "glo")) == records
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.partition(",")[0] for line in lines] == [f"glo: epoch {n}/10" for n in (3, 6, 9, 10)]
-    assert [line.rpartition(", ")[2] for line in lines] == ["14 s left", "8 s left", "2 s left", "0 s left"]
-
-
-def test_lines_of_a_long_training_come_more_rarely(monkeypatch, capsys):
-    monkeypatch.setenv("GLANN_PROGRESS", "lines")
-    clock = iter(range(0, 10**6, 6))  # 6 s an epoch
-    monkeypatch.setattr(training.time, "monotonic", lambda: float(next(clock)))
-    list(training.progress([ToyEpoch(epoch, 0.5) for epoch in range(1, 501)], 500, "glo"))
-    said = [int(line.split()[2].partition("/")[0]) for line in capsys.readouterr().out.splitlines()]
-    gaps = [later - earlier for earlier, later in itertools.pairwise(said)]
-    assert gaps[0] == 1 and max(gaps) == 11 and len(said) < 80  # a minute and an epoch at most
-    assert gaps[:-1] == sorted(gaps[:-1])
-
-
-def test_a_bar_is_shown_where_somebody_watches(monkeypatch, capsys):
-    monkeypatch.delenv("GLANN_PROGRESS", raising=False)
-    monkeypatch.setattr(training.sys.stderr, "isatty", lambda: True, raising=False)
-    assert list(training.progress(ALL, 5, "glo")) == ALL
-    out, err = capsys.readouterr()
-    assert out == "" and "glo" in err and "5/5" in err and "loss 0.2000" in err
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])

@@ -11,7 +11,7 @@ from torch import nn
 
 from glann_lib import features
 from glann_lib.data.record import ImageData
-from glann_lib.engine import storage
+from glann_lib.engine import progress, storage
 from glann_lib.scores import features as score_features
 from glann_lib.scores import inception
 from glann_lib.scores.classifier import ClassifierConfig
@@ -170,10 +170,10 @@ def test_inception_sees_all_images_in_blocks(pixels, monkeypatch, capsys):
 
 def test_a_long_computation_prints_lines_where_nobody_watches(pixels, monkeypatch, capsys):
     monkeypatch.setattr(score_features, "BLOCK", 3)
-    monkeypatch.setattr(score_features.time, "monotonic", iter(range(0, 1000, 7)).__next__)
+    monkeypatch.setattr(progress.time, "monotonic", iter(range(0, 1000, 4)).__next__)
     monkeypatch.setenv("GLANN_PROGRESS", "lines")
     make_score_extractor("inception", TRAIN, TEST).features(IMAGES)
-    assert capsys.readouterr().out == "inception: 2 of 3 blocks of 3 images\n"
+    assert capsys.readouterr().err == "inception, 3 images each: 2 of 3\n"
 
 
 def test_digests_tell_extractors_apart(pixels):
