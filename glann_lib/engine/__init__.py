@@ -7,7 +7,7 @@ from glann_lib.engine.lazy import hand_on
 
 __getattr__, __dir__, __all__ = hand_on(
     __name__,
-    training="Stage train run progress",
+    training="Stage train run",
     devices="select_device resolve_precision seeded",
     storage="save_tensors load_tensors locked",
     graphs="Recording",
