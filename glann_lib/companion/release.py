@@ -40,6 +40,7 @@ from glann_lib.shapes.scores import ShapeReference
 MARGIN = 2**17  # bytes of LIMIT left to the file's names and record
 SEEN = 4000  # latents of either kind, of training images and T(e), for which a factorised weight is best
 SEEN_SEED = 1  # of their noises: the comparison's samples are others
+KERNELS = (nn.Conv2d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 COMPARED = {"images": 1000, "shapes": 100}  # samples of the model as trained and as released
 SCORED = 1000  # held-out images or shapes, at most
 EXTRACTOR = "random-vgg16"  # needs no download
@@ -112,12 +113,12 @@ def write_small(
 ) -> tuple[Path, str]:
     """The model of the file `source` in few bytes: the path, and in words how its numbers are stored.
 
-    `finest` is the step of `compact.shrink`; `coarse`: convolutions, not transposed ones, are int8.
+    `finest` is the step of `compact.shrink`; `coarse`: convolutions are int8.
     Raises ValueError where it cannot be made small enough.
     """
     tensors, record = storage.load_tensors(source)
     modules = model.generator.named_modules() if coarse else ()
-    kernels = [f"generator.{name}.weight" for name, module in modules if isinstance(module, nn.Conv2d)]
+    kernels = [f"generator.{name}.weight" for name, module in modules if isinstance(module, KERNELS)]
     small, rank = compact.shrink(compact.expand(tensors), LIMIT - MARGIN, _largest_linear(model), finest, kernels)
     # Where a person's own files lie is nobody else's business.
     for settings in (record["config"], record["record"].get("config", {"data": {"dataset": ""}})):

@@ -74,7 +74,9 @@ def test_the_released_model_draws_what_the_trained_one_does(card, run, models):
     small = Glann.load(models / "tiny-digits" / released.MODEL, "cpu")
     distance = (small.sample(1000).float() - trained.sample(1000).float()).abs()
     assert card["difference"] == {"mean": distance.mean().item(), "largest": int(distance.max()), "samples": 1000}
-    assert distance.mean() < 1 and card["format"].startswith("float16, latents int8, one weight as deflated int8")
+    assert distance.mean() < 1 and card["format"].startswith(
+        "float16, latents and convolutions int8, one weight as deflated int8"
+    )
     assert (
         small.config == trained.config and small.record == trained.record and small.class_names == trained.class_names
     )
@@ -162,7 +164,7 @@ def test_less_room_makes_a_smaller_file_of_the_same_model(run, tmp_path, monkeyp
         monkeypatch.setattr(release, "LIMIT", limit)
         path, form = release.write_small(source, trained, tmp_path / released.MODEL)
         rank = len(storage.load_tensors(path)[0]["generator.layers.3.weight.right_scale"])
-        assert form == f"float16, latents int8, one weight as deflated int8 factors of rank {rank}"
+        assert form == f"float16, latents and convolutions int8, one weight as deflated int8 factors of rank {rank}"
         sizes.append(path.stat().st_size)
         distance = (Glann.load(path, "cpu").sample(200).float() - trained.sample(200).float()).abs()
         assert sizes[-1] < limit and distance.mean() < release.WORST_DIFFERENCE
@@ -288,5 +290,5 @@ def test_the_command_releases_and_says_so(run, tmp_path, capsys):
     arguments = [str(dirty), "x", "--folder", str(tmp_path / "out"), "--dirty"]
     assert release.main(arguments) == 0
     said = capsys.readouterr().out
-    assert re.match(r"x: \d\.\d MiB, float16, latents int8, .* of rank \d+; \d\.\d+ grey levels from", said), said
+    assert re.match(r"x: \d\.\d MiB, float16, latents and convolutions int8, .* of rank \d+; \d\.\d+ grey levels from", said), said
     assert released.card("x", tmp_path / "out")["uncommitted_changes"] is True
