@@ -290,5 +290,6 @@ def test_the_command_releases_and_says_so(run, tmp_path, capsys):
     arguments = [str(dirty), "x", "--folder", str(tmp_path / "out"), "--dirty"]
     assert release.main(arguments) == 0
     said = capsys.readouterr().out
-    assert re.match(r"x: \d\.\d MiB, float16, latents and convolutions int8, .* of rank \d+; \d\.\d+ grey levels from", said), said
+    form = "float16, latents and convolutions int8, .*"
+    assert re.match(rf"x: \d\.\d MiB, {form} of rank \d+; \d\.\d+ grey levels from", said), said
     assert released.card("x", tmp_path / "out")["uncommitted_changes"] is True
