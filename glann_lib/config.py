@@ -220,7 +220,7 @@ _QUICK = {
     "mnist": _CHEAPER | {"imle_hidden_dim": 256},
     **{dataset: {"imle_moments": "matched"} for dataset in ("fashion", "cifar10")},
     "made-landscapes": {"data_train_images": 240, "data_test_images": 60, "glo_resnet_channels": 8}
-    | {"glo_batch_size": 8, "glo_epochs": 10},
+    | {"glo_batch_size": 6, "glo_epochs": 8},
     # With squares in place of L1 the codes leave empty space at once: a quarter of the epochs is enough.
     "made-chairs": _SOONER | {"glo_loss": "l2", "glo_batch_size": 16, "glo_epochs": 12, "glo_voxel_channels": 64},
 }

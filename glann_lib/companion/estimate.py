@@ -168,7 +168,7 @@ class Estimate:
         found += (seeds - 1) * (self._glo() + self._imle()) if seeds > 1 else 0.0  # the first seed's is there
         found += sum(seeds * (self._glo(loss=loss) + self._imle()) for loss in others)
         models = 2 + 2 * seeds * (1 + len(others)) + len(keys) * len(self._budgets()) * given["rival_seeds"]
-        samples = given["samples"] or max(500, test)
+        samples = given["samples"] or max(300, test)
         # By the classifier's features and the random VGG16's, which take far longer to compute.
         scores = samples * timing.feature(self.shape, self.device) + 2 * timing.score(min(samples, test), self.device)
         return found + models * scores

@@ -77,22 +77,22 @@ TWO = 300 * 1500 / 1280  # epochs of stage 2 on the digits: they are timed with 
         ("04", "digits", {}, 2 * 150 + 1e-4 * (2 * 1024 + 30 * 11)),
         ("04", "digits", {"inverted": 17, "inversion_steps": 10, "steps": 2}, 2 * 2 * 10 + 1e-4 * (2 * 1024 + 60)),
         # 23 steps of ten rivals and of GLO, an epoch of pixel IMLE in batches, the classifier, 16 models' scores
-        ("05", "digits", {}, 10 * 23 + 23 + 1500 / 64 + 200 + 16 * (0.5 + 2 * 0.5)),
-        ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "rival_seeds": 2}, 2 * 9 + 200 + 6 * 1.5),
-        ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "seeds": 3}, 2 * (368 + TWO) + 9 + 200 + 9 * 1.5),
+        ("05", "digits", {}, 10 * 23 + 23 + 1500 / 64 + 200 + 16 * (0.3 + 2 * 0.5)),
+        ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "rival_seeds": 2}, 2 * 9 + 200 + 6 * 1.3),
+        ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "seeds": 3}, 2 * (368 + TWO) + 9 + 200 + 9 * 1.3),
         (
             "05",
             "digits",
             {"rival_names": "vae", "rival_steps": 9, "other_losses": "l1"},
-            368 + TWO + 9 + 200 + 7 * 1.5,
+            368 + TWO + 9 + 200 + 7 * 1.3,
         ),
         ("06", "made-chairs", {}, 12 * 31 + 600 + 280),
         ("06", "made-chairs", {"poses": 2, "seeds": 3, "rival_steps": 5}, 3 * (12 * 62 + 600 + 5)),
         # G, the judge, T, and the comparison of every source image with every one in memory
         ("07", "mnist-to-svhn", {}, 20 * 78 + 624 + 15 * 31 + 1e-6 * (15 * 2000 + 1000) * 5000),
         ("07", "mnist-to-svhn", {"searches": "sphere", "seeds": 2}, 20 * 78 + 624 + 2 * (465 + 1000 * 2 * 10 / 64)),
-        # both losses at 128 px and both generators at 64 px, on 48 images in batches of 8, what is drawn and scored
-        ("08", "made-landscapes", {}, 10 * 30 + 1334 + 2 * 36 + 2 * 120 + 0.25e-3 * 460 + 1e-4 * 660),
+        # both losses at 128 px and both generators at 64 px, on 32 images in batches of 6, what is drawn and scored
+        ("08", "made-landscapes", {}, 8 * 40 + 1334 + 2 * 30 + 2 * 100 + 0.25e-3 * 460 + 1e-4 * 660),
         ("10", "digits", {}, 150),
         # of 256 px one image is looked for at a time
         (
@@ -115,7 +115,7 @@ def test_steps_are_counted(unit, number, dataset, given, steps):
 
 def test_the_paper_profile_has_both_budgets_and_three_seeds(unit):
     given = {"profile": "paper", "rival_names": "vae", "train_images": 1280, "test_images": 100}
-    scores = (2 + 6 + 2) * 1.5
+    scores = (2 + 6 + 2) * 1.3
     assert seconds("05", "mnist", **given) == pytest.approx(START + 2 * (5000 + 50) + 5000 + 20 * 20 + 200 + scores)
 
 
