@@ -17,21 +17,18 @@ SECONDS, MOST_SECONDS = 5, 60  # between two lines, more in what takes long, and
 
 def epochs(records: Iterable[Any], total: int, label: str) -> Iterator[Any]:
     """Pass a training's records through, with loss and time left; each tells its `loss` and its `seconds`."""
-
-    def state(count: int, record: Any) -> str:
-        # By this epoch's own seconds: epochs that a checkpoint brought along took no time now.
-        return f"loss {record.loss:.4f}, {record.seconds * (total - count):.0f} s left"
-
     if ranks.rank():  # the first process tells for all
         yield from records
         return
     bar = tqdm(total=total, desc=label, disable=_in_lines(), bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}")
     is_due = _due()
     for count, record in enumerate(records, 1):
-        bar.set_postfix_str(state(count, record), refresh=False)
+        # By this epoch's own seconds: epochs that a checkpoint brought along took no time now.
+        state = f"loss {record.loss:.4f}, {record.seconds * (total - count):.0f} s left"
+        bar.set_postfix_str(state, refresh=False)
         bar.update()
         if bar.disable and (is_due() or count == total):
-            print(f"{label}: epoch {count}/{total}, {state(count, record)}", flush=True)
+            print(f"{label}: epoch {count}/{total}, {state}", flush=True)
         yield record
     bar.close()
 
