@@ -115,7 +115,7 @@ def run_quality(arguments: argparse.Namespace, device: torch.device) -> None:
     record = {"machine": machine.describe(device), "dataset": arguments.quality, "rows": []}
     less = {"data_train_images": 200, "glo_epochs": 2, "imle_epochs": 2} if arguments.quick else {}
     less |= {"data_train_images": arguments.images} if arguments.images else {}
-    given = arguments.quality, arguments.ways, arguments.repeats, device, arguments.minutes
+    given = arguments.quality, arguments.ways, arguments.repeats, device, arguments.minutes, arguments.folder
     for row in quality.measure_all(*given, **less):
         record["rows"].append(row)
         record["table"] = quality.table(record["rows"]).to_markdown(index=False)

@@ -12,11 +12,13 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
+from torchvision.utils import save_image
 
 from glann_lib import features, glo, losses, sampling
 from glann_lib.companion import timing
@@ -28,6 +30,7 @@ from glann_lib.scores.features import RANDOM_SEED
 from glann_lib.scores.metrics import frechet_distance
 
 SAMPLES, JUDGED = 2000, 5000  # new images, and training images at most, that are scored
+SHOWN = 32  # new images in the picture of a way
 RELEASED: dict[str, Any] = {
     "glo_loss": "random-vgg16",
     "glo_optimiser": "official",
@@ -161,8 +164,11 @@ class Judge:
         }
 
 
-def measure(way: Way, config: Config, judge: Judge, device: torch.device) -> dict[str, Any]:
-    """Train GLANN in one way, both stages, and score it; seconds are those of stage 1, its loss network's included."""
+def measure(way: Way, config: Config, judge: Judge, device: torch.device, folder: Path | None = None) -> dict[str, Any]:
+    """Train GLANN in one way, both stages, and score it; seconds are those of stage 1, its loss network's included.
+
+    The first SHOWN samples are drawn into `folder`, as "<way>-<seed>.jpg".
+    """
     stage = way.stage(judge.images, config.glo, device)
     began = time.monotonic()
     list(progress.epochs(training.train(stage), stage.epochs, way.name))
@@ -171,6 +177,10 @@ def measure(way: Way, config: Config, judge: Judge, device: torch.device) -> dic
     mapping = fit_imle(latents, config.imle, device)
     drawn = sampling.decode(generator, latents)
     new = sampling.sample(generator, mapping.mapper, SAMPLES, config.glo.seed)
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{way.name}-{config.glo.seed}.jpg".replace(" ", "-").replace(",", "").replace("'", "")
+        save_image(losses.unit(new[:SHOWN]), folder / name, nrow=SHOWN // 2, padding=1, pad_value=1.0)
     error = (losses.unit(drawn) - losses.unit(judge.images)).abs().mean().item()
     return {
         "steps": stage.epochs * (len(latents) // stage.config.batch_size),
@@ -196,11 +206,13 @@ def measure_all(
     seeds: int,
     device: torch.device,
     minutes: float | None = None,
+    folder: Path | None = None,
     **less: Any,
 ) -> Iterator[dict[str, Any]]:
     """A row for each way and seed, as soon as it is there; `less` overrides settings of the profile.
 
-    `names` are those of some ways (else a ValueError); None: all. With `minutes` stage 1 takes about as long in each.
+    `names` are those of some ways (else a ValueError); None: all. With `minutes` stage 1 takes about as long in each;
+    with `folder` a picture of each one's samples lies there.
     """
     known = {way.name: way for way in ways(dataset)}
     if unknown := [name for name in names or () if name not in known]:
@@ -211,7 +223,7 @@ def measure_all(
             config = make_config(dataset, "quick", seed, **way.settings | less).for_images(len(judge.images))
             config = in_minutes(config, judge.images, minutes, device) if minutes else config
             settings = way.settings | less | {"glo_epochs": config.glo.epochs}
-            yield {"way": way.name, "seed": seed, "settings": settings} | measure(way, config, judge, device)
+            yield {"way": way.name, "seed": seed, "settings": settings} | measure(way, config, judge, device, folder)
 
 
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
