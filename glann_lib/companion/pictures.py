@@ -1,6 +1,7 @@
 """Pictures in few bytes, as they are published: as few colours as look the same, and none of notebooks' live views.
 
-An executed notebook holds its figures at the screen's resolution, since they lie beside it in full.
+A photograph that no palette suits and that is large becomes a JPEG. An executed notebook holds its figures at the
+screen's resolution, since they lie beside it in full.
 """
 
 from __future__ import annotations
@@ -16,29 +17,36 @@ if TYPE_CHECKING:
 
 LARGE = 700 * 2**10  # bytes of a notebook: one that has more gets smaller pictures
 LARGEST = 300 * 2**10  # bytes of a picture: one that has more is drawn smaller
-BUSY = 200 * 2**10  # bytes up to which a picture that no palette suits keeps its own colours
+BUSY = 200 * 2**10  # bytes up to which a picture that no palette suits stays a PNG
 PALETTES = (16, 32, 64, 128, 256)
 UNSEEN = 2.5  # grey levels of 255, root mean square, by which a palette may be off
 SHADES = 4  # grey levels of 255 between two shades of what is kept in its own colours
 SMALLER = 0.75  # of its width, until a picture is no longer large
 TURNING = 48  # colours of a moving picture
 SCREEN = (640, 520, 400, 300)  # px, widest picture in a notebook: the first with which it is not large
-QUALITY = 70  # of a JPEG in a notebook, 0 to 100
+QUALITY = {"notebook": 70, "figure": 80}  # of a JPEG, 0 to 100
 MOVING = 4  # times narrower than others: what moves
 PICTURES = {"image/png", "image/gif", "image/jpeg"}
 INLINE = re.compile(r"data:image/(?:png|gif|jpeg);base64,([A-Za-z0-9+/=]+)")
 LEFT_OUT = "A live view, left out for its size: run the notebook to see it."
 
 
-def light(content: bytes) -> bytes:
-    """A PNG or GIF in fewer bytes; as it is where that is no gain. Raises ValueError where it is no picture."""
+def light(content: bytes) -> tuple[str, bytes]:
+    """The suffix (".png", ".gif", ".jpg") and bytes of a picture, as it is where fewer bytes are no gain.
+
+    Raises ValueError where it is none.
+    """
     picture = _opened(content)
-    if getattr(picture, "is_animated", False):
-        return min(content, _moving(picture, picture.width), key=len)
+    if picture.format == "JPEG" and len(content) <= LARGEST:
+        return ".jpg", content
+    if picture.format == "GIF":
+        return ".gif", min(content, _moving(picture, picture.width), key=len)
     picture = _on_white(picture)
-    while len(small := _few_colours(picture) or _shaded(picture) or _busiest(picture)) > LARGEST:
+    if (small := _few_colours(picture) or _shaded(picture)) and len(small) <= LARGEST:
+        return ".png", min(content, small, key=len)
+    while len(small := _photograph(picture, "figure")) > LARGEST:
         picture = _narrowed(picture, int(picture.width * SMALLER))
-    return min(content, small, key=len)
+    return ".jpg", small
 
 
 def light_notebook(text: bytes) -> bytes:
@@ -77,7 +85,7 @@ def _for_screen(letters: str, widest: int) -> tuple[str, str]:
         forms = {"image/gif": _moving(picture, widest // MOVING)}
     else:
         picture = _narrowed(_on_white(picture), widest)
-        forms = {"image/jpeg": _saved(picture, "JPEG", quality=QUALITY), "image/png": _few_colours(picture)}
+        forms = {"image/jpeg": _photograph(picture, "notebook"), "image/png": _few_colours(picture)}
     kind, small = min(((kind, form) for kind, form in forms.items() if form), key=lambda pair: len(pair[1]))
     return kind, base64.b64encode(small).decode()
 
@@ -125,15 +133,8 @@ def _shaded(picture: Image.Image) -> bytes | None:
     return shaded if len(shaded) <= BUSY else None
 
 
-def _busiest(picture: Image.Image) -> bytes:
-    """The PNG of a picture that has more colours than a palette: each of it is the mean of those that it stands for.
-
-    They are found on a ninth of the pixels, which is fast. Dither would look no better here, and cost more bytes.
-    """
-    from PIL import Image
-
-    sample = picture.resize((-(-picture.width // 3), -(-picture.height // 3)), Image.Resampling.NEAREST)
-    return _saved(picture.quantize(palette=sample.quantize(PALETTES[-1], kmeans=2, dither=0), dither=0))
+def _photograph(picture: Image.Image, place: str) -> bytes:
+    return _saved(picture, "JPEG", quality=QUALITY[place])
 
 
 def _moving(picture: Image.Image, widest: int) -> bytes:

@@ -30,8 +30,9 @@ from glann_lib.records import runs
 
 LARGEST = 5 * 2**20  # bytes of any file but a model, since every clone of the repository fetches it
 KINDS = (
-    *("figures/*.png", "figures/*.gif", "figures/*.json", "tables/*.csv", "tables/*.md", "tables/*.tex"),
-    *("tables/*.json", "scores/*.json", "*-to-*/scores/*.json", "meshes/*.stl", "notebooks/*.ipynb"),
+    *(f"figures/*{suffix}" for suffix in (*report.PICTURES, ".json")),
+    *(f"tables/*{suffix}" for suffix in (".csv", ".md", ".tex", ".json")),
+    *("scores/*.json", "*-to-*/scores/*.json", "meshes/*.stl", "notebooks/*.ipynb"),
 )
 PLAYGROUND = "10"  # this notebook plays with several models, not with the run's alone
 README = "README.md"
@@ -63,7 +64,9 @@ def publish(run: Path, name: str, folder: Path | None = None, dirty: bool = Fals
     new = {place: path for place, path in found.items() if owner(place, path) in numbers}
     kept = {place: path for place, path in before.items() if owner(place, path) not in numbers}
     require_records(found, new, kept, dirty)
-    contents = {place: _content(path) for place, path in new.items()}
+    made = {place: _content(path) for place, path in new.items()}
+    new = {str(Path(place).with_suffix(made[place][0])): path for place, path in new.items()}
+    contents = dict(zip(new, (content for _, content in made.values()), strict=True))
     require_no_places(contents, [str(copy.values["dataset"]) for copy in copies])
     contents[README] = page(name, new | kept, (target / released.PAGE).is_file()).encode()
     for place, content in contents.items():
@@ -73,7 +76,7 @@ def publish(run: Path, name: str, folder: Path | None = None, dirty: bool = Fals
         (target / place).unlink()
         with contextlib.suppress(OSError):  # the folder still holds something
             (target / place).parent.rmdir()
-    return Published(tuple(contents), tuple(removed), tuple(sorted(found.keys() - new.keys())))
+    return Published(tuple(contents), tuple(removed), tuple(sorted(found.keys() - made.keys())))
 
 
 def files_of(folder: Path) -> dict[str, Path]:
@@ -135,12 +138,12 @@ def require_no_places(contents: dict[str, bytes], datasets: Sequence[str]) -> No
                 )
 
 
-def _content(path: Path) -> bytes:
-    """A file as it is published; ValueError where a picture in it is damaged, or it is too large."""
-    content, name = path.read_bytes(), f"{path.parent.name}/{path.name}"
+def _content(path: Path) -> tuple[str, bytes]:
+    """The suffix and bytes of a file as published; ValueError where a picture in it is damaged, or it is too large."""
+    suffix, content, name = path.suffix, path.read_bytes(), f"{path.parent.name}/{path.name}"
     try:
         if path.suffix in report.PICTURES:
-            content = pictures.light(content)
+            suffix, content = pictures.light(content)
         elif path.suffix == ".ipynb":
             content = pictures.light_notebook(content)
     except ValueError as error:
@@ -148,7 +151,7 @@ def _content(path: Path) -> bytes:
     if len(content) > LARGEST:
         size = f"{len(content) / 2**20:.1f} MiB, more than {LARGEST / 2**20:.0f}"
         raise ValueError(f"{name} has {size}: run again with fewer or smaller pictures in it")
-    return content
+    return suffix, content
 
 
 def _some(names: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from glann_lib.companion.report import number_of
 from glann_lib.files import released
 from glann_lib.records import runs
 
-BESIDE = {".png": (".json",), ".gif": (".json",), ".csv": (".json", ".md")}  # what a figure and a table need
+BESIDE = {**dict.fromkeys(report.PICTURES, (".json",)), ".csv": (".json", ".md")}  # what a figure and a table need
 
 
 def page(name: str, files: dict[str, Path], has_model: bool) -> str:
@@ -32,7 +32,8 @@ def page(name: str, files: dict[str, Path], has_model: bool) -> str:
     shown |= {"machine": ", ".join(sorted({record["device"] for record in records if "device" in record}))}
     shown |= {"commit": report.commits(records), "duration": duration, "data": _training_data(records), "terms": _terms}
     shown |= {"sections": _sections(files, executed), "executed": executed, "links": partial(_links, files)}
-    return render("published_folder.md.j2", **shown, pictures=report.PICTURES)
+    shown |= {"pictures": report.PICTURES, "places": {path: place for place, path in files.items()}}
+    return render("published_folder.md.j2", **shown)
 
 
 def owner(place: str, path: Path) -> str:

@@ -47,42 +47,52 @@ def photograph():
 
 
 def test_a_drawing_gets_a_small_palette_and_looks_the_same(chart):
-    small = pictures.light(chart)
-    assert opened(small).mode == "P" and len(small) < len(chart) and off(chart, small) == 0
+    suffix, small = pictures.light(chart)
+    assert suffix == ".png" and opened(small).mode == "P" and len(small) < len(chart) and off(chart, small) == 0
 
 
 def test_a_photograph_stays_near_what_it_was(photograph):
-    small = pictures.light(photograph)
-    assert len(small) < 0.8 * len(photograph) and opened(small).size == (320, 240)
+    suffix, small = pictures.light(photograph)
+    assert suffix == ".png" and len(small) < 0.8 * len(photograph) and opened(small).size == (320, 240)
     assert off(photograph, small) < 4
 
 
-def test_what_is_light_is_left_alone(chart, photograph):
-    for picture in (chart, photograph):
-        small = pictures.light(picture)
-        assert pictures.light(small) == small
+def test_a_photograph_too_large_for_a_png_is_a_jpeg_of_the_same_size(monkeypatch, photograph):
+    monkeypatch.setattr(pictures, "BUSY", 0)
+    suffix, small = pictures.light(photograph)
+    assert suffix == ".jpg" and opened(small).format == "JPEG" and opened(small).size == (320, 240)
+    assert len(small) < len(photograph) / 2 and off(photograph, small) < 5
+
+
+def test_what_is_light_is_left_alone(monkeypatch, chart, photograph):
+    for busy in (pictures.BUSY, 0):
+        monkeypatch.setattr(pictures, "BUSY", busy)
+        for picture in (chart, photograph):
+            suffix, small = pictures.light(picture)
+            assert pictures.light(small) == (suffix, small)
 
 
 def test_transparency_becomes_white():
     pixels = np.zeros((40, 40, 4), dtype=np.uint8)
     pixels[:20] = (200, 30, 30, 255)
-    found = np.asarray(opened(pictures.light(saved(pixels))).convert("RGB"))
+    found = np.asarray(opened(pictures.light(saved(pixels))[1]).convert("RGB"))
     assert (found[30, 30] == 255).all() and np.abs(found[5, 5].astype(int) - (200, 30, 30)).max() <= 1
 
 
 def test_a_large_picture_becomes_smaller(monkeypatch, photograph):
     monkeypatch.setattr(pictures, "BUSY", 0)
-    monkeypatch.setattr(pictures, "LARGEST", len(pictures.light(photograph)) - 1)
-    small = pictures.light(photograph)
-    assert len(small) <= pictures.LARGEST and opened(small).size == (240, 180)
+    monkeypatch.setattr(pictures, "LARGEST", len(pictures.light(photograph)[1]) - 1)
+    suffix, small = pictures.light(photograph)
+    assert suffix == ".jpg" and len(small) <= pictures.LARGEST and opened(small).size == (240, 180)
 
 
 def test_what_moves_goes_on_moving():
     frames = RANDOM.integers(0, 256, (5, 40, 60, 3), dtype=np.uint8)
     content = saved(frames, "GIF", duration=70, loop=0)
-    small = opened(pictures.light(content))
-    assert small.n_frames == 5 and small.info["duration"] == 70 and small.info["loop"] == 0
-    assert len(pictures.light(content)) <= len(content)
+    suffix, small = pictures.light(content)
+    assert suffix == ".gif" and len(small) <= len(content)
+    moving = opened(small)
+    assert moving.n_frames == 5 and moving.info["duration"] == 70 and moving.info["loop"] == 0
 
 
 def notebook(*outputs):

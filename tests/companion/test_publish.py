@@ -109,6 +109,15 @@ def test_a_second_time_gives_the_same_files(run, out):
     assert (page_of(run, out), places(out)) == first
 
 
+def test_a_large_photograph_is_shown_as_a_jpeg_and_takes_the_place_of_a_png(run, out):
+    write_figure(out / "fashion", "03_a")
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    storage.write_bytes(run / "figures" / "03_a.png", png(noise))
+    assert "](figures/03_a.jpg)<br>" in page_of(run, out)
+    assert {"figures/03_a.jpg", "figures/03_a.json"} <= set(places(out / "fashion"))
+    assert "figures/03_a.png" not in places(out / "fashion")
+
+
 def test_what_has_no_executed_notebook_is_left_out_and_its_published_files_stay(run, out, capsys):
     (run / "notebooks" / "05_fid_prd_tables.ipynb").unlink()
     write_figure(out / "fashion", "05_old")
