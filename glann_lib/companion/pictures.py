@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from PIL import Image
 
-LARGE = 700 * 2**10  # bytes of a notebook: one that has more gets smaller pictures
-LARGEST = 300 * 2**10  # bytes of a picture: one that has more is drawn smaller
-BUSY = 200 * 2**10  # bytes up to which a picture that no palette suits stays a PNG
+LARGE = 400 * 2**10  # bytes of a notebook: one that has more gets smaller pictures
+LARGEST = 200 * 2**10  # bytes of a picture: one that has more is drawn smaller
+BUSY = 150 * 2**10  # bytes up to which a picture that no palette suits stays a PNG
 PALETTES = (16, 32, 64, 128, 256)
 UNSEEN = 2.5  # grey levels of 255, root mean square, by which a palette may be off
 SHADES = 4  # grey levels of 255 between two shades of what is kept in its own colours
-SMALLER = 0.75  # of its width, until a picture is no longer large
+SMALLER = 0.9  # of its width, until a picture is no longer large
 TURNING = 48  # colours of a moving picture
 SCREEN = (640, 520, 400, 300)  # px, widest picture in a notebook: the first with which it is not large
 QUALITY = {"notebook": 70, "figure": 80}  # of a JPEG, 0 to 100

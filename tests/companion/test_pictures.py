@@ -83,7 +83,7 @@ def test_a_large_picture_becomes_smaller(monkeypatch, photograph):
     monkeypatch.setattr(pictures, "BUSY", 0)
     monkeypatch.setattr(pictures, "LARGEST", len(pictures.light(photograph)[1]) - 1)
     suffix, small = pictures.light(photograph)
-    assert suffix == ".jpg" and len(small) <= pictures.LARGEST and opened(small).size == (240, 180)
+    assert suffix == ".jpg" and len(small) <= pictures.LARGEST and opened(small).size == (288, 216)
 
 
 def test_what_moves_goes_on_moving():
