@@ -52,6 +52,11 @@ def restarts_of(side: int) -> int:
     return 4 if side < MANY_PIXELS else 2
 
 
+def found_in_minutes(side: int) -> tuple[int, int]:
+    """Images of `side` px that a notebook looks for, and steps of Adam for each start, where nobody says how many."""
+    return (6, 150) if side < MANY_PIXELS else (max(2, 6 * MANY_PIXELS**2 // side**2), 40)
+
+
 def invert(
     render: Callable[[Tensor], Tensor],
     candidates: Tensor,

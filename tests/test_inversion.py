@@ -185,6 +185,13 @@ def test_starts_of_large_images_are_compared_by_means_of_pixels(side, nearest):
 
 
 @pytest.mark.parametrize(
+    ("side", "budget"), [(28, (6, 150)), (64, (6, 150)), (128, (6, 40)), (256, (2, 40)), (1024, (2, 40))]
+)
+def test_of_large_images_a_notebook_looks_for_fewer(side, budget):
+    assert inversion.found_in_minutes(side) == budget
+
+
+@pytest.mark.parametrize(
     ("side", "restarts", "most"), [(64, 4, (64, 64, 50)), (128, 2, (16, 8, 16)), (256, 2, (4, 2, 4))]
 )
 def test_no_more_large_images_are_drawn_at_once_than_memory_is_bounded_for(side, restarts, most):

@@ -148,7 +148,7 @@ class Estimate:
         return images * timing.feature(self.shape, self.device) + self._drawing(3 * samples + 800)
 
     def _interpolation(self) -> float:
-        images = min(self._count("test"), self.given["inverted"])
+        images = min(self._count("test"), self.given["inverted"] or inversion.found_in_minutes(self.shape[-1])[0])
         at_once = min(images, devices.images_at_once(inversion.IMAGES, self.shape[-1]))
         # By noise and by code, each from candidates that are drawn; and some thirty paths.
         drawn = 2 * candidates_of(self.shape[-1]) + 30 * self.given["steps"]
@@ -157,7 +157,7 @@ class Estimate:
     def _inversion(self, images: int = 1) -> float:
         glo = timing.plain(self.settings.glo)
         step = timing.inversion_step(glo, self.settings.imle, self.shape, images, self.device)
-        return self.given["inversion_steps"] * step
+        return (self.given["inversion_steps"] or inversion.found_in_minutes(self.shape[-1])[1]) * step
 
     def _tables(self) -> float:
         given, test = self.given, self._count("test")

@@ -32,10 +32,7 @@ LEFT_OUT = "A live view, left out for its size: run the notebook to see it."
 
 
 def light(content: bytes) -> tuple[str, bytes]:
-    """The suffix (".png", ".gif", ".jpg") and bytes of a picture, as it is where fewer bytes are no gain.
-
-    Raises ValueError where it is none.
-    """
+    """Suffix (".png", ".gif", ".jpg") and bytes of a picture made light; raises ValueError where it is none."""
     picture = _opened(content)
     if picture.format == "JPEG" and len(content) <= LARGEST:
         return ".jpg", content
@@ -44,7 +41,7 @@ def light(content: bytes) -> tuple[str, bytes]:
     picture = _on_white(picture)
     if (small := _few_colours(picture) or _shaded(picture)) and len(small) <= LARGEST:
         return ".png", min(content, small, key=len)
-    while len(small := _photograph(picture, "figure")) > LARGEST:
+    while len(small := _saved(picture, "JPEG", quality=QUALITY["figure"])) > LARGEST:
         picture = _narrowed(picture, int(picture.width * SMALLER))
     return ".jpg", small
 
@@ -85,7 +82,7 @@ def _for_screen(letters: str, widest: int) -> tuple[str, str]:
         forms = {"image/gif": _moving(picture, widest // MOVING)}
     else:
         picture = _narrowed(_on_white(picture), widest)
-        forms = {"image/jpeg": _photograph(picture, "notebook"), "image/png": _few_colours(picture)}
+        forms = {"image/jpeg": _saved(picture, "JPEG", quality=QUALITY["notebook"]), "image/png": _few_colours(picture)}
     kind, small = min(((kind, form) for kind, form in forms.items() if form), key=lambda pair: len(pair[1]))
     return kind, base64.b64encode(small).decode()
 
@@ -131,10 +128,6 @@ def _shaded(picture: Image.Image) -> bytes | None:
     """The PNG in its own colours, rounded; None: it is too large."""
     shaded = _saved(picture.point([min(255, round(level / SHADES) * SHADES) for level in range(256)] * 3))
     return shaded if len(shaded) <= BUSY else None
-
-
-def _photograph(picture: Image.Image, place: str) -> bytes:
-    return _saved(picture, "JPEG", quality=QUALITY[place])
 
 
 def _moving(picture: Image.Image, widest: int) -> bytes:

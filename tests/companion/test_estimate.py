@@ -94,18 +94,18 @@ TWO = 300 * 1500 / 1280  # epochs of stage 2 on the digits: they are timed with 
         # both losses at 128 px and both generators at 64 px, on 32 images in batches of 6, what is drawn and scored
         ("08", "made-landscapes", {}, 8 * 40 + 1334 + 2 * 30 + 2 * 100 + 0.25e-3 * 460 + 1e-4 * 660),
         ("10", "digits", {}, 150),
-        # of 256 px one image is looked for at a time
+        # of 256 px one image of two is looked for at a time
         (
             "04",
             "made-landscapes",
             {"image_size": 256, "inversion_steps": 10, "steps": 2},
-            2 * 6 * 10 + 1e-4 * (2 * 64 + 60),
+            2 * 2 * 10 + 1e-4 * (2 * 64 + 60),
         ),
         (
             "04",
             "made-landscapes",
-            {"image_size": 128, "inversion_steps": 10, "steps": 2},
-            2 * 2 * 10 + 1e-4 * (2 * 256 + 60),
+            {"image_size": 128, "steps": 2},
+            2 * 2 * 40 + 1e-4 * (2 * 256 + 60),
         ),
     ],
 )

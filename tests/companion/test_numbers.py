@@ -21,7 +21,7 @@ PUBLISHED, README = ROOT / "results" / "published", ROOT / "README.md"
 TYPED = {  # tables of measurements that no stored record has: a browser's and a person's watch took them
     "| | 28 px, grey | 64 px, colour |",
     "| | before | after |",
-    "| notebook | beside another, on one core | alone, on two |",
+    "| notebook | on one core, beside another |",
     "| tried | with it | without |",
 }
 ORIGIN = {"commit": "c0ffee1", "device": "cpu", "data": {"sha256": "d1"}, "seed": 0}

@@ -284,7 +284,7 @@ def test_a_setting_of_one_notebook_counts_in_those_that_use_what_it_trained():
     plan = arguments.make_plan(["--only", "01", "04", "06", "--set", "glo_epochs=7"])
     first, second, shapes = map(plan.settings, plan.steps)
     assert first["glo_epochs"] == second["glo_epochs"] == shapes["glo_epochs"] == 7
-    assert second["inversion_steps"] == 150 and second["profile"] == "quick" and "poses" not in second
+    assert second["steps"] == 11 and second["profile"] == "quick" and "poses" not in second
 
 
 @pytest.mark.parametrize(
