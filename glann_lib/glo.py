@@ -108,7 +108,7 @@ class GLO(SteppedStage):
         Each batch sets the steps of Adam on its way.
         """
         if self.loss is None:
-            self._make_loss()
+            self._make_loss(epoch)
         if self.config.optimiser == "official":
             training.reset_optimiser(self.optimiser)
         self.generator.train()
@@ -141,6 +141,9 @@ class GLO(SteppedStage):
         """Latents back on the sphere; the first images' reconstructions after epochs 1, 2, 4, 8, ..."""
         self.epoch = epoch
         self.latents /= self.latents.norm(dim=1, keepdim=True)
+        if epoch == self.config.coarse_epochs:  # the next epoch makes its own
+            self.loss = self.targets = None
+            self.recording.drop()
         if epoch & (epoch - 1) == 0 or epoch == self.epochs:
             self.snapshots[epoch] = self._reconstruct_watched()
         return GLOEpoch(epoch, losses.mean().item(), self.latent_lr, time.monotonic() - start)
@@ -163,10 +166,10 @@ class GLO(SteppedStage):
         """Free what the loss network sees of all images; it is computed anew for each batch then."""
         return self.targets.give_up_cache()
 
-    def _make_loss(self) -> None:
+    def _make_loss(self, epoch: int) -> None:
         """The loss network, and what it sees of all images where that fits into the memory set aside for it."""
-        self.loss = loss_of(self.config, self.images.shape[-1], self.dtype).to(self.device)
-        self.targets = TargetsByRow(self.loss, self.images, self.device, self.config.cache_mib)
+        self.loss = loss_of(self.config, self.images.shape[-1], self.dtype, epoch <= self.config.coarse_epochs)
+        self.targets = TargetsByRow(self.loss.to(self.device), self.images, self.device, self.config.cache_mib)
 
     def _set_learning_rate(self, passes: float) -> float:
         """Give the optimiser its steps after so many passes over the images; returns that of the latents."""
@@ -265,11 +268,9 @@ def fit_glo(
             show(record.epoch, *stage.draw())
 
     history = training.run(stage, path, seen)
-    facts = stage.facts()
     latents = ranks.whole(stage.latents, len(images), everywhere=True).to(stage.device)
-    generator = stage.generator.eval()
-    origin = facts["images_sha256"], facts["precision"]
-    return Embedding(generator, latents, history, stage.snapshots, stage.config, *origin)
+    origin = stage.images_sha256, stage.facts()["precision"]
+    return Embedding(stage.generator.eval(), latents, history, stage.snapshots, stage.config, *origin)
 
 
 def load_embedding(path: Path, device: torch.device | str = "cpu") -> Embedding:

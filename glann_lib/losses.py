@@ -204,6 +204,18 @@ class PerceptualRepresentation(nn.Module):
         return maps
 
 
+class Halved(nn.Module):
+    """`represent` of images [N, C, S, S] at half their side."""
+
+    def __init__(self, represent: Callable[[Tensor], list[Tensor]]):
+        super().__init__()
+        self.represent = represent
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Maps of images [N, C, S, S] in [0, 1]."""
+        return self.represent(avg_pool2d(images, 2))
+
+
 def bilinear_quarter(images: Tensor) -> Tensor:
     """[N, C, 4 H, 4 W] -> [N, C, H, W] by bilinear interpolation (paper): the mean of the 2 x 2 px amid each 4 x 4.
 
@@ -274,8 +286,14 @@ def make_loss(
     return ReconstructionLoss(lambda images: [images], power=2 if name == "l2" else 1)
 
 
-def loss_of(config: GLOConfig, image_size: int, dtype: torch.dtype = torch.float32) -> ReconstructionLoss:
-    """The loss of some settings of stage 1; errors are `make_loss`'s."""
+def loss_of(
+    config: GLOConfig, image_size: int, dtype: torch.dtype = torch.float32, coarse: bool = False
+) -> ReconstructionLoss:
+    """The loss of some settings of stage 1, `coarse`: in its first epochs; errors are `make_loss`'s."""
+    if coarse:
+        loss = make_loss(config.loss, image_size // 2, dtype, subsampling=config.subsampling)
+        loss.represent = Halved(loss.represent)
+        return loss
     return make_loss(config.loss, image_size, dtype, config.loss_copies, config.subsampling)
 
 

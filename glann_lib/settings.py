@@ -95,13 +95,12 @@ class GLOConfig:
     precision: str = "auto"  # while training: "auto" (by what the device can do), "float32" or "bfloat16"
     graphs: str = "auto"  # "auto": a GPU's steps are recorded and replayed; "off": they are not; same weights
     cache_mib: int = 1536  # MiB; what the loss network sees of all images is kept in memory where it takes no more
-    generator: str = (
-        "infogan"  # for images: "infogan" (paper, Sec. 4.1, up to 64 px) or "resnet" (Sec. 4.3, from 64 px)
-    )
+    generator: str = "infogan"  # of images: this (paper, Sec. 4.1), up to 64 px, or "resnet" (Sec. 4.3), from 64 px on
     feature_channels: int = 128  # of InfoGANGenerator's feature maps (InfoGAN)
     resnet_channels: int = 64  # of ResNetGenerator's at the full size (paper); doubled at every halving, at most 512
     resnet_start: int = 4  # px a side that its linear layer gives, a power of two (paper: 4)
     loss_copies: int | None = None  # smaller copies of an image that the loss sees, too; None: as many as its size asks
+    coarse_epochs: int = 0  # the first, in which the loss sees images at half their side: large ones learn sooner
     subsampling: str = "bilinear"  # that makes them: "bilinear" (paper) or "average" of 4 x 4 px (official)
     checkpointing: bool = False  # activations are computed again on the way back: less memory, a third more time
     voxel_channels: int = 512  # of the first of VoxelGenerator's layers (3D-GAN)
@@ -110,6 +109,9 @@ class GLOConfig:
         require_count(self, "latent_dim", "epochs", "decay_every", "resnet_start")
         require_count(self, "feature_channels", "resnet_channels", "voxel_channels")
         require_count(self, "loss_copies", optional=True, least=0)
+        require_count(self, "coarse_epochs", least=0)
+        if self.coarse_epochs >= self.epochs:
+            raise ValueError(f"coarse_epochs is {self.coarse_epochs}: give fewer than all {self.epochs} epochs")
         require_count(self, "batch_size", least=LEAST_IMAGES)
         require_positive(self, "latent_lr", "generator_lr_ratio", "decay", "latent_init_std")
         require_part(self, "beta1")

@@ -496,7 +496,7 @@ def test_only_the_batchs_rows_of_the_latents_have_a_gradient():
     images = blobs(24)
     fast, plain = stage_of(images), stage_of(images)
     for stage in (fast, plain):
-        stage._make_loss()
+        stage._make_loss(1)
         stage._set_learning_rate(1)
         stage.generator.train()
     for batch in torch.arange(24).split(8):
@@ -509,6 +509,44 @@ def test_only_the_batchs_rows_of_the_latents_have_a_gradient():
         plain.optimiser.step()
         assert torch.equal(fast.latents, plain.latents)
     assert all(torch.equal(a, b) for a, b in zip(weights(fast), weights(plain), strict=True))
+
+
+def test_coarse_epochs_compare_means_of_four_pixels_and_later_ones_all():
+    images, coarse = blobs(24), {"coarse_epochs": 2, "epochs": 4}
+    stage = stage_of(images, **coarse)
+    for epoch in (1, 2):
+        stage.run_epoch(epoch)
+    assert stage.loss is None
+    stage = stage_of(images, **coarse)
+    stage._make_loss(2)
+    shown = torch.rand(24, 1, 28, 28)
+    halves = [values.unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1)) for values in (shown, images / 255)]
+    found = stage.loss.compare(shown, stage.targets(torch.arange(24), images))
+    torch.testing.assert_close(found, (halves[0] - halves[1]).abs().flatten(1).mean(1))
+    stage._make_loss(3)
+    found = stage.loss.compare(shown, stage.targets(torch.arange(24), images))
+    torch.testing.assert_close(found, (shown - images / 255).abs().flatten(1).mean(1))
+
+
+@pytest.mark.parametrize("stopped", [1, 2, 3])
+def test_coarse_epochs_go_on_where_a_training_was_stopped(tmp_path, stopped):
+    images = blobs(24, 3, 64)
+    settings = {"loss": "random-vgg16-quarter", "coarse_epochs": 2, "epochs": 4, "optimiser": "persistent"}
+    whole, stage = stage_of(images, **settings), stage_of(images, **settings)
+    for epoch in range(1, 5):
+        whole.run_epoch(epoch)
+        if epoch <= stopped:
+            stage.run_epoch(epoch)
+    again = stage_of(images, **settings)
+    again.restore(stage.state(), stage.facts())
+    for epoch in range(stopped + 1, 5):
+        again.run_epoch(epoch)
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(again), strict=True))
+
+
+def test_not_all_epochs_are_coarse():
+    with pytest.raises(ValueError, match="coarse_epochs is 2: give fewer than all 2 epochs"):
+        stage_of(coarse_epochs=2)
 
 
 def test_a_training_out_of_memory_gives_up_the_cache_then_names_its_settings(monkeypatch, capsys):

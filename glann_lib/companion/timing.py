@@ -44,6 +44,8 @@ def plain(settings: Any, steps: int = 1) -> Any:
     for VGG16, which at 64 px has a few layers more.
     """
     changes = {"seed": 0} | ({"steps": 9 * steps} if hasattr(settings, "steps") else {"epochs": 9})
+    if getattr(settings, "coarse_epochs", 0):
+        changes |= {"coarse_epochs": 8}
     loss, vgg19 = getattr(settings, "loss", ""), features.weights_folder() / features.VGG19_FILE
     if loss == "vgg16" or (loss == "vgg19" and not vgg19.is_file()):
         changes["loss"] = "random-vgg16"
@@ -53,12 +55,16 @@ def plain(settings: Any, steps: int = 1) -> Any:
 def training_seconds(settings: Any, shape: Shape, images: int, device: torch.device) -> float:
     """A stage that takes a step a batch, on so many images or shapes: its epochs' steps, or as many as are set."""
     settings = for_count(settings, images)
-    steps = getattr(settings, "epochs", 0) * (images // settings.batch_size)
+    coarse, batches = getattr(settings, "coarse_epochs", 0), images // settings.batch_size
+    steps = max((getattr(settings, "epochs", 0) - coarse) * batches, getattr(settings, "steps", 0))
     if isinstance(settings, GLOConfig):
         # A few batches are timed, with as large a part of the cache: they fit where all images would.
         few = timed_steps(GLO, device) * settings.batch_size
         settings = replace(settings, cache_mib=settings.cache_mib * few / images)
-    return max(steps, getattr(settings, "steps", 0)) * step_seconds(settings, shape, device)
+    if not coarse:
+        return steps * step_seconds(settings, shape, device)
+    fine = replace(settings, coarse_epochs=0)
+    return steps * step_seconds(fine, shape, device) + coarse * batches * step_seconds(settings, shape, device)
 
 
 def imle_seconds(
