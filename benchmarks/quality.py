@@ -127,6 +127,8 @@ def ways(dataset: str) -> list[Way]:
             Way("cheaper, half of the generator's width", cheaper | {"glo_feature_channels": 64}),
             Way("ResNet generator", resnet),
             Way("ResNet generator, batches and steps of the cheaper recipe", resnet | same),
+            Way("cheaper recipe by VGG19", cheaper | {"glo_loss": "vgg19"}),
+            Way("ResNet generator by VGG19", resnet | {"glo_loss": "vgg19"}),
         ]
     return [
         Way("released recipe", released),

@@ -178,9 +178,8 @@ class TargetsByRow:
         return held
 
     def _say_given_up(self) -> None:
-        print(
-            f"memory is short on {self.device}: features of the training images are computed at every step", flush=True
-        )
+        what = "features of the training images are computed at every step"
+        print(f"memory is short on {self.device}: {what}", flush=True)
 
 
 class PerceptualRepresentation(nn.Module):
@@ -291,9 +290,8 @@ def loss_of(
 ) -> ReconstructionLoss:
     """The loss of some settings of stage 1, `coarse`: in its first epochs; errors are `make_loss`'s."""
     if coarse:
-        loss = make_loss(config.loss, image_size // 2, dtype, subsampling=config.subsampling)
-        loss.represent = Halved(loss.represent)
-        return loss
+        half = make_loss(config.loss, image_size // 2, dtype, subsampling=config.subsampling)
+        return ReconstructionLoss(Halved(half.represent), half.power)
     return make_loss(config.loss, image_size, dtype, config.loss_copies, config.subsampling)
 
 

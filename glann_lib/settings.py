@@ -23,9 +23,7 @@ DOMAINS += (*CAR_FAMILIES, *(f"negative-{family}" for family in CAR_FAMILIES))  
 TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn")  # some pairs of domains each, see domains.PAIRS
 PROFILES = ("quick", "paper")
 LOSSES = ("vgg16", "vgg19", "random-vgg16", "random-vgg16-half", "random-vgg16-quarter", "laplacian", "l1", "l2")
-FOLDER = "folder:"  # before the path of a person's own images
-MESHES = "meshes:"  # before the path of a person's own meshes
-CARS = "cars:"  # before the path of a person's own cars in two domains
+FOLDER, MESHES, CARS = "folder:", "meshes:", "cars:"  # before the path of a person's own images, meshes, two domains
 ARRAY = "array"  # images or voxels that the caller holds in memory
 LEAST_IMAGES = 2  # images or shapes to train on: T's BatchNorm, and most generators', needs two different rows
 
@@ -46,9 +44,8 @@ class DataConfig:
         if self.dataset == FOLDER:
             raise ValueError("folder: needs a path after the colon, for example folder:my_photos or folder:faces.zip")
         if self.image_size not in SIZES:
-            raise ValueError(
-                f"image_size is {self.image_size!r}: choose {', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]} px"
-            )
+            known = f"{', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]} px"
+            raise ValueError(f"image_size is {self.image_size!r}: choose {known}")
         require_choice(self, "enlarge", (False, True))
         require_count(self, "train_images", "test_images", optional=True)
 

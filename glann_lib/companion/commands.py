@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from glann_lib.companion import catalogue
+from glann_lib.config import Config, make_config
 
 OPTIONS = ("dataset", "profile", "seed", "device", "results_dir")  # parameters that --set does not take
 TRAINED = re.compile(r"^trained in (\d+) s$", re.MULTILINE)  # what notebooks 01 and 02 print
@@ -99,3 +100,22 @@ def command(dataset: str, profile: str, seed: int, settings: dict[str, Any], onl
     words += ["--profile", profile] * (profile != "quick") + ["--seed", str(seed)] * (seed != 0)
     words += ["--only", *only] if only else []
     return shlex.join(words + [word for name, value in settings.items() for word in ("--set", f"{name}={value}")])
+
+
+def made_by(config: Config) -> str:
+    """The command that trains a model of these settings again."""
+    dataset, seed = config.data.dataset, config.glo.seed
+    usual = make_config(dataset, config.profile, seed).as_dict()
+    settings = {
+        prefix + field: value
+        for stage, prefix in (("data", ""), ("glo", "glo_"), ("imle", "imle_"))
+        for field, value in config.as_dict()[stage].items()
+        if value != usual[stage][field] and field != "decay_every"  # which follows the epochs
+    }
+    return command(without_folders(dataset), config.profile, seed, settings)
+
+
+def without_folders(dataset: str) -> str:
+    """A data set's name; of a path ("folder:PATH") the last part only."""
+    kind, colon, path = dataset.partition(":")
+    return f"{kind}{colon}{Path(path).name}" if colon else dataset

@@ -1,6 +1,6 @@
 """Pictures in few bytes, as they are published: as few colours as look the same, and none of notebooks' live views.
 
-A photograph that no palette suits and that is large becomes a JPEG. An executed notebook holds its figures at the
+A photograph, which no palette suits, becomes a JPEG. An executed notebook holds its figures at the
 screen's resolution, since they lie beside it in full.
 """
 
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 LARGE = 400 * 2**10  # bytes of a notebook: one that has more gets smaller pictures
 LARGEST = 200 * 2**10  # bytes of a picture: one that has more is drawn smaller
-BUSY = 150 * 2**10  # bytes up to which a picture that no palette suits stays a PNG
 PALETTES = (16, 32, 64, 128, 256)
 UNSEEN = 2.5  # grey levels of 255, root mean square, by which a palette may be off
-SHADES = 4  # grey levels of 255 between two shades of what is kept in its own colours
 SMALLER = 0.9  # of its width, until a picture is no longer large
 TURNING = 48  # colours of a moving picture
 SCREEN = (640, 520, 400, 300)  # px, widest picture in a notebook: the first with which it is not large
@@ -39,7 +37,7 @@ def light(content: bytes) -> tuple[str, bytes]:
     if picture.format == "GIF":
         return ".gif", min(content, _moving(picture, picture.width), key=len)
     picture = _on_white(picture)
-    if (small := _few_colours(picture) or _shaded(picture)) and len(small) <= LARGEST:
+    if (small := _few_colours(picture)) and len(small) <= LARGEST:
         return ".png", min(content, small, key=len)
     while len(small := _saved(picture, "JPEG", quality=QUALITY["figure"])) > LARGEST:
         picture = _narrowed(picture, int(picture.width * SMALLER))
@@ -122,12 +120,6 @@ def _few_colours(picture: Image.Image) -> bytes | None:
         if max(ImageStat.Stat(ImageChops.difference(picture, drawn.convert("RGB"))).rms) <= UNSEEN:
             return _saved(drawn)
     return None
-
-
-def _shaded(picture: Image.Image) -> bytes | None:
-    """The PNG in its own colours, rounded; None: it is too large."""
-    shaded = _saved(picture.point([min(255, round(level / SHADES) * SHADES) for level in range(256)] * 3))
-    return shaded if len(shaded) <= BUSY else None
 
 
 def _moving(picture: Image.Image, widest: int) -> bytes:

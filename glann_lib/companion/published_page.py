@@ -11,7 +11,7 @@ from typing import Any
 
 from glann_lib import config
 from glann_lib.companion import catalogue, report
-from glann_lib.companion.commands import Executed, commands, read_executed
+from glann_lib.companion.commands import Executed, commands, made_by, read_executed
 from glann_lib.companion.execution import duration
 from glann_lib.companion.pages import render
 from glann_lib.companion.report import number_of
@@ -19,6 +19,7 @@ from glann_lib.files import released
 from glann_lib.records import runs
 
 BESIDE = {**dict.fromkeys(report.PICTURES, (".json",)), ".csv": (".json", ".md")}  # what a figure and a table need
+TRAINING = {"01", "06", "07"}  # notebooks
 
 
 def page(name: str, files: dict[str, Path], has_model: bool) -> str:
@@ -28,7 +29,8 @@ def page(name: str, files: dict[str, Path], has_model: bool) -> str:
     records = [report.read_json(path) for place, path in files.items() if place.endswith(".json")]
     records = [record.get("provenance", record) for record in records]
     shown = {"name": name, "title": report.data_title(executed[min(executed)].values["dataset"])}
-    shown |= {"commands": commands(list(executed.values())), "model": released.PAGE if has_model else None}
+    shown |= {"commands": commands(list(executed.values())), "trained": _trained(executed, records)}
+    shown |= {"model": released.PAGE if has_model else None}
     shown |= {"machine": ", ".join(sorted({record["device"] for record in records if "device" in record}))}
     shown |= {"commit": report.commits(records), "duration": duration, "data": _training_data(records), "terms": _terms}
     shown |= {"sections": _sections(files, executed), "executed": executed, "links": partial(_links, files)}
@@ -53,6 +55,14 @@ def _sections(files: dict[str, Path], executed: dict[str, Executed]) -> list[rep
     items = [report.read_item(path) for _, path in sorted(files.items()) if path.suffix in BESIDE]
     sections = report.sections_of(items, notebooks)
     return [section for section in sections if section.items or section.number in executed]
+
+
+def _trained(executed: dict[str, Executed], records: list[dict[str, Any]]) -> list[str]:
+    """The commands that trained what is shown, by the records; none where a notebook that trains lies beside it."""
+    if executed.keys() & TRAINING:
+        return []
+    settings = [record["config"] for record in records if "glo" in record.get("config", {})]
+    return sorted({made_by(config.Config.from_dict(values)) for values in settings})
 
 
 def _training_data(records: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:

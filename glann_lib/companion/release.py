@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from glann_lib import sampling
-from glann_lib.companion.commands import command
+from glann_lib.companion.commands import made_by, without_folders
 from glann_lib.companion.pages import obey, render, run_parser
-from glann_lib.config import ARRAY, Config, kind_of, make_config
+from glann_lib.config import ARRAY, Config, kind_of
 from glann_lib.data.images import load_images
 from glann_lib.data.record import ImageData, random_order
 from glann_lib.engine import storage
@@ -122,7 +122,7 @@ def write_small(
     small, rank = compact.shrink(compact.expand(tensors), LIMIT - MARGIN, _largest_linear(model), finest, kernels)
     # Where a person's own files lie is nobody else's business.
     for settings in (record["config"], record["record"].get("config", {"data": {"dataset": ""}})):
-        settings["data"]["dataset"] = _without_folders(settings["data"]["dataset"])
+        settings["data"]["dataset"] = without_folders(settings["data"]["dataset"])
     form = f"float16, latents{' and convolutions' * bool(kernels)} int8"
     form += f", one weight as deflated int8 factors of rank {rank}" * (rank is not None)
     return storage.save_sealed(path, small, record), form
@@ -197,7 +197,7 @@ def origin(model: Glann) -> dict[str, Any]:
     count = len(model.latents)
     known = {field: record.get(field, UNKNOWN) for field in ("commit", "uncommitted_changes", "time", "precision")}
     settings = config.as_dict()
-    settings["data"]["dataset"] = _without_folders(settings["data"]["dataset"])
+    settings["data"]["dataset"] = without_folders(settings["data"]["dataset"])
     versions = {"python": record["python"], **record["versions"]} if "versions" in record else UNKNOWN
     epochs = {"glo": config.glo.epochs, "imle": config.imle.epochs, "profile": config.profile}
     return {
@@ -207,19 +207,6 @@ def origin(model: Glann) -> dict[str, Any]:
         "made_by": made_by(config) if "notebook" in record else UNKNOWN, "purpose": PURPOSE,
         "limits": LIMITS.format(count=count, kind=kind, **epochs), **known,
     }  # fmt: skip
-
-
-def made_by(config: Config) -> str:
-    """The command that trains a model of these settings again."""
-    dataset, seed = config.data.dataset, config.glo.seed
-    usual = make_config(dataset, config.profile, seed).as_dict()
-    settings = {
-        prefix + field: value
-        for stage, prefix in (("data", ""), ("glo", "glo_"), ("imle", "imle_"))
-        for field, value in config.as_dict()[stage].items()
-        if value != usual[stage][field] and field != "decay_every"  # which follows the epochs
-    }
-    return command(_without_folders(dataset), config.profile, seed, settings)
 
 
 def _held(config: Config, split: str) -> Tensor:
@@ -236,12 +223,6 @@ def _judge(real: Tensor) -> tuple[Reference | ShapeReference, str]:
     data = ImageData.from_array(real)
     extractor = make_score_extractor(EXTRACTOR, data, data, torch.device("cpu"), None)
     return Reference.of(real, [extractor]), EXTRACTOR
-
-
-def _without_folders(dataset: str) -> str:
-    """A data set's name; of a path ("folder:PATH") the last part only."""
-    kind, colon, path = dataset.partition(":")
-    return f"{kind}{colon}{Path(path).name}" if colon else dataset
 
 
 def main(argv: Sequence[str] | None = None) -> int:

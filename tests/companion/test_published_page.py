@@ -8,6 +8,7 @@ from made_runs import DATA, TABLE, write_figure
 
 from glann_lib.companion.publish import files_of
 from glann_lib.companion.published_page import page
+from glann_lib.config import make_config
 from glann_lib.records import runs
 
 
@@ -23,6 +24,16 @@ def test_the_page_tells_command_machine_and_data(finished):
     assert "- time: 2 min 11 s (03: 1 min 5 s, 05: 1 min 5 s);" in page
     assert "| fashion | 5,000 | `01ab3b5401ab` | a\\_b \\| c | MIT |" in page
     assert "model.md" not in page
+
+
+def test_where_no_notebook_that_trains_lies_there_the_records_tell_its_command(finished, execute):
+    command = "./run_all.sh --dataset fashion --set train_images=100 --set glo_loss=vgg19 --set glo_epochs=7"
+    assert "The model was trained by" not in page_of(finished)
+    trained = make_config("fashion", data_train_images=100, glo_loss="vgg19", glo_epochs=7).as_dict()
+    write_figure(finished, "03_a", config=trained)
+    assert f"\n\nThe model was trained by\n\n    {command}\n\n" in page_of(finished)
+    execute(finished, "01_glo_embedding", dataset="fashion")
+    assert "The model was trained by" not in page_of(finished)
 
 
 def test_the_time_tells_of_training_that_was_there_before(finished):
