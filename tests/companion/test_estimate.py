@@ -113,6 +113,13 @@ def test_steps_are_counted(unit, number, dataset, given, steps):
     assert seconds(number, dataset, **given) == pytest.approx(START + steps)
 
 
+def test_coarse_epochs_are_timed_by_their_own_steps(unit, monkeypatch):
+    monkeypatch.setattr(timing, "step_seconds", lambda settings, *_: 1.0 if settings.coarse_epochs else 10.0)
+    settings = timing.replace(GLOConfig(loss="l1", epochs=5, batch_size=8), coarse_epochs=3)
+    assert timing.training_seconds(settings, (3, 64, 64), 40, CPU) == 5 * (3 * 1 + 2 * 10)
+    assert timing.plain(settings).coarse_epochs >= timing.EPOCH
+
+
 def test_the_paper_profile_has_both_budgets_and_three_seeds(unit):
     given = {"profile": "paper", "rival_names": "vae", "train_images": 1280, "test_images": 100}
     scores = (2 + 6 + 2) * 1.3
