@@ -97,7 +97,7 @@ class GLOConfig:
     resnet_channels: int = 64  # of ResNetGenerator's at the full size (paper); doubled at every halving, at most 512
     resnet_start: int = 4  # px a side that its linear layer gives, a power of two (paper: 4)
     loss_copies: int | None = None  # smaller copies of an image that the loss sees, too; None: as many as its size asks
-    coarse_epochs: int = 0  # the first, in which the loss sees images at half their side: large ones learn sooner
+    coarse_epochs: int = 0  # the first, in which the loss sees images at half their side: shorter steps for large ones
     subsampling: str = "bilinear"  # that makes them: "bilinear" (paper) or "average" of 4 x 4 px (official)
     checkpointing: bool = False  # activations are computed again on the way back: less memory, a third more time
     voxel_channels: int = 512  # of the first of VoxelGenerator's layers (3D-GAN)

@@ -19,7 +19,7 @@ from glann_lib.files import released
 from glann_lib.records import runs
 
 BESIDE = {**dict.fromkeys(report.PICTURES, (".json",)), ".csv": (".json", ".md")}  # what a figure and a table need
-TRAINING = {"01", "06", "07"}  # notebooks
+TRAINING = {"01", "06", "07"}  # notebooks that train a model, and tell by which settings
 
 
 def page(name: str, files: dict[str, Path], has_model: bool) -> str:
