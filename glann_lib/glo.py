@@ -267,7 +267,7 @@ def fit_glo(
         if show and record.epoch == stage.epoch and (record.epoch % every == 0 or record.epoch == stage.epochs):
             show(record.epoch, *stage.draw())
 
-    history = training.run(stage, path, seen)
+    history = training.run(stage, path, seen, config.coarse_epochs)
     latents = ranks.whole(stage.latents, len(images), everywhere=True).to(stage.device)
     origin = stage.images_sha256, stage.facts()["precision"]
     return Embedding(stage.generator.eval(), latents, history, stage.snapshots, stage.config, *origin)

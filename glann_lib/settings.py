@@ -7,7 +7,8 @@ only, so that the command line can check its arguments before anything is instal
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from glann_lib.engine.checks import require_choice, require_count, require_part, require_positive
 
@@ -122,6 +123,10 @@ class GLOConfig:
         require_choice(self, "generator", ("infogan", "resnet"))
         require_choice(self, "subsampling", ("bilinear", "average"))
         require_choice(self, "checkpointing", (False, True))
+
+    def shortened(self, epochs: int, **changes: Any) -> GLOConfig:
+        """The same for a short training beside a run's own, without coarse epochs; `changes` replace other fields."""
+        return replace(self, epochs=epochs, coarse_epochs=0, **changes)
 
 
 @dataclass(frozen=True)

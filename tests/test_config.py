@@ -318,3 +318,10 @@ def test_what_few_images_or_steps_give_is_said_in_one_line():
     assert "23 steps of glo" in short and "23 steps of imle" in short and "training images" not in short
     assert make_config("digits", glo_epochs=14).remark(1500) == "" and "\n" not in few.remark(45)
     assert "45 training shapes" in make_config("made-chairs").remark(45)
+
+
+def test_a_shortened_stage_1_has_no_coarse_epochs_that_could_be_more_than_all():
+    settings = GLOConfig(epochs=30, coarse_epochs=22, batch_size=8)
+    short = settings.shortened(2, loss="laplacian")
+    assert (short.epochs, short.coarse_epochs, short.loss, short.batch_size) == (2, 0, "laplacian", 8)
+    assert settings.epochs == 30

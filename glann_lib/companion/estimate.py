@@ -176,8 +176,8 @@ class Estimate:
     def _large(self) -> float:
         given = self.given
         few = min(self.train, given["compared_images"])
-        short = replace(self.fitted.glo, epochs=given["compared_epochs"], coarse_epochs=0)
-        grids = replace(self.fitted.glo, epochs=given["grid_epochs"], coarse_epochs=0)
+        short = self.fitted.glo.shortened(given["compared_epochs"])
+        grids = self.fitted.glo.shortened(given["grid_epochs"])
         compared = [(short, self.shape), (replace(short, loss_copies=0), self.shape)]
         small = (self.shape[0], 64, 64)
         compared += [(grids, small), (replace(grids, generator="infogan", feature_channels=32), small)]

@@ -10,10 +10,9 @@ import base64
 import io
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from PIL import Image
+from PIL import Image, ImageChops, ImageSequence, ImageStat
 
 LARGE = 400 * 2**10  # bytes of a notebook: one that has more gets smaller pictures
 LARGEST = 200 * 2**10  # bytes of a picture: one that has more is drawn smaller
@@ -86,8 +85,6 @@ def _for_screen(letters: str, widest: int) -> tuple[str, str]:
 
 
 def _opened(content: bytes) -> Image.Image:
-    from PIL import Image
-
     try:
         picture = Image.open(io.BytesIO(content))
         picture.load()
@@ -98,23 +95,17 @@ def _opened(content: bytes) -> Image.Image:
 
 def _on_white(picture: Image.Image) -> Image.Image:
     """A picture in RGB, without transparency."""
-    from PIL import Image
-
     picture = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
 
 
 def _narrowed(picture: Image.Image, widest: int) -> Image.Image:
-    from PIL import Image
-
     height = max(1, round(picture.height * widest / picture.width))
     return picture.resize((widest, height), Image.Resampling.LANCZOS) if picture.width > widest else picture
 
 
 def _few_colours(picture: Image.Image) -> bytes | None:
     """The PNG with the smallest palette that looks the same; None: no palette does."""
-    from PIL import ImageChops, ImageStat
-
     for count in PALETTES:
         drawn = picture.quantize(count, dither=0)
         if max(ImageStat.Stat(ImageChops.difference(picture, drawn.convert("RGB"))).rms) <= UNSEEN:
@@ -124,8 +115,6 @@ def _few_colours(picture: Image.Image) -> bytes | None:
 
 def _moving(picture: Image.Image, widest: int) -> bytes:
     """The GIF of a moving picture, with one palette for all frames."""
-    from PIL import Image, ImageSequence
-
     frames = [_narrowed(frame.convert("RGB"), widest) for frame in ImageSequence.Iterator(picture)]
     strip = Image.new("RGB", (frames[0].width, frames[0].height * len(frames)))
     for place, frame in enumerate(frames):

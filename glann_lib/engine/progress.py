@@ -13,10 +13,14 @@ from tqdm.auto import tqdm
 from glann_lib.engine import ranks
 
 SECONDS, MOST_SECONDS = 5, 60  # between two lines, more in what takes long, and at most
+SHORT = 0.25  # of a later epoch's time that a short one takes: half the side, a quarter of the pixels
 
 
-def epochs(records: Iterable[Any], total: int, label: str) -> Iterator[Any]:
-    """Pass a training's records through, with loss and time left; each tells its `loss` and its `seconds`."""
+def epochs(records: Iterable[Any], total: int, label: str, short: int = 0) -> Iterator[Any]:
+    """Pass a training's records through, with loss and time left; each tells its `loss` and its `seconds`.
+
+    `short`: so many of the first epochs take a part of the later ones' time.
+    """
     if ranks.rank():  # the first process tells for all
         yield from records
         return
@@ -24,7 +28,9 @@ def epochs(records: Iterable[Any], total: int, label: str) -> Iterator[Any]:
     is_due = _due()
     for count, record in enumerate(records, 1):
         # By this epoch's own seconds: epochs that a checkpoint brought along took no time now.
-        state = f"loss {record.loss:.4f}, {record.seconds * (total - count):.0f} s left"
+        pace, short_left = record.seconds / (SHORT if count <= short else 1), max(0, short - count)
+        left = pace * (total - count - short_left + SHORT * short_left)
+        state = f"loss {record.loss:.4f}, {left:.0f} s left"
         bar.set_postfix_str(state, refresh=False)
         bar.update()
         if bar.disable and (is_due() or count == total):

@@ -95,11 +95,12 @@ def _save(stage: Stage, path: Path, history: list[Any]) -> None:
     ranks.first(True)  # the file is there for all
 
 
-def run(stage: Stage, path: Path | None = None, seen: Callable[[Any], None] = lambda record: None) -> list[Any]:
-    """`train` to the end with its progress shown; `seen` gets each epoch's record, which all come back at the end."""
+def run(stage: Stage, path: Path | None = None, seen: Callable[[Any], None] | None = None, short: int = 0) -> list[Any]:
+    """`train` to the end, with `progress.epochs`; `seen` gets each epoch's record, which all come back at the end."""
     history = []
-    for record in progress.epochs(train(stage, path), stage.epochs, stage.name):
-        seen(record)
+    for record in progress.epochs(train(stage, path), stage.epochs, stage.name, short):
+        if seen:
+            seen(record)
         history.append(record)
     return history
 

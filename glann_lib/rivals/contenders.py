@@ -152,7 +152,7 @@ def rival_settings(key: str, config: Config, steps: int, images: int) -> Setting
     epochs = max(1, round(steps / (images // glo.batch_size)))
     # The same number of halvings within the epochs there are.
     every = max(1, round(glo.decay_every * epochs / glo.epochs))
-    return dataclasses.replace(glo, loss="laplacian", epochs=epochs, coarse_epochs=0, decay_every=every)
+    return glo.shortened(epochs, loss="laplacian", decay_every=every)
 
 
 def fit_rival(

@@ -34,6 +34,14 @@ def test_lines_come_every_few_seconds_with_the_time_left(unwatched, monkeypatch,
     assert [line.rpartition(", ")[2] for line in lines] == ["14 s left", "8 s left", "2 s left", "0 s left"]
 
 
+def test_the_time_left_foresees_that_the_first_epochs_are_short(unwatched, monkeypatch, capsys):
+    slow(monkeypatch, 60)
+    records = [Epoch(seconds=10), Epoch(seconds=10), Epoch(seconds=40), Epoch(seconds=40)]
+    assert list(progress.epochs(records, 4, "glo", short=2)) == records
+    left = [line.rpartition(", ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert left == ["90 s left", "80 s left", "40 s left", "0 s left"]
+
+
 def test_lines_of_a_long_training_come_more_rarely(unwatched, monkeypatch, capsys):
     slow(monkeypatch, 6)
     list(progress.epochs([Epoch()] * 500, 500, "glo"))
