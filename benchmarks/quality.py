@@ -8,6 +8,7 @@ error of the reconstructions.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -24,9 +25,11 @@ from glann_lib import features, glo, losses, sampling
 from glann_lib.companion import timing
 from glann_lib.config import Config, make_config
 from glann_lib.data import load_images
+from glann_lib.data.record import ImageData
 from glann_lib.engine import progress, training
 from glann_lib.imle import fit_imle
-from glann_lib.scores.features import RANDOM_SEED
+from glann_lib.scores import imagenet
+from glann_lib.scores.features import RANDOM_SEED, make_score_extractor
 from glann_lib.scores.metrics import frechet_distance
 
 SAMPLES, JUDGED = 2000, 5000  # new images, and training images at most, that are scored
@@ -145,23 +148,27 @@ class Judge:
     """Training images as several networks see them."""
 
     images: Tensor  # uint8 [N, C, S, S]
-    extractors: dict[str, features.VGGFeatures]
+    extractors: dict[str, Callable[[Tensor], Tensor]]  # to features [N, D]
     wanted: dict[str, Tensor]  # features of the first JUDGED `images`, [N, D]
 
     @classmethod
     def of(cls, images: Tensor) -> Judge:
-        """By a random VGG16, and by VGG19 with ImageNet's weights where they are at hand."""
-        size, found = images.shape[-1], {}
-        found["random VGG16"] = features.make_extractor("random-vgg16", size, seed=RANDOM_SEED)
+        """By a random VGG16, and by VGG19 and EfficientNet-Lite0 with ImageNet's weights where they are at hand."""
+        size = images.shape[-1]
+        networks = {"random VGG16": features.make_extractor("random-vgg16", size, seed=RANDOM_SEED)}
         if (features.weights_folder() / features.VGG19_FILE).is_file():
-            found["VGG19"] = features.make_extractor("vgg19", size)
+            networks["VGG19"] = features.make_extractor("vgg19", size)
+        found = {name: functools.partial(features.pooled_features, own) for name, own in networks.items()}
+        if imagenet.find_weights():
+            data = ImageData(images)
+            found["EfficientNet"] = make_score_extractor("imagenet", data, data).features_on_device
         judged = images[:JUDGED]
-        return cls(images, found, {name: features.pooled_features(own, judged) for name, own in found.items()})
+        return cls(images, found, {name: own(judged) for name, own in found.items()})
 
     def distances(self, images: Tensor, what: str) -> dict[str, float]:
         """Frechet distances of images to the training images, by "<what>, <extractor>"."""
         return {
-            f"{what}, {name}": frechet_distance(features.pooled_features(extractor, images), self.wanted[name])
+            f"{what}, {name}": frechet_distance(extractor(images), self.wanted[name])
             for name, extractor in self.extractors.items()
         }
 

@@ -18,6 +18,7 @@ import torch
 from benchmarks import __main__ as program
 from benchmarks import (
     chart,
+    eyes,
     growth,
     machine,
     material,
@@ -515,3 +516,20 @@ def test_without_faiss_the_lists_are_one_line(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         scale.main()
     assert "faiss is not installed: pip install faiss-cpu" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_eyes_rank_real_images_before_all_others(monkeypatch, tmp_path, capsys):
+    options = ["digits", "--images", "20", "--folder", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["benchmarks.eyes", *options])
+    monkeypatch.setattr(eyes, "EYES", ("random-vgg16",))
+    eyes.main()
+    (row,) = json.loads((tmp_path / "eyes.json").read_text())["rows"]
+    assert (row["model"], row["images"], row["eyes"]) == ("digits", 20, "random-vgg16")
+    assert 0 < row["real training images"] < row["GLANN"] < row["Gaussian"]
+
+
+def test_eyes_on_an_unknown_model_are_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["benchmarks.eyes", "unicorns"])
+    with pytest.raises(SystemExit):
+        eyes.main()
+    assert "unicorns" in capsys.readouterr().err.splitlines()[-1]

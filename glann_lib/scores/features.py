@@ -1,7 +1,7 @@
 """The features that scores compare sets of images by, kept on disk under the SHA-256 of images and extractor.
 
-"inception" is the network of the published FID values and needs a weights file, "classifier" is trained on the labels,
-"random-vgg16" needs neither.
+"inception" is the network of the published FID values and needs a weights file, "imagenet" is another that has seen
+photographs (see `imagenet`), "classifier" is trained on the labels, "random-vgg16" has seen nothing.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from glann_lib import features
 from glann_lib.data.record import ImageData, tensors_sha256
 from glann_lib.engine import progress, storage
 from glann_lib.engine.devices import place
-from glann_lib.scores import inception
+from glann_lib.scores import imagenet, inception
 from glann_lib.scores.classifier import ClassifierConfig
 from glann_lib.scores.classifier_training import fit_classifier
 
-EXTRACTORS = ("inception", "classifier", "random-vgg16")
+EXTRACTORS = ("inception", "imagenet", "classifier", "random-vgg16")
 CPU = torch.device("cpu")
 RANDOM_SEED = 1  # the loss's random weights have another: it must not judge itself
-BLOCK = 32  # images at once through Inception, which sees them at 299 px
+BLOCK = 32  # images at once through Inception and EfficientNet, which see them at 299 and 224 px
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ def make_score_extractor(
     device, folder = torch.device(device), None if folder is None else Path(folder)
     if name == "inception":
         extractor = _inception(inception_weights, device)
+    elif name == "imagenet":
+        extractor = _imagenet(device)
     elif name == "classifier":
         extractor = _classifier(train, test, device, folder, config)
     elif name == "random-vgg16":
@@ -92,11 +94,16 @@ def make_score_extractor(
 
 
 def available_extractors(train: ImageData, inception_weights: Path | None = None) -> tuple[str, ...]:
-    """The names in EXTRACTORS that images and machine allow without a download; weights files are not checked."""
+    """The names in EXTRACTORS that images and machine allow without a download; weights files are not checked.
+
+    The random VGG16 stands in where there are no eyes that have seen photographs.
+    """
+    photographs = imagenet.find_weights() is not None
     usable = {
         "inception": inception.find_weights(features.weights_folder(), inception_weights) is not None,
+        "imagenet": photographs,
         "classifier": train.labels is not None and len(train.labels.unique()) >= 2,
-        "random-vgg16": True,
+        "random-vgg16": not photographs,
     }
     return tuple(name for name in EXTRACTORS if usable[name])
 
@@ -104,14 +111,26 @@ def available_extractors(train: ImageData, inception_weights: Path | None = None
 def _inception(weights: Path | None, device: torch.device) -> ScoreExtractor:
     network = inception.make_inception(features.weights_folder(), weights).to(device)
     record = {"name": "inception", "weights_file": inception.WEIGHTS_FILE, "weights_sha256": network.sha256}
+    return ScoreExtractor("inception", storage.digest(record), record, _in_blocks(network, "inception", device))
+
+
+def _imagenet(device: torch.device) -> ScoreExtractor:
+    network = imagenet.make_imagenet().to(device)
+    record = {"name": "imagenet", "weights_file": Path(imagenet.WEIGHTS_FILE).name, "size": imagenet.SIZE}
+    record["weights_sha256"] = imagenet.WEIGHTS_SHA256
+    return ScoreExtractor("imagenet", storage.digest(record), record, _in_blocks(network, "imagenet", device))
+
+
+def _in_blocks(network: torch.nn.Module, name: str, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """A network of uint8 images, BLOCK of them at once, with progress told."""
 
     def compute(images: Tensor) -> Tensor:
         # What is already on a GPU, images and features, makes no block wait for the one before.
         blocks = place(images, device).split(BLOCK)
-        seen = progress.items(blocks, len(blocks), f"inception, {BLOCK} images each")
+        seen = progress.items(blocks, len(blocks), f"{name}, {BLOCK} images each")
         return torch.cat([network(block.to(device)) for block in seen])
 
-    return ScoreExtractor("inception", storage.digest(record), record, compute)
+    return compute
 
 
 def _classifier(

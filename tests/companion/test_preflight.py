@@ -89,7 +89,7 @@ def test_what_is_too_little_is_refused_in_a_line(tmp_path, contents, words):
         ("rival_steps=some", "--set: rival_steps is 'some': give a whole number from 1"),
         ("rival_names=vae,gan", "--set: rival_names has 'gan': choose from all, "),
         ("other_losses=l1, l2", "--set: other_losses has ' l2': choose from vgg16, "),
-        ("extractors=vgg", "--set: extractors has 'vgg': choose from inception, classifier, random-vgg16"),
+        ("extractors=vgg", "--set: extractors has 'vgg': choose from inception, imagenet, classifier, random-vgg16"),
         ("searches=far", "--set: searches has 'far': choose from memory, sphere, noise"),
         ("nam_width=0", "width"),
         ("poses=13", "poses"),

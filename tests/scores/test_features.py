@@ -13,7 +13,7 @@ from glann_lib import features
 from glann_lib.data.record import ImageData
 from glann_lib.engine import progress, storage
 from glann_lib.scores import features as score_features
-from glann_lib.scores import inception
+from glann_lib.scores import imagenet, inception
 from glann_lib.scores.classifier import ClassifierConfig
 from glann_lib.scores.classifier_training import fit_classifier
 from glann_lib.scores.features import EXTRACTORS, ScoreExtractor, available_extractors, make_score_extractor
@@ -27,6 +27,9 @@ def picture_set(count, seed=0, labels=True, split="train", size=28):
     return ImageData(images, torch.arange(count) % 2 if labels else None, split=split)
 
 
+with_package = pytest.mark.skipif(
+    imagenet.find_weights() is None, reason="the package of ImageNet's weights is missing"
+)
 TRAIN, TEST = picture_set(32), picture_set(10, seed=1, split="test")
 IMAGES = picture_set(7, seed=2).images
 
@@ -196,6 +199,7 @@ def test_digests_tell_extractors_apart(pixels):
     assert [extractor.digest for extractor in again] == [made[1].digest, made[3].digest]
 
 
+@with_package
 def test_records_are_plain_and_name_no_place(pixels, tmp_path):
     for name in EXTRACTORS:
         record = make_score_extractor(name, TRAIN, TEST, folder=tmp_path, config=TINY).record
@@ -203,22 +207,29 @@ def test_records_are_plain_and_name_no_place(pixels, tmp_path):
         assert str(tmp_path) not in json.dumps(record) and os.sep not in json.dumps(record)
 
 
+@with_package
 def test_what_can_be_used_here():
-    assert available_extractors(TRAIN) == ("classifier", "random-vgg16")
-    assert available_extractors(picture_set(4, labels=False)) == ("random-vgg16",)
+    assert available_extractors(TRAIN) == ("imagenet", "classifier")
+    assert available_extractors(picture_set(4, labels=False)) == ("imagenet",)
     one_class = dataclasses.replace(TRAIN, labels=torch.zeros(32, dtype=torch.int64))
-    assert available_extractors(one_class) == ("random-vgg16",)
+    assert available_extractors(one_class) == ("imagenet",)
 
 
+def test_the_random_network_stands_in_where_the_package_of_weights_is_missing(monkeypatch):
+    monkeypatch.setattr(imagenet, "PACKAGE", "no_such_package")
+    assert available_extractors(TRAIN) == ("classifier", "random-vgg16")
+
+
+@with_package
 def test_inception_can_be_used_where_its_file_is(tmp_path):
     mine = tmp_path / "mine.pth"
-    assert available_extractors(TRAIN, mine) == ("classifier", "random-vgg16")
+    assert available_extractors(TRAIN, mine) == ("imagenet", "classifier")
     mine.write_bytes(b"weights")
-    assert available_extractors(TRAIN, mine) == EXTRACTORS
+    assert available_extractors(TRAIN, mine) == ("inception", "imagenet", "classifier")
     file = features.weights_folder() / inception.WEIGHTS_FILE
     file.parent.mkdir()
     file.write_bytes(b"weights")
-    assert available_extractors(TRAIN) == EXTRACTORS
+    assert available_extractors(TRAIN) == ("inception", "imagenet", "classifier")
 
 
 def test_inceptions_file_is_checked(tmp_path):
@@ -229,7 +240,7 @@ def test_inceptions_file_is_checked(tmp_path):
 
 
 def test_unknown_names_are_one_line_errors():
-    with pytest.raises(ValueError, match=r"unknown features 'vgg16': choose one of inception, classifier") as error:
+    with pytest.raises(ValueError, match=r"unknown features 'vgg16': choose one of inception, imagenet, c") as error:
         make_score_extractor("vgg16", TRAIN, TEST)
     assert "\n" not in str(error.value)
 
