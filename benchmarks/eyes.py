@@ -40,9 +40,9 @@ def sets_of(model: Glann, train: Tensor, count: int) -> dict[str, Tensor]:
 
 
 def measure(names: Sequence[str], count: int, eyes: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """A row for each released model of images and each kind of `eyes`, or of all: "model", "images", "eyes", and a distance a set.
+    """A row for each released model of images and each kind of `eyes`: "model", "images", "eyes", and a distance a set.
 
-    A model that is none, and data that are not here, are the errors of `Glann.load` and `load_images`.
+    No `eyes` are all of EYES. Unknown models and missing data are the errors of `Glann.load` and `load_images`.
     """
     for name in names:
         model = Glann.load(name, "cpu")
