@@ -115,6 +115,7 @@ def run_quality(arguments: argparse.Namespace, device: torch.device) -> None:
     record = {"machine": machine.describe(device), "dataset": arguments.quality, "rows": []}
     less = {"data_train_images": 200, "glo_epochs": 2, "imle_epochs": 2} if arguments.quick else {}
     less |= {"data_train_images": arguments.images} if arguments.images else {}
+    less |= {"glo_epochs": arguments.epochs} if arguments.epochs else {}
     given = arguments.quality, arguments.ways, arguments.repeats, device, arguments.minutes, arguments.folder
     for row in quality.measure_all(*given, **less):
         record["rows"].append(row)
@@ -145,6 +146,7 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, help="to train on, with --quality (default: the quick profile's)")
     parser.add_argument("--minutes", type=float, help="with --quality: of stage 1, for each way as many epochs as fit")
+    parser.add_argument("--epochs", type=int, help="with --quality: of stage 1 (default: each way's own)")
     parser.add_argument("--folder", type=Path, help="write numbers (JSON), table (Markdown) and chart (PNG) there")
     arguments = parser.parse_args()
     if arguments.repeats < 1:

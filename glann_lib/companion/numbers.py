@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from glann_lib.companion import number_runs, number_scores, pages
+from glann_lib.companion import number_runs, number_scores, pages, paper_map
 from glann_lib.companion.traced import Published
 from glann_lib.engine import storage
 from glann_lib.files import released
@@ -33,7 +33,13 @@ def draw(folder: Path, readme: Path, published: Published | None = None) -> dict
     Raises ValueError or FileNotFoundError where a score, a record or a template is missing or wrong: names the file.
     """
     published = published or Published(folder)
-    values = {"published": published, "runs": number_runs, "scores": number_scores, "command": COMMAND}
+    values = {
+        "published": published,
+        "runs": number_runs,
+        "scores": number_scores,
+        "paper": paper_map,
+        "command": COMMAND,
+    }
     drawn = {folder / place: pages.render(template, **values) for place, template in PAGES.items()}
     text = readme.read_text(encoding="utf-8")
     if len(BLOCK.findall(text)) != 1:
