@@ -17,7 +17,7 @@ from torch import Tensor
 
 from glann_lib import inversion, sampling
 from glann_lib.config import Config
-from glann_lib.data.record import ImageData
+from glann_lib.data.record import ImageData, name_classes
 from glann_lib.engine.devices import resolve_precision, select_device
 from glann_lib.files import model_files, released
 from glann_lib.glo import Embedding, Generator, fit_glo
@@ -116,29 +116,37 @@ class Glann:
         """Where the networks are."""
         return next(self.generator.parameters()).device
 
-    def sample(self, count: int, seed: int = 0) -> Tensor:
+    @property
+    def classes(self) -> dict[int, str]:
+        """The name of each class of the training images by its label; empty where they have none."""
+        return {} if self.labels is None else name_classes(self.labels, self.class_names)
+
+    def sample(self, count: int, seed: int = 0, label: str | int | None = None) -> Tensor:
         """New images G(T(e)), uint8 [count, C, S, S]; image i of a seed is the same whatever `count` is.
 
-        (Fields [count, S, S, S] where the model is one for shapes; so everywhere below.)
-
-        Raises:
-            ValueError: count below 1.
+        (Fields [count, S, S, S] where the model is one for shapes; so everywhere below.) `label`: as for `codes`.
         """
-        return sampling.sample(self.generator, self.mapper, count, seed)
+        return sampling.decode(self.generator, self.codes(count, seed, label))
+
+    def codes(self, count: int, seed: int = 0, label: str | int | None = None) -> Tensor:
+        """The codes T(e) [count, latent_dim] of new images: all, or those of a class (see `sampling.class_codes`).
+
+        `label` names the class or is its number. ValueError: count below 1, and a class that is not in `classes`.
+        """
+        if label is None:
+            return sampling.run_blocks(self.mapper, sampling.draw_noise(count, self.mapper.noise_dim, seed))
+        named = [number for number, name in self.classes.items() if label in (number, name)]
+        if not named:
+            known = ", ".join(self.classes.values())
+            raise ValueError(f"no class {label!r}: " + (f"choose one of {known}" if known else "there are no labels"))
+        return sampling.class_codes(self.mapper, self.latents, self.labels == named[0], count, seed)
 
     def sample_gaussian(self, count: int, seed: int = 0) -> Tensor:
         """What GLO alone would give: images of a Gaussian fitted to the latents, uint8 [count, C, S, S]."""
         return sampling.decode(self.generator, sampling.GaussianSampler(self.latents).sample(count, seed))
 
     def reconstruct(self, rows: ArrayLike | None = None) -> Tensor:
-        """Training images as G(z_i), uint8 [n, C, S, S].
-
-        Args:
-            rows: numbers of training images; None: all.
-
-        Raises:
-            IndexError: a number that no training image has.
-        """
+        """Training images as G(z_i), uint8 [n, C, S, S]: of the numbers `rows`, or all; IndexError without one."""
         latents = self.latents if rows is None else self.latents[torch.as_tensor(rows)]
         return sampling.decode(self.generator, latents)
 
@@ -232,11 +240,7 @@ class Glann:
         return {row["metric"]: row["value"] for row in scores}
 
     def save(self, path: str | Path) -> Path:
-        """Write the model to one safetensors file.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
+        """Write the model to one safetensors file; an OSError where it cannot be written."""
         parts = self.generator, self.mapper, self.latents, self.config, self.record, self.labels, self.class_names
         return model_files.write(Path(path), *parts)
 

@@ -12,11 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from glann_lib.engine.devices import deterministic, images_at_once, seeded
+from glann_lib.neighbours import nearest_neighbours
 
 BLOCK = 64  # rows that a network sees at once
 LIVE = 1  # rows of a block while somebody waits: one image is there in a quarter of the time that four take
 PATHS = ("noise-linear", "noise-spherical", "latent-linear")
 PRIORS = ("normal", "uniform")
+VOTES = 10  # nearest training codes that say of which class a code is
+DRAWN, MOST_DRAWN = 1024, 2**18  # codes that are drawn at first, and at most, to find those of a class
 
 
 def draw_noise(count: int, noise_dim: int, seed: int, prior: str = "normal") -> Tensor:
@@ -84,6 +87,24 @@ def solid(fields: Tensor) -> Tensor:
 def sample(generator: nn.Module, mapper: nn.Module, count: int, seed: int) -> Tensor:
     """New images G(T(e)), uint8 [count, C, S, S] on the CPU (Sec. 3.4.3)."""
     return decode(generator, run_blocks(mapper, draw_noise(count, mapper.noise_dim, seed)))
+
+
+def class_codes(mapper: nn.Module, latents: Tensor, of_class: Tensor, count: int, seed: int) -> Tensor:
+    """Codes T(e) [count, D] that lie among the training codes of one class (ours: the paper has no classes).
+
+    The VOTES training codes `latents` [N, D] that are nearest to a code must all be of the class, bool [N]. Code i of a
+    seed does not depend on `count`. ValueError: count below 1, or more than T draws among MOST_DRAWN codes.
+    """
+    drawn, votes = max(count, DRAWN) if count > 0 else count, min(VOTES, len(latents))
+    latents, of_class = latents.cpu(), of_class.cpu()
+    while True:
+        codes = run_blocks(mapper, draw_noise(drawn, mapper.noise_dim, seed))
+        chosen = codes[of_class[nearest_neighbours(codes, latents, votes).index].all(1)]
+        if len(chosen) >= count:
+            return chosen[:count]
+        if drawn >= MOST_DRAWN:
+            raise ValueError(f"of {drawn:,} codes {len(chosen):,} are of that class: ask for fewer than {count:,}")
+        drawn = min(4 * drawn, MOST_DRAWN)
 
 
 def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 import glann_lib
 from glann_lib import sampling
 from glann_lib.config import GLOConfig, make_config
-from glann_lib.data.images import ImageData
+from glann_lib.data.images import ImageData, load_images
 from glann_lib.engine import storage
 from glann_lib.files import compact, released
 from glann_lib.glo import load_embedding
@@ -190,6 +190,28 @@ def test_samples_depend_on_the_seed_alone(model):
     assert not torch.equal(model.sample(70, seed=4), samples)
     with pytest.raises(ValueError, match="0 images"):
         model.sample(0)
+
+
+def test_samples_of_a_class_by_its_name_or_number():
+    model = Glann.load("digits", "cpu")
+    threes = model.sample(20, seed=3, label="3")
+    assert threes.shape == (20, 1, 28, 28) and model.classes[3] == "3"
+    assert torch.equal(model.sample(5, seed=3, label=3), threes[:5])
+    assert torch.equal(sampling.decode(model.generator, model.codes(20, 3, "3")), threes)
+    assert not torch.equal(model.sample(20, seed=3, label="8"), threes)
+    # A digit is what the training digits are that look most like it.
+    digits = load_images(model.config.data, "train")
+    near = torch.cdist(threes.flatten(1).float(), digits.images.flatten(1).float()).argmin(1)
+    assert (digits.labels[near] == 3).double().mean() >= 0.9
+    with pytest.raises(ValueError, match=r"^no class 'three': choose one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9$"):
+        model.sample(2, label="three")
+
+
+def test_without_labels_there_is_no_class(model):
+    unlabelled = Glann(model.generator, model.mapper, model.latents, model.config, {})
+    assert unlabelled.classes == {}
+    with pytest.raises(ValueError, match=r"^no class 1: there are no labels$"):
+        unlabelled.sample(2, label=1)
 
 
 def test_gaussian_samples_are_those_of_the_latents(model):

@@ -301,3 +301,53 @@ def test_what_was_computed_is_copied_once(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "cpu", lambda self: copies.append(len(self)) or real(self))
     assert len(run_blocks(mapper, draw_noise(200, 8, 0))) == 200
     assert copies == [200]
+
+
+class Straight(nn.Module):
+    """T that leaves the noise as it is."""
+
+    noise_dim = 2
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(()))
+
+    def forward(self, noise):
+        return noise * self.one
+
+
+@pytest.fixture
+def sides():
+    """Codes left and right of a line, and which of them are right."""
+    x = torch.cat([torch.linspace(-2, -0.5, 40), torch.linspace(0.5, 2, 40)])
+    return torch.stack([x, torch.zeros(80)], 1), x > 0
+
+
+def test_codes_of_a_class_are_those_whose_neighbours_all_are(sides):
+    latents, right = sides
+    every = sampling.draw_noise(sampling.DRAWN, 2, seed=5)
+    near = (every[:, None] - latents).norm(dim=2).argsort(1)[:, : sampling.VOTES]
+    wanted = every[right[near].all(1)]
+    found = sampling.class_codes(Straight(), latents, right, len(wanted), seed=5)
+    assert torch.equal(found, wanted) and 100 < len(wanted) < len(every) and (found[:, 0] > 0).all()
+
+
+def test_codes_of_a_class_do_not_depend_on_how_many_are_drawn(sides):
+    many = sampling.class_codes(Straight(), *sides, 3000, seed=0)
+    assert many.shape == (3000, 2)
+    assert torch.equal(sampling.class_codes(Straight(), *sides, 7, seed=0), many[:7])
+    assert not torch.equal(sampling.class_codes(Straight(), *sides, 7, seed=1), many[:7])
+
+
+def test_a_class_that_is_hardly_ever_drawn_is_told(sides, monkeypatch):
+    monkeypatch.setattr(sampling, "MOST_DRAWN", 4096)
+    latents, right = sides
+    with pytest.raises(ValueError, match=r"of 4,096 codes 0 are of that class: ask for fewer than 3"):
+        sampling.class_codes(Straight(), latents + 100 * ~right[:, None], torch.zeros(80, dtype=torch.bool), 3, seed=0)
+    with pytest.raises(ValueError, match="0 images asked for"):
+        sampling.class_codes(Straight(), latents, right, 0, seed=0)
+
+
+def test_few_training_codes_vote_all_together():
+    latents, first = torch.tensor([[1.0, 0.0], [2.0, 0.0]]), torch.tensor([True, True])
+    assert sampling.class_codes(Straight(), latents, first, 3, seed=0).shape == (3, 2)

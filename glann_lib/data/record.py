@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from glann_lib.engine import devices
 
@@ -85,6 +87,12 @@ class ImageData:
 def random_order(count: int, limit: int | None = None, seed: int = 0) -> torch.Tensor:
     """At most `limit` of the indices below `count`, int64 [n], in random order; a smaller limit gives the first few."""
     return torch.randperm(count, generator=devices.seeded(seed, "subset"))[:limit]
+
+
+def name_classes(labels: ArrayLike, class_names: Sequence[str] = ()) -> dict[int, str]:
+    """By label the names of the classes that occur among labels [N]; the number where a class has no name."""
+    known = np.unique(np.asarray(labels)).tolist()
+    return {label: class_names[label] if label < len(class_names) else str(label) for label in known}
 
 
 def tensors_sha256(*tensors: torch.Tensor | None) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from glann_lib.model import Glann
-from glann_lib.sampling import LIVE, decode, draw_noise, run_blocks
+from glann_lib.sampling import LIVE, decode
 from glann_lib.widgets import latent_directions
 from glann_lib.widgets.explorer import Explorer, choice, require_kind, seed_box, slider
 from glann_lib.widgets.latent_directions import Direction, move
@@ -38,8 +38,8 @@ def along(
 class DirectionsWidget(Explorer):
     """The image of `model.sample(1, seed)`, a slider a principal direction, and the whole way of the one moved last.
 
-    Where the training images have labels, one more slider leads towards a class. A ValueError refuses a model of shapes
-    and a count beyond the latents' width.
+    Where the training images have labels, the image can be of one class, and one more slider leads towards one. A
+    ValueError refuses a model of shapes and a count beyond the latents' width.
     """
 
     def __init__(self, model: Glann, seed: int = 0, count: int = 5):
@@ -48,8 +48,9 @@ class DirectionsWidget(Explorer):
         self._principal = latent_directions.principal_directions(model.latents, count)
         self.seed = seed_box("seed", "the number of the image that is moved", seed)
         self.sliders = [_slider(direction.name, PRINCIPAL) for direction in self._principal]
-        self._names = {} if model.labels is None else latent_directions.name_classes(model.labels, model.class_names)
+        self._names = model.classes
         classes = [(name, label) for label, name in self._names.items()]
+        self.of = choice("of class", "the class that the image of the seed is drawn from", [("any", None), *classes])
         self.kind = choice("more like", "the class towards which the last slider moves", classes)
         self.likeness = _slider("how much more", ATTRIBUTE)
         self.zero = ipywidgets.Button(description="all to zero", tooltip="the image of the seed as it is")
@@ -58,7 +59,7 @@ class DirectionsWidget(Explorer):
         # Or a long caption moves the controls.
         self.picture.layout = ipywidgets.Layout(width=f"{width + 16}px", flex="none")
         self._moving = 0
-        controls = [self.seed, *self.sliders, self.kind, self.likeness]
+        controls = [self.seed, self.of, *self.sliders, self.kind, self.likeness]
         rows = [*controls, *self._refusal(), self.zero]
         super().__init__([ipywidgets.HBox([self.picture, ipywidgets.VBox(rows)]), self.strip])
         for number, control in enumerate([*self.sliders, self.likeness]):
@@ -67,18 +68,19 @@ class DirectionsWidget(Explorer):
         self.zero.on_click(lambda _: self._all_to_zero())
         self.start(*controls)
 
-    def request(self) -> tuple[int, int | None, tuple[float, ...], int]:
-        """The seed, the class, the amounts with that of the class last, and the number of the one moved last."""
+    def request(self) -> tuple[int, int | None, int | None, tuple[float, ...], int]:
+        """The seed and its class, the class moved towards, the amounts with its own last, and the number moved last."""
         amounts = tuple(round(slider.value, 3) for slider in (*self.sliders, self.likeness))
-        return self.seed.value, self.kind.value, amounts, self._moving
+        return self.seed.value, self.of.value, self.kind.value, amounts, self._moving
 
-    def draw(self, request: tuple[int, int | None, tuple[float, ...], int]) -> None:
+    def draw(self, request: tuple[int, int | None, int | None, tuple[float, ...], int]) -> None:
         """Show the image and then, unless something newer is asked for, the strip."""
-        seed, label, amounts, moving = request
+        seed, of, label, amounts, moving = request
         directions = self._directions(label, amounts, moving)
         amounts = amounts[: len(directions)]
-        latent = run_blocks(self.model.mapper, draw_noise(1, self.model.mapper.noise_dim, seed))[0]
-        words = _words(seed, directions, amounts)
+        latent = self.model.codes(1, seed, of)[0]
+        image = f"seed {seed}" if of is None else f"seed {seed} of class {self._names[of]}"
+        words = _words(image, directions, amounts)
         self.picture.show(moved(self.model, latent, directions, amounts), words, f"image of {words}")
         self.say("")
         limit = ATTRIBUTE if moving == len(self._principal) else PRINCIPAL
@@ -87,7 +89,7 @@ class DirectionsWidget(Explorer):
             if self.superseded:
                 return
             images.append(decode(self.model.generator, latents, block=LIVE))
-        rest = _words(seed, directions, [0 if number == moving else amount for number, amount in enumerate(amounts)])
+        rest = _words(image, directions, [0 if number == moving else amount for number, amount in enumerate(amounts)])
         words = f"{directions[moving].name} from {-limit:+g} to {limit:+g}, the rest as above: {rest}"
         self.strip.show(strip_of(torch.cat(images)), words, f"{SHOWN} images: {words}")
 
@@ -107,7 +109,7 @@ class DirectionsWidget(Explorer):
         if len(self.kind.options) > 1:
             return []
         reason = latent_directions.NO_LABELS if self.model.labels is None else ONE_CLASS
-        for control in (self.kind, self.likeness):
+        for control in (self.of, self.kind, self.likeness):
             control.disabled, control.tooltip = True, reason
         return [ipywidgets.HTML(f"<small>{reason}</small>")]
 
@@ -122,11 +124,11 @@ class DirectionsWidget(Explorer):
         self.refresh()
 
 
-def _words(seed: int, directions: Sequence[Direction], amounts: Sequence[float]) -> str:
+def _words(image: str, directions: Sequence[Direction], amounts: Sequence[float]) -> str:
     parts = [
         f"{direction.name} at {amount:+g}" for direction, amount in zip(directions, amounts, strict=True) if amount
     ]
-    return ", ".join([f"seed {seed}", *parts])
+    return ", ".join([image, *parts])
 
 
 def _slider(name: str, limit: float) -> ipywidgets.Widget:

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from glann_lib.data.record import name_classes
+
 NO_LABELS = "attribute directions are learned from labels, and this model's training images have none"
 
 
@@ -40,12 +42,6 @@ def principal_directions(latents: Tensor, count: int = 6) -> list[Direction]:
     signs = largest.gather(1, largest.abs().argmax(1, keepdim=True)).sign()
     named = enumerate(largest * signs, start=1)
     return [_direction(f"principal direction {number}", vector, rows) for number, vector in named]
-
-
-def name_classes(labels: ArrayLike, class_names: Sequence[str] = ()) -> dict[int, str]:
-    """By label the names of the classes that occur among labels [N]; the number where a class has no name."""
-    known = np.unique(np.asarray(labels)).tolist()
-    return {label: class_names[label] if label < len(class_names) else str(label) for label in known}
 
 
 def attribute_directions(latents: Tensor, labels: ArrayLike | None, class_names: Sequence[str] = ()) -> list[Direction]:

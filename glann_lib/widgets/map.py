@@ -13,13 +13,13 @@ from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from glann_lib.data.record import name_classes
 from glann_lib.model import Glann
 from glann_lib.neighbours import nearest_neighbours
 from glann_lib.records.latent_plots import TEN_COLOURS
 from glann_lib.records.plots import house_style, literal, use_fonts
 from glann_lib.sampling import LIVE, decode
 from glann_lib.widgets.explorer import Explorer, require_kind
-from glann_lib.widgets.latent_directions import name_classes
 from glann_lib.widgets.latent_map import LatentMap
 from glann_lib.widgets.picture import Picture, strip_of, widths_of
 

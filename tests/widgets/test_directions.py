@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from glann_lib import sampling
 from glann_lib.config import make_config
 from glann_lib.model import Glann
 from glann_lib.networks import LatentMapper, make_generator
@@ -124,6 +125,23 @@ def test_another_class_is_another_direction(widget):
     assert widget.picture.value != before and widget.picture.caption == "seed 4, more like middle at +3"
 
 
+def test_the_image_is_one_of_a_class(widget, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Glann, "codes", lambda self, *given: drawn.append(given) or self.latents[:1])
+    widget.of.value = 2
+    widget.wait()
+    assert drawn == [(1, 4, 2)] and widget.picture.caption == "seed 4 of class high"
+    assert widget.of.options == (("any", None), ("low", 0), ("middle", 1), ("high", 2))
+
+
+def test_a_class_that_is_never_drawn_is_said(widget, monkeypatch):
+    monkeypatch.setattr(sampling, "MOST_DRAWN", 64)
+    monkeypatch.setattr(sampling, "VOTES", 48)  # all codes of the fixture, of all classes
+    widget.of.value = 0
+    widget.wait()
+    assert "are of that class" in widget.message.value
+
+
 def test_classes_without_names_have_their_numbers(model):
     widget = DirectionsWidget(Glann(model.generator, model.mapper, model.latents, model.config, {}, model.labels))
     assert widget.kind.options == (("0", 0), ("1", 1), ("2", 2))
@@ -188,7 +206,7 @@ def test_labels_of_one_class_are_none_to_learn_from(model):
 
 
 def test_every_control_has_a_label_that_is_not_cut_off_and_a_tooltip(widget):
-    for control in (widget.seed, *widget.sliders, widget.kind, widget.likeness):
+    for control in (widget.seed, widget.of, *widget.sliders, widget.kind, widget.likeness):
         assert control.description and control.tooltip and control.style.description_width == "10.5em"
 
 
