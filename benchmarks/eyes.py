@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import machine
-from glann_lib import Glann, sampling
+from glann_lib import Glann
 from glann_lib.config import kind_of
 from glann_lib.data.images import load_images
 from glann_lib.data.record import random_order
@@ -30,12 +30,11 @@ EYES = ("imagenet", "random-vgg16")
 def sets_of(model: Glann, train: Tensor, count: int) -> dict[str, Tensor]:
     """What is compared with real images, at most `count` each: uint8 [N, C, S, S] by a name."""
     chosen = random_order(len(train), min(count, len(train)))
-    gaussian = sampling.GaussianSampler(model.latents).sample(len(chosen), seed=0)
     return {
         "real training images": train[chosen],
-        "reconstructions": sampling.decode(model.generator, model.latents[chosen]),
+        "reconstructions": model.reconstruct(chosen),
         "GLANN": model.sample(len(chosen)),
-        "Gaussian": sampling.decode(model.generator, gaussian),
+        "Gaussian": model.sample_gaussian(len(chosen)),
     }
 
 

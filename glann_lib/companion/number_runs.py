@@ -130,6 +130,11 @@ def shared(published: Published, name: str) -> str:
     return drawn("runs_shared", rows=published.record("benchmarks", name, "shared.json")["rows"], time=_time)
 
 
+def eyes(published: Published, name: str) -> str:
+    """Distances of the released models' images by two kinds of eyes, as `python -m benchmarks.eyes` found them."""
+    return drawn("runs_eyes", rows=published.record("benchmarks", name, "eyes.json")["rows"])
+
+
 def lists(published: Published, name: str) -> str:
     """The exact search beside faiss's inverted lists, as `python -m benchmarks.scale` found it."""
     record = published.record("benchmarks", name, "scale.json")

@@ -28,7 +28,7 @@ from glann_lib.scores.classifier_training import fit_classifier
 EXTRACTORS = ("inception", "imagenet", "classifier", "random-vgg16")
 CPU = torch.device("cpu")
 RANDOM_SEED = 1  # the loss's random weights have another: it must not judge itself
-BLOCK = 32  # images at once through Inception and EfficientNet, which see them at 299 and 224 px
+BLOCK = 16  # images at once through Inception and EfficientNet, which see them at 128 to 299 px
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def make_score_extractor(
     if name == "inception":
         extractor = _inception(inception_weights, device)
     elif name == "imagenet":
-        extractor = _imagenet(device)
+        extractor = _imagenet(train.images.shape[-1], device)
     elif name == "classifier":
         extractor = _classifier(train, test, device, folder, config)
     elif name == "random-vgg16":
@@ -114,9 +114,9 @@ def _inception(weights: Path | None, device: torch.device) -> ScoreExtractor:
     return ScoreExtractor("inception", storage.digest(record), record, _in_blocks(network, "inception", device))
 
 
-def _imagenet(device: torch.device) -> ScoreExtractor:
+def _imagenet(side: int, device: torch.device) -> ScoreExtractor:
     network = imagenet.make_imagenet().to(device)
-    record = {"name": "imagenet", "weights_file": Path(imagenet.WEIGHTS_FILE).name, "size": imagenet.SIZE}
+    record = {"name": "imagenet", "weights_file": Path(imagenet.WEIGHTS_FILE).name, "size": imagenet.size_of(side)}
     record["weights_sha256"] = imagenet.WEIGHTS_SHA256
     return ScoreExtractor("imagenet", storage.digest(record), record, _in_blocks(network, "imagenet", device))
 

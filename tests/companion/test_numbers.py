@@ -467,6 +467,15 @@ def test_what_lists_of_points_find(searched):
     }
 
 
+def test_two_kinds_of_eyes_stand_beneath_one_another(tmp_path):
+    values = {"real training images": 2.0, "reconstructions": 30.0, "GLANN": 50.0, "Gaussian": 200.0}
+    rows = [{"model": "mnist", "images": 9, "eyes": own, **values} for own in ("imagenet", "random-vgg16")]
+    write(tmp_path, "benchmarks", "eyes", "eyes.json", content={"machine": MACHINE, "rows": rows})
+    lines = number_runs.eyes(Published(tmp_path), "eyes").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    assert cells[0] == ["MNIST", "imagenet", "2.00", "30.0", "**50.0**", "200", "0.25"] and len(cells) == 2
+
+
 def test_what_many_images_need_is_calculated(searched):
     cells = cells_of(number_runs.needs(searched, "pc", (1_000_000, 10_000_000)))
     assert cells["images, 64 px, colour, uint8"] == ["12 GB", "120 GB"]
@@ -507,6 +516,7 @@ def test_a_markdown_table_is_right_aligned_behind_its_words():
         (number_runs.moments, r"03_frechet\.json is missing or damaged"),
         (number_runs.speed, r"benchmarks\.json is missing or damaged"),
         (lambda published: number_runs.shared(published, "pc"), r"shared\.json is missing or damaged"),
+        (lambda published: number_runs.eyes(published, "eyes"), r"eyes\.json is missing or damaged"),
         (lambda published: number_runs.needs(published, "pc"), r"scale\.json is missing or damaged"),
         (number_scores.overview, "mnist/scores holds no scores"),
         (number_scores.budgets, "mnist/scores holds no scores"),
