@@ -206,13 +206,13 @@ class Glann:
         return inversion.search(*self._problem(space, seed, image), self._restarts(restarts), steps, every=every)
 
     def score(
-        self, images: ArrayLike, extractor: str = "random-vgg16", count: int | None = None, seed: int = 0
+        self, images: ArrayLike, extractor: str = "imagenet", count: int | None = None, seed: int = 0
     ) -> dict[str, float]:
         """How far samples are from real images: every measure of notebook 05 (Sec. 4.1 and 4.2).
 
         Args:
             images: real ones, held out of training, of the training images' size; as for `fit`.
-            extractor: whose features are compared: "random-vgg16" (no download) or "inception" (the FID's network).
+            extractor: whose features are compared: "imagenet", "random-vgg16" or "inception" (the FID's network).
             count: samples to draw; None: as many as there are images.
             seed: of the samples.
 
@@ -222,7 +222,7 @@ class Glann:
 
         Raises:
             ValueError: one image; images of another size or number of channels; unknown extractor.
-            FileNotFoundError: the Inception weights are not here; says where to put them.
+            FileNotFoundError: the network's weights are not here; says where to put them.
         """
         from glann_lib.scores.evaluate import Reference, caution
         from glann_lib.scores.features import make_score_extractor
