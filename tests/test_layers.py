@@ -26,7 +26,7 @@ WHOLE = {"model", "training_data"}  # G, T and both stages as one object, which 
 ROOMS = ("engine", "method", "data", "records", "files", "rivals", "scores", "shapes", "translation", "whole")
 ROOMS += ("widgets", "companion")
 MOST_FILES, MOST_ROOT_LINES, MOST_LINES_OF_A_FILE = 15, 3000, 300
-MOST_LINES = 17_761  # what it takes today; the aim is 13,000
+MOST_LINES = 17_778  # what it takes today; the aim is 13,000
 
 
 def modules_of(package):

@@ -70,7 +70,7 @@ def test_the_story_is_told_on_colour_images_without_labels(discs, tmp_path, caps
     assert len(list((folder / "notebooks").glob("*.ipynb"))) == 7  # 00 to 05, and the playground on their model
     assert not (folder / "tables/01_label_agreement.csv").exists()  # there are no labels to agree
     table = (folder / "tables/05_quality.csv").read_text()
-    assert "random-VGG16" in table and "classifier" not in table  # for the same reason
+    assert "imagenet" in table and "classifier" not in table  # for the same reason
     assert all(f"\n{name}," in table or f'\n"{name}"' in table for name in ("WGAN", "GLANN", "VAE, perceptual"))
     record = json.loads((folder / "figures/03_glann_samples.json").read_text())
     assert record["data"]["count"] == 90 and record["data"]["channels"] == 3

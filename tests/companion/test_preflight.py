@@ -160,9 +160,11 @@ def test_large_images_are_told_how_long_they_take(monkeypatch, seconds, line):
     assert all(text.endswith("--set glo_epochs=N") == (seconds["01"] > 3000) for text in said)
 
 
-def test_among_other_notebooks_those_of_large_images_are_named(monkeypatch):
+def test_among_other_notebooks_those_of_large_images_are_named(monkeypatch, tmp_path):
     asked = timed(monkeypatch, {"08": 900.0})
-    (line,) = preflight.expected(arguments.make_plan(["--only", "01", "08", "--device", "cpu"]))
+    (line,) = preflight.expected(
+        arguments.make_plan(["--only", "01", "08", "--device", "cpu", "--results", str(tmp_path)])
+    )
     assert asked == ["08"] and line == "notebook 08: about 15 min on this machine, by steps timed just now"
 
 

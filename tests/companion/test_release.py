@@ -88,7 +88,7 @@ def test_scores_are_those_of_both_models_on_held_out_images(card, run, models):
     test, train = (load_images(config.data, split).images for split in ("test", "train"))
     assert card["scored"] == len(test) == 40
     for of, path in (("float32", run), ("released", models / "tiny-digits")):
-        scores = Glann.load(path / released.MODEL, "cpu").score(test)
+        scores = Glann.load(path / released.MODEL, "cpu").score(test, release.EXTRACTOR)
         stored = {row["metric"]: row for row in card["scores"] if row["of"] == of}
         assert stored.keys() == scores.keys() == card["real"].keys()
         assert stored["frechet"]["value"] == pytest.approx(scores["frechet"], rel=1e-6)
