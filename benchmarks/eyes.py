@@ -38,10 +38,10 @@ def sets_of(model: Glann, train: Tensor, count: int) -> dict[str, Tensor]:
     }
 
 
-def measure(names: Sequence[str], count: int, eyes: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """A row for each released model of images and each kind of `eyes`: "model", "images", "eyes", and a distance a set.
+def measure(names: Sequence[str], count: int) -> Iterator[dict[str, Any]]:
+    """A row for each released model of images and each kind of eyes: "model", "images", "eyes", and a distance a set.
 
-    No `eyes` are all of EYES. Unknown models and missing data are the errors of `Glann.load` and `load_images`.
+    Unknown models and missing data are the errors of `Glann.load` and `load_images`.
     """
     for name in names:
         model = Glann.load(name, "cpu")
@@ -50,7 +50,7 @@ def measure(names: Sequence[str], count: int, eyes: Sequence[str] | None = None)
         train, test = (load_images(model.config.data, split) for split in ("train", "test"))
         real = test.images[random_order(len(test), min(count, len(test)))]
         shown = sets_of(model, train.images, len(real))
-        for own in eyes or EYES:
+        for own in EYES:
             extractor = make_score_extractor(own, train, test)
             wanted = extractor.features_on_device(real)
             found = {of: frechet_distance(extractor.features_on_device(images), wanted) for of, images in shown.items()}
