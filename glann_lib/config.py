@@ -32,6 +32,7 @@ from glann_lib.settings import (
     DataConfig,
     GLOConfig,
     IMLEConfig,
+    RefineConfig,
     ShapeConfig,
 )
 
@@ -55,6 +56,7 @@ __all__ = [
     "DataConfig",
     "GLOConfig",
     "IMLEConfig",
+    "RefineConfig",
     "ShapeConfig",
     "for_count",
     "is_large",
@@ -64,6 +66,7 @@ __all__ = [
     "split_pair",
 ]
 
+STAGES = ("glo", "imle", "refine")
 # With fewer the notebooks say what to expect, and hold no result to their claims. On 500 and 1,000 digits GLANN drew
 # better than the Gaussian from 4,000 steps of stage 2 on, after 2,000 worse.
 FEW_IMAGES, FEW_STEPS = 500, {"glo": 300, "imle": 4000}
@@ -78,6 +81,7 @@ class Config:
     data: DataConfig | ShapeConfig
     glo: GLOConfig
     imle: IMLEConfig
+    refine: RefineConfig = field(default_factory=RefineConfig)
     given: tuple[str, ...] = field(default=("glo_epochs", "imle_epochs"), compare=False)  # settings to be left alone
 
     def for_images(self, count: int) -> Config:
@@ -115,7 +119,8 @@ class Config:
     def from_dict(cls, values: dict[str, Any]) -> Config:
         """The inverse of `as_dict`."""
         data = (ShapeConfig if "poses" in values["data"] else DataConfig)(**values["data"])
-        return cls(values["profile"], data, GLOConfig(**values["glo"]), IMLEConfig(**values["imle"]))
+        refine = RefineConfig(**values.get("refine", {}))  # models of before had no third stage
+        return cls(values["profile"], data, GLOConfig(**values["glo"]), IMLEConfig(**values["imle"]), refine)
 
 
 def for_count(settings: Any, count: int) -> Any:
@@ -154,7 +159,7 @@ def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, 
         dataset: a name in DATASETS or SHAPES, "folder:PATH" or "meshes:PATH".
         profile: "quick" (minutes on a laptop) or "paper" (the paper's epochs and loss, all images).
         seed: seed of both stages.
-        **overrides: "data_X", "glo_X" or "imle_X" replaces field X of that stage; None leaves it as it is.
+        **overrides: "data_X", "glo_X", "imle_X" or "refine_X" replaces field X of that stage; None leaves it as it is.
 
     Raises:
         ValueError: unknown data set, profile or override.
@@ -162,7 +167,7 @@ def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, 
     if profile not in PROFILES:
         raise ValueError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
     base = _PROFILES[profile, kind_of(dataset)](dataset, overrides.get("data_image_size"))
-    stages = {stage: dataclasses.replace(getattr(base, stage), seed=seed) for stage in ("glo", "imle")}
+    stages = {stage: dataclasses.replace(getattr(base, stage), seed=seed) for stage in STAGES}
     given = tuple(name for name, value in overrides.items() if value is not None)
     return Config(profile, **override(profile, {"data": base.data, **stages}, overrides), given=given)
 
@@ -237,6 +242,7 @@ def _quick(dataset: str, image_size: int | None) -> Config:
     data = dataclasses.replace(paper.data, train_images=2000 if large else 5000, test_images=1000)
     # T learns by steps, not epochs: few images give few steps an epoch, so they need more epochs than the paper's.
     parts = {"data": data, "glo": glo, "imle": dataclasses.replace(paper.imle, epochs=400)}
+    parts["refine"] = RefineConfig(epochs=4)
     return Config("quick", **override("quick", parts, _QUICK.get(dataset, {})))
 
 

@@ -104,24 +104,28 @@ def make_extractor(
     """
     if name not in EXTRACTORS:
         raise ValueError(f"unknown feature extractor {name!r}: choose one of {', '.join(EXTRACTORS)}")
-    large = image_size >= 64
     if name == "vgg19":
         layers = make_layers(cfgs["E"][:10])  # blocks 1 to 3
         _load_vgg19(layers, weights_folder() / VGG19_FILE)
-        return VGGFeatures(layers, (3, 8, 13, 16) if large else (3, 8, 12), IMAGENET_MEAN, dtype)
-    layers = _vgg16(NARROWED.get(name, 1))
+        return VGGFeatures(layers, (3, 8, 13, 16) if image_size >= 64 else (3, 8, 12), IMAGENET_MEAN, dtype)
+    layers = vgg16_layers(NARROWED.get(name, 1))
     if name == "vgg16":
         _load_vgg16(layers, weights_folder() / VGG16_FILE)
     else:
         _randomise(layers, seed)
-    taps = (3, 8, 13, 22, 30) if image_size >= 128 else (3, 8, 13, 21) if large else (3, 8, 12)
+    return vgg16_features(layers, image_size, dtype)
+
+
+def vgg16_features(layers: nn.Sequential, image_size: int, dtype: torch.dtype = torch.float32) -> VGGFeatures:
+    """Layers like those of `vgg16_layers`, without BatchNorm, as an extractor with the taps of `make_extractor`."""
+    taps = (3, 8, 13, 22, 30) if image_size >= 128 else (3, 8, 13, 21) if image_size >= 64 else (3, 8, 12)
     # (255 x - 127.5) / 127.5 = 2 x - 1, the released code's input
     return VGGFeatures(layers, taps, (127.5, 127.5, 127.5), dtype)
 
 
-def _vgg16(narrowed: int) -> nn.Sequential:
+def vgg16_layers(narrowed: int, batch_norm: bool = False) -> nn.Sequential:
     """VGG16's convolutions with so many times fewer channels."""
-    return make_layers([width if width == "M" else width // narrowed for width in cfgs["D"]])
+    return make_layers([width if width == "M" else width // narrowed for width in cfgs["D"]], batch_norm)
 
 
 def weights_folder() -> Path:

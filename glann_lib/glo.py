@@ -65,9 +65,10 @@ class GLO(SteppedStage):
         images: uint8 [N, C, S, S], or voxels bool [N, S, S, S].
         config: settings.
         device: where to train.
+        loss: in place of `config.loss`; its weights decide whether a checkpoint is taken up.
 
     Raises:
-        ValueError: fewer than 2 images, or a size without generator.
+        ValueError: fewer than 2 images, a size without generator, or coarse epochs with a loss that is given.
     """
 
     name = "glo"
@@ -75,8 +76,10 @@ class GLO(SteppedStage):
     record_type = GLOEpoch
     shared = True
 
-    def __init__(self, images: Tensor, config: GLOConfig, device: torch.device):
+    def __init__(self, images: Tensor, config: GLOConfig, device: torch.device, loss: ReconstructionLoss | None = None):
         require_kind(images)
+        if loss is not None and config.coarse_epochs:
+            raise ValueError(f"coarse_epochs is {config.coarse_epochs}: give 0 with a loss of your own")
         config = for_count(config, len(images))
         self.config, self.epochs, self.device, self.graphs = config, config.epochs, device, config.graphs
         self.count, self.image_shape = len(images), list(images.shape[1:])
@@ -84,10 +87,11 @@ class GLO(SteppedStage):
         self.images_sha256 = storage.tensor_digest(images)
         ranks.require_same(self.images_sha256, "images")
         settings = {name: value for name, value in dataclasses.asdict(config).items() if name != "graphs"}
-        self.fingerprint = storage.digest(settings, self.images_sha256)
+        own = [[loss.power, *(storage.tensor_digest(v.float()) for v in loss.state_dict().values())]] if loss else []
+        self.fingerprint = storage.digest(settings, self.images_sha256, *own)
         self.dtype = devices.resolve_precision(config.precision, device)
+        self.given = loss
         self.loss: ReconstructionLoss | None = None  # made when an epoch needs it: a finished training does not
-
         with devices.scoped_seed(config.seed, "glo weights"):
             self.generator = generator_of(images.shape[1:], config).to(device)
             start = torch.randn(len(images), config.latent_dim) * config.latent_init_std
@@ -122,9 +126,8 @@ class GLO(SteppedStage):
     def step(self, batch: Tensor, images: Tensor) -> Tensor:
         """One step of Adam on G and on all latents, with the gradients of `batch`, row numbers [B]; the mean loss."""
         latents = self.latents.detach()[batch].requires_grad_()
-        autocast = torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
         with ranks.step():
-            with autocast:
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
                 generated = self.generator(latents)
             loss = self.loss.compare(generated.float(), self.targets(batch, images)).mean()
             self.generator.zero_grad(set_to_none=True)
@@ -168,7 +171,8 @@ class GLO(SteppedStage):
 
     def _make_loss(self, epoch: int) -> None:
         """The loss network, and what it sees of all images where that fits into the memory set aside for it."""
-        self.loss = loss_of(self.config, self.images.shape[-1], self.dtype, epoch <= self.config.coarse_epochs)
+        coarse = epoch <= self.config.coarse_epochs
+        self.loss = self.given or loss_of(self.config, self.images.shape[-1], self.dtype, coarse)
         self.targets = TargetsByRow(self.loss.to(self.device), self.images, self.device, self.config.cache_mib)
 
     def _set_learning_rate(self, passes: float) -> float:
@@ -188,8 +192,7 @@ class GLO(SteppedStage):
     def _reconstruct_watched(self) -> Tensor:
         watched = min(WATCHED, self.count)
         latents = ranks.whole(self.latents[: ranks.shares(watched)[ranks.rank()]], watched, everywhere=True)
-        images = self.generator.eval()(latents.to(self.device))
-        return (images * 255).round().to(torch.uint8).cpu()
+        return (self.generator.eval()(latents.to(self.device)) * 255).round().to(torch.uint8).cpu()
 
     def state(self) -> dict[str, Tensor]:
         """Weights, latents, snapshots, and the optimiser's state where it is kept from epoch to epoch."""
@@ -214,12 +217,8 @@ class GLO(SteppedStage):
 
     def facts(self) -> dict[str, Any]:
         """Settings, images and number format."""
-        return {
-            "config": dataclasses.asdict(self.config),
-            "image_shape": self.image_shape,
-            "images_sha256": self.images_sha256,
-            "precision": str(self.dtype).removeprefix("torch."),
-        }
+        images = {"image_shape": self.image_shape, "images_sha256": self.images_sha256}
+        return images | {"config": dataclasses.asdict(self.config), "precision": str(self.dtype).removeprefix("torch.")}
 
 
 def step_size(config: GLOConfig, passes: float) -> float:
@@ -245,6 +244,7 @@ def fit_glo(
     device: torch.device | str = "cpu",
     path: Path | None = None,
     show: Callable[[int, Tensor, Tensor], None] | None = None,
+    loss: ReconstructionLoss | None = None,
 ) -> Embedding:
     """Embed `images` and train the generator (Eq. 3), with progress shown.
 
@@ -255,12 +255,13 @@ def fit_glo(
         path: *.safetensors for checkpoints and the result; what is finished there is not trained again.
         show: is given, SHOWN times at even intervals, an epoch's number, the first images as they are redrawn then, and
             as many that a Gaussian fitted to the codes draws, uint8 [SEEN, *shape] each.
+        loss: of the caller's own, known by its weights, in place of `config.loss`; without coarse epochs.
 
     Raises:
         ValueError: fewer than 2 images; a size without generator; unknown loss; a damaged checkpoint.
         FloatingPointError: a loss or latent is not finite; names epoch and batch.
     """
-    stage = GLO(images, config, torch.device(device))
+    stage = GLO(images, config, torch.device(device), loss)
 
     def seen(record: GLOEpoch) -> None:
         every = max(1, stage.epochs // SHOWN)
@@ -293,8 +294,7 @@ def load_embedding(path: Path, device: torch.device | str = "cpu") -> Embedding:
 def generator_of(shape: Sequence[int], config: GLOConfig) -> Generator:
     """The untrained G of some settings, for images [C, S, S] or shapes [S, S, S]; errors are the generators' own."""
     if config.generator == "resnet" and len(set(shape)) > 1:
-        channels, size, _ = shape
         own = {"features": config.resnet_channels, "start": config.resnet_start, "checkpointing": config.checkpointing}
-        return ResNetGenerator(size, channels, config.latent_dim, normalisation=config.normalisation, **own)
+        return ResNetGenerator(shape[1], shape[0], config.latent_dim, normalisation=config.normalisation, **own)
     widths = {name: getattr(config, name) for name in ("feature_channels", "voxel_channels")}
     return make_generator(shape, config.latent_dim, config.normalisation, **widths)

@@ -54,7 +54,11 @@ class ReconstructionLoss(nn.Module):
 
     def compare(self, generated: Tensor, targets: list[Tensor]) -> Tensor:
         """`forward` with the targets' phi at hand, from `targets` or a `TargetCache`."""
-        pairs = zip(self.represent(generated), targets, strict=True)
+        return self.compare_maps(self.represent(generated), targets)
+
+    def compare_maps(self, maps: list[Tensor], targets: list[Tensor]) -> Tensor:
+        """The same with both images' phi at hand."""
+        pairs = zip(maps, targets, strict=True)
         if self.power == 1:
             return sum(MeanAbsoluteDifference.apply(a, b) for a, b in pairs)
         return sum((a - b).square().flatten(1).mean(1, dtype=torch.float32) for a, b in pairs)
@@ -70,8 +74,7 @@ class ReconstructionLoss(nn.Module):
 class MeanAbsoluteDifference(torch.autograd.Function):
     """mean |a - b| of each row [N], in float32; the gradient goes to `a` alone.
 
-    The maps are large and the arithmetic is nothing: time is memory traffic, and torch's own abs and mean keep and read
-    more maps than this does.
+    The maps are large: time is memory traffic, and torch's own abs and mean keep and read more maps than this does.
     """
 
     @staticmethod
@@ -232,10 +235,7 @@ def copies_of(image_size: int, wanted: int | None = None) -> tuple[int, ...]:
 
     128 px have one, of 32 px, 256 px one of 64 (paper), 512 and 1024 px two. ValueError: more are wanted than that.
     """
-    sides = []
-    while image_size // 4 >= SMALLEST_COPY:
-        image_size //= 4
-        sides.append(image_size)
+    sides = [side for times in range(1, 6) if (side := image_size // 4**times) >= SMALLEST_COPY]
     if wanted is not None and wanted > len(sides):
         raise ValueError(f"loss_copies is {wanted}: images of this size have {len(sides)} that are large enough")
     return tuple(sides[:wanted])
@@ -277,7 +277,7 @@ def make_loss(
     if name not in LOSSES:
         raise ValueError(f"unknown loss {name!r}: choose one of {', '.join(LOSSES)}")
     if name in features.EXTRACTORS:
-        sides = (image_size, *copies_of(image_size, copies))
+        sides = image_size, *copies_of(image_size, copies)
         extractors = [features.make_extractor(name, side, dtype) for side in sides]
         return ReconstructionLoss(PerceptualRepresentation(extractors, subsampling))
     if name == "laplacian":

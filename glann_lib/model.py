@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from glann_lib import inversion, sampling
-from glann_lib.config import Config
+from glann_lib.beyond.refining import Refinement, fit_refinement
+from glann_lib.config import STAGES, Config, RefineConfig
 from glann_lib.data.record import ImageData, name_classes
 from glann_lib.engine.devices import resolve_precision, select_device
 from glann_lib.files import model_files, released
@@ -25,7 +26,7 @@ from glann_lib.imle import Mapping, fit_imle
 from glann_lib.losses import ReconstructionLoss, loss_of
 from glann_lib.moments import Mapper
 from glann_lib.shapes.record import ShapeData
-from glann_lib.training_data import from_array, prepare
+from glann_lib.shapes.training_data import from_array, prepare
 
 
 class Glann:
@@ -66,14 +67,14 @@ class Glann:
         folder: str | Path | None = None,
         **settings: Any,
     ) -> Glann:
-        """Train both stages.
+        """Train both stages, and the third where the settings have one.
 
         Args:
             images: a data set's name ("mnist", "folder:my_photos", "made-chairs"), an ImageData or ShapeData; or an
                 array of images, uint8 or floats in [0, 1], [N, S, S], [N, S, S, C] or [N, C, S, S]; or one of voxels,
                 bool [N, S, S, S].
             profile: "quick" or "paper".
-            seed: of both stages.
+            seed: of all stages.
             device: "auto", "cuda", "mps" or "cpu".
             folder: where checkpoints go; a training that was stopped goes on from there. None: nothing is written.
             **settings: override a field of a stage: glo_epochs=50, imle_lr=1e-3, data_image_size=32.
@@ -82,12 +83,12 @@ class Glann:
             ValueError: bad images, settings or names; says what to do.
             FloatingPointError: training met a number that is not finite; says where.
         """
-        data = prepare(images, profile, seed, settings)
-        torch_device = select_device(device)
-        path = Path(folder) if folder else None
-        embedding = fit_glo(data.tensor, data.config.glo, torch_device, path and path / "glo.safetensors")
-        mapping = fit_imle(embedding.latents, data.config.imle, torch_device, path and path / "imle.safetensors")
-        return cls.join(embedding, mapping, data.config, {"data": data.data.describe()}, data.data)
+        data, place = prepare(images, profile, seed, settings), select_device(device)
+        path = {stage: folder and Path(folder) / f"{stage}.safetensors" for stage in STAGES}
+        first = fit_glo(data.tensor, data.config.glo, place, path["glo"])
+        second = fit_imle(first.latents, data.config.imle, place, path["imle"])
+        third = fit_refinement(data.tensor, first, second, data.config.refine, place, path["refine"])
+        return cls.join(first, second, data.config, {"data": data.data.describe()}, data.data, third)
 
     @classmethod
     def join(
@@ -97,19 +98,22 @@ class Glann:
         config: Config,
         record: dict[str, Any],
         data: ImageData | ShapeData | None = None,
+        refined: Refinement | None = None,
     ) -> Glann:
-        """A model from its two finished stages; each brings the settings that it was trained with.
+        """A model from its finished stages; each brings the settings that it was trained with.
 
         Args:
             embedding, mapping: of stage 1 and 2.
             config: of the run.
             record: where the model comes from, plain values.
             data: what it was trained on, whose labels go along where it has some.
+            refined: of stage 3, whose G takes the place of stage 1's; None: there was none.
         """
-        config = dataclasses.replace(config, glo=embedding.config, imle=mapping.config)
+        refined = refined or Refinement(embedding.generator, [], RefineConfig())
+        config = dataclasses.replace(config, glo=embedding.config, imle=mapping.config, refine=refined.config)
         known = data if isinstance(data, ImageData) else None
         classes = (known.labels, known.class_names) if known else ()
-        return cls(embedding.generator, mapping.mapper, embedding.latents, config, record, *classes)
+        return cls(refined.generator, mapping.mapper, embedding.latents, config, record, *classes)
 
     @property
     def device(self) -> torch.device:

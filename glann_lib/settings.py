@@ -150,3 +150,21 @@ class IMLEConfig:
         require_positive(self, "lr")
         require_part(self, "beta1", "weight_decay")
         require_choice(self, "moments", ("learned", "matched"))
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """Stage 3 (ours, see beyond.refining): train G on where T maps to; a field out of its range is a ValueError."""
+
+    epochs: int = 0  # passes over the images; 0: there is no third stage, as in the paper
+    batch_size: int = 64  # images, and as many new ones
+    lr: float = 5.0e-4  # Adam's first step, which falls to 0 by half a cosine
+    weight: float = 10.0  # of the energy distance beside the loss of stage 1
+    beta1: float = 0.5  # Adam's first moment, as in stage 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_count(self, "epochs", least=0)
+        require_count(self, "batch_size", least=LEAST_IMAGES)
+        require_positive(self, "lr", "weight")
+        require_part(self, "beta1")

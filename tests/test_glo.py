@@ -9,9 +9,10 @@ import torch
 from glann_lib import glo, moments
 from glann_lib.config import GLOConfig
 from glann_lib.engine import devices, storage, training
+from glann_lib.features import make_extractor
 from glann_lib.glo import GLO, fit_glo, load_embedding, step_size
 from glann_lib.imle import load_mapping
-from glann_lib.losses import ReconstructionLoss, TargetCache
+from glann_lib.losses import PerceptualRepresentation, ReconstructionLoss, TargetCache, make_loss
 from glann_lib.resnet import ResNetGenerator
 from glann_lib.sampling import decode
 
@@ -547,6 +548,39 @@ def test_coarse_epochs_go_on_where_a_training_was_stopped(tmp_path, stopped):
 def test_not_all_epochs_are_coarse():
     with pytest.raises(ValueError, match="coarse_epochs is 2: give fewer than all 2 epochs"):
         stage_of(coarse_epochs=2)
+
+
+def test_a_loss_of_the_callers_own_is_what_trains():
+    """The same loss by its name and as a module: the same bits, whatever the settings' own loss."""
+    images, named = blobs(24), dataclasses.replace(SMALL, loss="random-vgg16-quarter")
+    own = fit_glo(images, SMALL, loss=make_loss("random-vgg16-quarter", 28))
+    assert torch.equal(own.latents, fit_glo(images, named).latents)
+    assert not torch.equal(own.latents, fit_glo(images, SMALL).latents)
+
+
+def test_a_checkpoint_of_another_loss_is_not_taken_up(tmp_path, monkeypatch):
+    images, path = blobs(24), tmp_path / "glo.safetensors"
+    networks = [make_extractor("random-vgg16-quarter", 28, seed=seed) for seed in (0, 1)]
+    losses = [ReconstructionLoss(PerceptualRepresentation([network])) for network in networks]
+    plain = [make_loss(name, 28) for name in ("l1", "l2")]
+    prints = [GLO(images, SMALL, CPU, loss).fingerprint for loss in (None, *losses, *plain)]
+    assert len(set(prints)) == 5 and prints[0] == stage_of(images).fingerprint
+    first = fit_glo(images, SMALL, path=path, loss=losses[0])
+    monkeypatch.setattr(GLO, "step", lambda *args: pytest.fail("trained again"))
+    assert torch.equal(fit_glo(images, SMALL, path=path, loss=losses[0]).latents, first.latents)
+    for other in (losses[1], None):
+        with pytest.raises(pytest.fail.Exception, match="trained again"):
+            fit_glo(images, SMALL, path=path, loss=other)
+
+
+def test_a_network_in_bfloat16_makes_a_fingerprint_too():
+    loss = make_loss("random-vgg16-quarter", 28, torch.bfloat16)
+    assert GLO(blobs(24), SMALL, CPU, loss).fingerprint != stage_of().fingerprint
+
+
+def test_a_loss_of_the_callers_own_has_no_coarse_epochs():
+    with pytest.raises(ValueError, match=r"^coarse_epochs is 1: give 0 with a loss of your own$"):
+        GLO(blobs(24), dataclasses.replace(SMALL, coarse_epochs=1), CPU, make_loss("l1", 28))
 
 
 def test_a_training_out_of_memory_gives_up_the_cache_then_names_its_settings(monkeypatch, capsys):

@@ -12,7 +12,6 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 COMMON_PARAMETERS = {"dataset", "profile", "seed", "device", "results_dir"}
 LARGEST, MOST = 6 * 2**20, 40 * 2**20  # bytes of any kept file, and of all of them
-COMING = {"09"}  # the claims: its number is kept free
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(work|root|home)/(?!me/)\w")  # /home/me/ is an example's
 OUTSIDE = ".." + "/shared"
 
@@ -60,7 +59,7 @@ def test_notebooks_are_clean(path):
 
 def test_notebooks_are_numbered_without_a_gap():
     numbers = [path.name[:2] for path in NOTEBOOKS]
-    assert sorted({*numbers, *COMING}) == [f"{number:02}" for number in range(len(numbers) + len(COMING))]
+    assert sorted(numbers) == [f"{number:02}" for number in range(len(numbers))]
 
 
 def test_every_fault_of_a_notebook_is_found():

@@ -21,12 +21,12 @@ METHOD = {
     "imle",
     "inversion",
 }
-WHOLE = {"model", "training_data"}  # G, T and both stages as one object, which knows images, shapes and scores
+WHOLE = {"model"}  # G, T and both stages as one object, which knows images, shapes and scores
 # From the ground up; "method" and "whole" are the files of glann_lib itself, every other name is a folder.
-ROOMS = ("engine", "method", "data", "records", "files", "rivals", "scores", "shapes", "translation", "whole")
-ROOMS += ("widgets", "companion")
-MOST_FILES, MOST_ROOT_LINES, MOST_LINES_OF_A_FILE = 15, 3000, 300
-MOST_LINES = 17_778  # what it takes today; the aim is 13,000
+ROOMS = ("engine", "method", "beyond", "data", "records", "files", "rivals", "scores", "claims", "shapes")
+ROOMS += ("translation", "whole", "widgets", "companion")
+MOST_FILES, MOST_ROOT_LINES, MOST_LINES_OF_A_FILE = 14, 3000, 300
+MOST_LINES = 19_541  # what it takes today, 1,700 of it claims/ and beyond/; the aim is 13,000
 
 
 def modules_of(package):

@@ -136,7 +136,7 @@ def test_a_data_sets_name_is_enough(monkeypatch):
         asked.append((settings.dataset, split))
         return ImageData.from_array(blobs(16), name="digits")
 
-    monkeypatch.setattr("glann_lib.training_data.load_images", load_images)
+    monkeypatch.setattr("glann_lib.shapes.training_data.load_images", load_images)
     model = Glann.fit("digits", device="cpu", **TINY)
     assert asked == [("digits", "train")] and model.config.data.dataset == "digits"
     assert model.record["data"]["name"] == "digits"

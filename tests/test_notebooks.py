@@ -46,6 +46,10 @@ IMAGES = {
     "inversion_steps": 4,
     "rival_names": "wgan,vae-perceptual",
     "rival_steps": 2,
+    "trial_steps": 6,
+    "trial_seeds": 1,
+    "trial_rivals": "wgan",
+    "refine_epochs": 1,
     "check_quality": False,
 }
 
@@ -67,7 +71,7 @@ def discs(tmp_path_factory):
 
 def test_the_story_is_told_on_colour_images_without_labels(discs, tmp_path, capsys):
     folder = run(f"folder:{discs}", tmp_path, IMAGES)
-    assert len(list((folder / "notebooks").glob("*.ipynb"))) == 7  # 00 to 05, and the playground on their model
+    assert len(list((folder / "notebooks").glob("*.ipynb"))) == 8  # 00 to 05, 09, and the playground on their model
     assert not (folder / "tables/01_label_agreement.csv").exists()  # there are no labels to agree
     table = (folder / "tables/05_quality.csv").read_text()
     assert "imagenet" in table and "classifier" not in table  # for the same reason

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from glann_lib.companion import catalogue
-from glann_lib.config import Config, make_config
+from glann_lib.config import STAGES, Config, make_config
 
 OPTIONS = ("dataset", "profile", "seed", "device", "results_dir")  # parameters that --set does not take
 TRAINED = re.compile(r"^trained in (\d+) s$", re.MULTILINE)  # what notebooks 01 and 02 print
@@ -108,7 +108,7 @@ def made_by(config: Config) -> str:
     usual = make_config(dataset, config.profile, seed).as_dict()
     settings = {
         prefix + field: value
-        for stage, prefix in (("data", ""), ("glo", "glo_"), ("imle", "imle_"))
+        for stage, prefix in (("data", ""), *((stage, f"{stage}_") for stage in STAGES))
         for field, value in config.as_dict()[stage].items()
         if value != usual[stage][field] and field != "decay_every"  # which follows the epochs
     }

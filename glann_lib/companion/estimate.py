@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from glann_lib import config, inversion, losses
+from glann_lib.claims.choices import HIDDEN
 from glann_lib.companion import timing
 from glann_lib.companion.plans import Plan, Step, Times, overrides
 from glann_lib.companion.timing import Shape
@@ -139,6 +140,16 @@ class Estimate:
     def _imle(self) -> float:
         return timing.imle_seconds(self.fitted.imle, self.train, self.device)
 
+    def _refine(self) -> float:
+        """Stage 3: its steps are like those of stage 1 on twice as many images."""
+        glo, refine = self.fitted.glo, config.for_count(self.settings.refine, self.train)
+        if not refine.epochs:
+            return 0.0
+        return self._training(glo.shortened(2 * refine.epochs, batch_size=2 * refine.batch_size))
+
+    def _mapping(self) -> float:
+        return self._imle() + self._refine()
+
     def _drawing(self, images: int) -> float:
         return images * timing.drawing(timing.plain(self.settings.glo), self.shape, self.device)
 
@@ -165,13 +176,27 @@ class Estimate:
         others = [loss for loss in (given["other_losses"] or "").split(",") if loss]
         seeds = given["seeds"] or (3 if self.settings.profile == "paper" else 1)
         found = self._training(ClassifierConfig()) + given["rival_seeds"] * sum(map(self._rival, keys))
-        found += (seeds - 1) * (self._glo() + self._imle()) if seeds > 1 else 0.0  # the first seed's is there
-        found += sum(seeds * (self._glo(loss=loss) + self._imle()) for loss in others)
-        models = 2 + 2 * seeds * (1 + len(others)) + len(keys) * len(self._budgets()) * given["rival_seeds"]
+        found += (seeds - 1) * (self._glo() + self._mapping()) if seeds > 1 else 0.0  # the first seed's is there
+        found += sum(seeds * (self._glo(loss=loss) + self._mapping()) for loss in others)
+        own = 3 if self.settings.refine.epochs else 2
+        models = 2 + own * seeds * (1 + len(others)) + len(keys) * len(self._budgets()) * given["rival_seeds"]
         samples = given["samples"] or max(300, test)
         # By the classifier's features and the random VGG16's, which take far longer to compute.
         scores = samples * timing.feature(self.shape, self.device) + 2 * timing.score(min(samples, test), self.device)
         return found + models * scores
+
+    def _claims(self) -> float:
+        given, glimpse, seeds = self.given, self.dataset == "digits", self.given["trial_seeds"]
+        steps = (0 if glimpse else 600) if given["trial_steps"] is None else given["trial_steps"]
+        epochs = given["sampler_epochs"] or (60 if glimpse else self.fitted.imle.epochs)
+        samplers = 2 if glimpse else 10  # kinds of IMLE; the wide one counts for four
+        found = samplers * timing.imle_seconds(replace(self.fitted.imle, epochs=epochs), self.train, self.device)
+        trials = seeds * (7 + len(HIDDEN)) + 1 if steps else 0  # by three factors, four losses; of stacked images
+        found += trials * steps / contenders.glo_steps(self.fitted, self.train) * (self._glo() + self._imle())
+        keys = given["trial_rivals"].split(",") * (3 * seeds + 1) if steps else []
+        found += sum(self._training(contenders.rival_settings(key, self.fitted, steps, self.train)) for key in keys)
+        scored = (12 + trials + len(keys)) * (given["samples"] or max(300, self._count("test")))
+        return found + scored * timing.feature(self.shape, self.device)
 
     def _large(self) -> float:
         given = self.given
@@ -183,7 +208,7 @@ class Estimate:
         compared += [(grids, small), (replace(grids, generator="infogan", feature_channels=32), small)]
         trained = sum(timing.training_seconds(*one, few, self.device) for one in compared)
         images = 4 * min(self.train, given["samples"]) + self._count("test")
-        stages = 0.0 if self.trained else self._glo() + self._imle()
+        stages = 0.0 if self.trained else self._glo() + self._mapping()
         scored = images * timing.feature(self.shape, self.device) / 4  # half of the channels
         return stages + trained + scored + self._drawing(images + 200)
 
@@ -235,8 +260,14 @@ class Estimate:
 
 
 NOTEBOOKS: dict[str, Callable[[Estimate], float]] = {"00": Estimate._overview, "01": Estimate._glo}
-NOTEBOOKS |= {"02": Estimate._imle, "03": Estimate._sampling, "04": Estimate._interpolation, "05": Estimate._tables}
-NOTEBOOKS |= {"06": Estimate._chairs, "07": Estimate._translations, "08": Estimate._large, "10": Estimate._inversion}
+NOTEBOOKS |= {"02": Estimate._mapping, "03": Estimate._sampling, "04": Estimate._interpolation, "05": Estimate._tables}
+NOTEBOOKS |= {
+    "06": Estimate._chairs,
+    "07": Estimate._translations,
+    "08": Estimate._large,
+    "09": Estimate._claims,
+    "10": Estimate._inversion,
+}
 
 
 def image_shape(dataset: str, size: int) -> Shape:

@@ -27,7 +27,8 @@ DATASETS = {
 # Parameters of notebooks that say what data they take.
 DATA = ("train_images", "image_size", "enlarge", "test_images", "size", "poses", "train_models", "source_images")
 DATA += ("target_images",)
-AT_MOST_64 = ("00", "05")  # notebooks that train networks which large images have not: the rivals', a tiny one
+AT_MOST_64 = ("00", "05", "09")  # notebooks that train networks which large images have not: the rivals', a tiny one
+PREFIXES = tuple(f"{stage}_" for stage in config.STAGES)
 TRAINING = ("01", "02")  # notebooks whose models the others on the same data set take
 SHORT = ("00", "03", "04", "10")  # notebooks of less than a minute by default
 SHARED = ("01", "02", "06")  # notebooks whose stages several GPUs can train together
@@ -64,7 +65,7 @@ class Plan:
         """All that decides how long a step takes: its own parameters, and those that earlier notebooks train by."""
         defaults = {parameter.name: parameter.value for parameter in step.notebook.parameters or ()}
         given = [other.parameters.items() for other in self.steps if other.dataset == step.dataset]
-        trained = {n: value for items in given for n, value in items if n in DATA or n.startswith(("glo_", "imle_"))}
+        trained = {n: value for items in given for n, value in items if n in DATA or n.startswith(PREFIXES)}
         return defaults | {"profile": self.profile, "seed": self.seed} | trained | step.parameters
 
     def is_large(self, step: Step) -> bool:
@@ -123,7 +124,7 @@ class Times:
 
 def overrides(given: dict[str, Any]) -> dict[str, Any]:
     """What `config.make_config` is told, of a notebook's parameters."""
-    own = {name: value for name, value in given.items() if name.startswith(("glo_", "imle_"))}
+    own = {name: value for name, value in given.items() if name.startswith(PREFIXES)}
     return own | {f"data_{name}": given[name] for name in DATA if name in given}
 
 

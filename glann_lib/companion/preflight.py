@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from glann_lib import config, losses
+from glann_lib.beyond.samplers import SAMPLERS
 from glann_lib.companion import estimate, memory
 from glann_lib.companion.estimate import UNKNOWN, Estimate
 from glann_lib.companion.plans import Plan, Step, about
@@ -19,6 +20,7 @@ from glann_lib.data.images import load_images
 from glann_lib.data.record import SPLITS
 from glann_lib.engine import devices, ranks
 from glann_lib.records import runs
+from glann_lib.rivals.config import GAMES
 from glann_lib.rivals.contenders import RIVALS
 from glann_lib.scores.features import EXTRACTORS
 from glann_lib.shapes.data import load_shapes
@@ -28,8 +30,14 @@ from glann_lib.translation.domains import load_domain
 WRONG = 2  # exit code
 # Parameters of notebooks that are no field of a stage's settings: the least number, or the names to choose from.
 COUNTS = dict.fromkeys(("samples", "tiny_epochs", "inversion_steps", "seeds", "rival_seeds", "rival_steps"), 1)
-COUNTS |= {"steps": 2, "inverted": 2}
-NAMES = {"rival_names": ("all", *RIVALS), "other_losses": config.LOSSES, "extractors": EXTRACTORS}
+COUNTS |= {"steps": 2, "inverted": 2, "trial_steps": 0, "trial_seeds": 1, "sampler_epochs": 1}
+NAMES = {
+    "rival_names": ("all", *RIVALS),
+    "trial_rivals": tuple(GAMES),
+    "sampler_names": tuple(SAMPLERS),
+    "other_losses": config.LOSSES,
+    "extractors": EXTRACTORS,
+}
 NAMES |= dict.fromkeys(("searches", "first_searches"), SEARCHES)
 PATIENCE = 10  # s, for timing; what is being timed then is finished
 OWN = (config.FOLDER, config.MESHES, config.CARS)

@@ -55,7 +55,7 @@ def train(plan: Plan, dataset: str, folder: Path, device: str) -> None:
     from glann_lib.engine import ranks
     from glann_lib.glo import fit_glo
     from glann_lib.imle import fit_imle
-    from glann_lib.training_data import prepare
+    from glann_lib.shapes.training_data import prepare
 
     step = next(step for step in plan.steps if step.dataset == dataset)
     with ranks.first_alone():  # it may download the data

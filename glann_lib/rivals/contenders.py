@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from glann_lib import sampling
-from glann_lib.config import Config, GLOConfig, IMLEConfig, ShapeConfig, for_count
+from glann_lib.beyond.refining import fit_refinement
+from glann_lib.config import STAGES, Config, GLOConfig, IMLEConfig, ShapeConfig, for_count
 from glann_lib.glo import Embedding, fit_glo
-from glann_lib.imle import fit_imle
+from glann_lib.imle import Mapping, fit_imle
 from glann_lib.rivals.config import (
     GAMES,
     VAE_ON_SHAPES,
@@ -31,6 +33,7 @@ from glann_lib.rivals.vae import fit_vae
 Settings = GLOConfig | IMLEConfig | GANConfig | VAEConfig
 # Generator steps of a rival under the quick profile on the data sets that need no download: minutes are short there.
 SHORT_STEPS = {"digits": 23, "made-chairs": 280}
+STEP_SIZES = ("lr", "latent_lr", "balance_lr")  # what they are called; G's in stage 1 is a part of the latents'
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ _GAMES = {"mm-gan": "MM-GAN", "ns-gan": "NS-GAN", "lsgan": "LSGAN", "wgan": "WGA
 _GAMES |= {"dragan": "DRAGAN", "began": "BEGAN"}
 _OTHERS = {"vae": "VAE, Bernoulli", "vae-l1": "VAE, L1", "vae-perceptual": "VAE, perceptual"}
 _OTHERS |= {"imle-pixel": "IMLE on pixels", "glo-laplacian": "GLO, Laplacian", "glo": "GLO, perceptual"}
-_OTHERS |= {"glann": "GLANN"}
+_OTHERS |= {"glann": "GLANN", "glann-refined": "GLANN, stage 3"}
 CONTENDERS = {key: Contender(key, label, "adversarial") for key, label in _GAMES.items()}
 CONTENDERS |= {key: Contender(key, label, "non-adversarial") for key, label in _OTHERS.items()}
 LIKELIHOOD = {"vae": "bernoulli", "vae-l1": "l1", "vae-perceptual": "perceptual"}
@@ -54,7 +57,20 @@ LIKELIHOOD = {"vae": "bernoulli", "vae-l1": "l1", "vae-perceptual": "perceptual"
 LOSS_LABELS = {"vgg16": "VGG16", "vgg19": "VGG19", "random-vgg16": "random VGG16", "laplacian": "Laplacian"}
 LOSS_LABELS |= {"random-vgg16-half": "random VGG16, half", "random-vgg16-quarter": "random VGG16, quarter"}
 LOSS_LABELS |= {"l1": "L1", "l2": "L2"}
-RIVALS = tuple(key for key in CONTENDERS if key not in ("glo", "glann"))  # those two share GLANN's first stage
+OURS = ("glo", "glann", "glann-refined")  # they share GLANN's first stage
+RIVALS = tuple(key for key in CONTENDERS if key not in OURS)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a model draws: noise, then an image of it. Called, it gives new images."""
+
+    noise: Callable[[int, int], Tensor]  # (count, seed) -> [count, D]; row i does not depend on count
+    render: Callable[[Tensor], Tensor]  # [count, D] -> uint8 [count, C, S, S]
+
+    def __call__(self, count: int, seed: int) -> Tensor:
+        """Images uint8 [count, C, S, S]; image i of a seed does not depend on count."""
+        return self.render(self.noise(count, seed))
 
 
 @dataclass(frozen=True)
@@ -62,7 +78,7 @@ class Trained:
     """A trained contender."""
 
     contender: Contender
-    sample: Callable[[int, int], Tensor]  # (count, seed) -> uint8 [count, C, S, S]; image i does not depend on count
+    sample: Callable[[int, int], Tensor]  # a Drawing
     budget: str  # "own" (GLO and GLANN), or a name that `budgets` gives
     # generator_steps of Adam on G, batch_size, train_images, epochs (passes over the images that these steps make),
     # seconds of the whole training (the second stage included), and config, the settings.
@@ -72,7 +88,7 @@ class Trained:
 def contender(key: str, config: Config, loss: str | None = None) -> Contender:
     """A contender as printed; the label of GLO tells a loss that is not perceptual.
 
-    `loss`, another than the run's own (else a ValueError), stands in key and label of "glo" and "glann".
+    `loss`, another than the run's own (else a ValueError), stands in key and label of OURS.
     """
     known = CONTENDERS[key]
     if loss is not None:
@@ -80,7 +96,7 @@ def contender(key: str, config: Config, loss: str | None = None) -> Contender:
             raise ValueError(f"unknown loss {loss!r}: choose one of {', '.join(LOSS_LABELS)}")
         if loss == config.glo.loss:
             raise ValueError(f"{loss} is this run's own loss, scored already: name another one")
-        family = known.label.partition(",")[0]
+        family = known.label.removesuffix(", perceptual")
         return Contender(f"{key}-{loss}", f"{family}, {LOSS_LABELS[loss]}", known.kind)
     plain = key == "glo" and config.glo.loss in ("l1", "l2", "laplacian")
     return dataclasses.replace(known, label=f"GLO, {LOSS_LABELS[config.glo.loss]}") if plain else known
@@ -103,8 +119,8 @@ def budgets(config: Config, images: int, steps: int | None = None) -> dict[str, 
 
 
 def with_seed(config: Config, seed: int) -> Config:
-    """The same settings with another seed in both stages."""
-    stages = {name: dataclasses.replace(getattr(config, name), seed=seed) for name in ("glo", "imle")}
+    """The same settings with another seed in all stages."""
+    stages = {name: dataclasses.replace(getattr(config, name), seed=seed) for name in STAGES}
     return dataclasses.replace(config, **stages)
 
 
@@ -113,19 +129,29 @@ def glo_steps(config: Config, images: int) -> int:
     return config.glo.epochs * (images // for_count(config.glo, images).batch_size)
 
 
-def fit_glann(images: Tensor, config: Config, device: torch.device, folder: Path) -> dict[str, Trained]:
-    """GLANN, and GLO with the Gaussian on the same first stage; `folder` holds both stages or gets them."""
-    embedding = fit_glo(images, config.glo, device, folder / "glo.safetensors")
+def fit_glann(
+    images: Tensor, config: Config, device: torch.device, folder: Path, embedding: Embedding | None = None
+) -> dict[str, Trained]:
+    """GLANN, GLO with the Gaussian on the same first stage, and GLANN after stage 3 where the settings have one.
+
+    `folder` holds the stages or gets them; of stage 1 only where no `embedding`, trained by `config.glo`, is given.
+    """
+    embedding = embedding or fit_glo(images, config.glo, device, folder / "glo.safetensors")
     mapping = fit_imle(embedding.latents, config.imle, device, folder / "imle.safetensors")
     facts = _facts(embedding.config, glo_steps(config, len(images)), images, embedding.history)
     glo = Trained(CONTENDERS["glo"], _gaussian(embedding), "own", facts)
-
-    def sample(count: int, seed: int) -> Tensor:
-        return sampling.sample(embedding.generator, mapping.mapper, count, seed)
-
     facts = facts | {"seconds": facts["seconds"] + _seconds(mapping.history)}
     facts["config"] = {"glo": facts["config"], "imle": dataclasses.asdict(mapping.config)}
-    return {"glo": glo, "glann": Trained(CONTENDERS["glann"], sample, "own", facts)}
+    glann = Trained(CONTENDERS["glann"], _mapped(embedding.generator, mapping), "own", facts)
+    if not config.refine.epochs:
+        return {"glo": glo, "glann": glann}
+    refined = fit_refinement(images, embedding, mapping, config.refine, device, folder / "refine.safetensors")
+    steps = refined.config.epochs * (len(images) // refined.config.batch_size)
+    facts = facts | {"seconds": facts["seconds"] + _seconds(refined.history)}
+    facts |= {"generator_steps": facts["generator_steps"] + steps, "epochs": facts["epochs"] + refined.config.epochs}
+    facts["config"] = facts["config"] | {"refine": dataclasses.asdict(refined.config)}
+    third = Trained(CONTENDERS["glann-refined"], _mapped(refined.generator, mapping), "own", facts)
+    return {"glo": glo, "glann": glann, "glann-refined": third}
 
 
 def rival_settings(key: str, config: Config, steps: int, images: int) -> Settings:
@@ -155,14 +181,30 @@ def rival_settings(key: str, config: Config, steps: int, images: int) -> Setting
     return glo.shortened(epochs, loss="laplacian", decay_every=every)
 
 
+def scaled(settings: Settings, factor: float) -> Settings:
+    """The same settings with every step size times `factor`, which is more than 0 (else a ValueError)."""
+    if factor <= 0:
+        raise ValueError(f"step sizes times {factor:g} train nothing: give a factor above 0")
+    own = {name: factor * getattr(settings, name) for name in STEP_SIZES if hasattr(settings, name)}
+    return dataclasses.replace(settings, **own)
+
+
 def fit_rival(
-    key: str, images: Tensor, config: Config, budget: str, steps: int, device: torch.device, folder: Path
+    key: str,
+    images: Tensor,
+    config: Config,
+    budget: str,
+    steps: int,
+    device: torch.device,
+    folder: Path,
+    factor: float = 1.0,
 ) -> Trained:
     """Train one rival on GLANN's own training images, uint8 [N, C, S, S], by `rival_settings`; errors are `fit_glo`'s.
 
-    `budget` is the steps' name in `budgets`. Results go to `folder`; what is finished there is not trained again.
+    `budget` is the steps' name in `budgets`. Results go to `folder`; what is finished there is not trained again. The
+    step sizes are multiplied by `factor`: each needs a budget's name of its own.
     """
-    settings = rival_settings(key, config, steps, len(images))
+    settings = scaled(rival_settings(key, config, steps, len(images)), factor)
     path = folder / f"{key}-{budget}-seed{config.glo.seed}.safetensors"
     if isinstance(settings, GLOConfig):
         embedding = fit_glo(images, settings, device, path)
@@ -181,16 +223,24 @@ def fit_rival(
     return Trained(CONTENDERS[key], sample, budget, _facts(settings, steps, images, history))
 
 
-def _from_prior(generator: nn.Module, prior: str) -> Callable[[int, int], Tensor]:
-    def sample(count: int, seed: int) -> Tensor:
-        return sampling.decode(generator, sampling.draw_noise(count, generator.latent_dim, seed, prior))
+def _from_prior(generator: nn.Module, prior: str) -> Drawing:
+    return Drawing(
+        lambda count, seed: sampling.draw_noise(count, generator.latent_dim, seed, prior),
+        functools.partial(sampling.decode, generator),
+    )
 
-    return sample
+
+def _mapped(generator: nn.Module, mapping: Mapping) -> Drawing:
+    mapper = mapping.mapper
+    return Drawing(
+        lambda count, seed: sampling.draw_noise(count, mapper.noise_dim, seed),
+        lambda noise: sampling.decode(generator, sampling.run_blocks(mapper, noise)),
+    )
 
 
-def _gaussian(embedding: Embedding) -> Callable[[int, int], Tensor]:
+def _gaussian(embedding: Embedding) -> Drawing:
     sampler = sampling.GaussianSampler(embedding.latents)
-    return lambda count, seed: sampling.decode(embedding.generator, sampler.sample(count, seed))
+    return Drawing(sampler.sample, functools.partial(sampling.decode, embedding.generator))
 
 
 def _facts(settings: Settings, steps: int, images: Tensor, history: Sequence[Any]) -> dict[str, Any]:

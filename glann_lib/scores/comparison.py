@@ -40,23 +40,26 @@ class Contest:
         return _told(self.book.add(facts, storage.tensor_digest(images), lambda: (images, {})))
 
     def score_glann(self, seed: int, loss: str | None = None) -> list[dict[str, Any]]:
-        """Train GLANN with one seed, and score it and its GLO with the Gaussian.
+        """Train GLANN with one seed, and score it, its GLO with the Gaussian, and what stage 3 makes of it, if any.
 
         `loss`, a name in config.LOSSES, replaces the run's own in stage 1; an unknown one or the run's own is a
         ValueError.
         """
         config = rivals.with_seed(self.config, seed)
         first = seed == self.config.glo.seed
-        contenders = {key: rivals.contender(key, self.config, loss) for key in ("glo", "glann")}
+        keys = rivals.OURS if config.refine.epochs else rivals.OURS[:2]
+        contenders = {key: rivals.contender(key, self.config, loss) for key in keys}
         folder = self.folder if first else self.folder / "seeds" / f"seed{seed}"
         if loss is not None:
             config = dataclasses.replace(config, glo=dataclasses.replace(config.glo, loss=loss))
             folder = self.folder / "losses" / loss / f"seed{seed}"
         settings = {"glo": dataclasses.asdict(config.glo), "imle": dataclasses.asdict(config.imle)}
-        # Both share the first stage: trained or read once, and only where a score is missing.
+        refined = settings | {"refine": dataclasses.asdict(config.refine)}
+        # All share the first stage: trained or read once, and only where a score is missing.
         fit = functools.cache(lambda: rivals.fit_glann(self.images, config, self.device, folder))
         return [
-            self._score(shown, seed, "own", settings, lambda key=key: fit()[key]) for key, shown in contenders.items()
+            self._score(shown, seed, "own", refined if key == rivals.OURS[2] else settings, lambda key=key: fit()[key])
+            for key, shown in contenders.items()
         ]
 
     def score_rivals(self, keys: Sequence[str], budgets: Mapping[str, int], seed: int) -> list[dict[str, Any]]:

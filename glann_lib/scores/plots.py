@@ -75,6 +75,20 @@ def plot_distance_by_count(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], yl
 
 
 @styled
+def plot_against(points: Mapping[str, tuple[float, float]], xlabel: str, ylabel: str, line: float) -> Figure:
+    """A point a model, name -> (x, y), with a legend; GLANN is a star, and a dashed line stands at x = `line`."""
+    figure, ax = subplots(figsize=(PANEL + 1.4 + room(points), PANEL))
+    for name, look in _looks(points).items():
+        size = 14 if name == FIRST else 7
+        style = {"marker": look["marker"], "color": look["color"], "markersize": size, "linestyle": "none"}
+        ax.plot(*points[name], label=name, **style)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    _add_legend(ax, points)
+    ax.axvline(line, color=GREY, linestyle=LINES[1], linewidth=1.2, zorder=1)
+    return figure
+
+
+@styled
 def plot_scores(
     values: Mapping[str, Sequence[float]], xlabel: str, floors: Mapping[str, float] | None = None, log: bool = False
 ) -> Figure:

@@ -13,7 +13,7 @@ from glann_lib.scores.reported import ADVERSARIAL, LABELS, reported
 Record = dict[str, Any]  # what one trained model left: model, label, kind, seed, budget, scores
 KINDS = ("adversarial", "non-adversarial", "baseline", "floor")
 BUDGETS = ("short", "equal", "long", "protocol", "own")
-ORDER = (*RIVALS, "glo", "", "glann", "glann-places365")  # "": any other model
+ORDER = (*RIVALS, "glo", "", "glann", "glann-refined", "glann-places365")  # "": any other model
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ def photos(tmp_path):
 
 
 TWO = 300 * 1500 / 1280  # epochs of stage 2 on the digits: they are timed with 20 batches of 64 codes
+THREE = 4 * 2 * 11  # steps of stage 3, timed as those of stage 1 on 128 images
 
 
 @pytest.mark.parametrize(
@@ -72,19 +73,25 @@ TWO = 300 * 1500 / 1280  # epochs of stage 2 on the digits: they are timed with 
         ("00", "digits", {}, 16 * 4 + 300),
         ("01", "digits", {}, 16 * 23),
         ("01", "fashion", {"train_images": 1300, "glo_epochs": 7}, 7 * 10),
-        ("02", "digits", {}, TWO),
+        ("02", "digits", {}, TWO + THREE),
+        ("02", "digits", {"refine_epochs": 0}, TWO),
         ("03", "digits", {}, 1e-3 * (4 * 1000 + 297) + 1e-4 * (3 * 1000 + 800)),
         ("04", "digits", {}, 2 * 150 + 1e-4 * (2 * 1024 + 30 * 11)),
         ("04", "digits", {"inverted": 17, "inversion_steps": 10, "steps": 2}, 2 * 2 * 10 + 1e-4 * (2 * 1024 + 60)),
-        # 23 steps of ten rivals and of GLO, an epoch of pixel IMLE in batches, the classifier, 16 models' scores
-        ("05", "digits", {}, 10 * 23 + 23 + 1500 / 64 + 200 + 16 * (0.3 + 2 * 0.5)),
-        ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "rival_seeds": 2}, 2 * 9 + 200 + 6 * 1.3),
-        ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "seeds": 3}, 2 * (368 + TWO) + 9 + 200 + 9 * 1.3),
+        # 23 steps of ten rivals and of GLO, an epoch of pixel IMLE in batches, the classifier, 17 models' scores
+        ("05", "digits", {}, 10 * 23 + 23 + 1500 / 64 + 200 + 17 * (0.3 + 2 * 0.5)),
+        ("05", "digits", {"rival_names": "vae", "rival_steps": 9, "rival_seeds": 2}, 2 * 9 + 200 + 7 * 1.3),
+        (
+            "05",
+            "digits",
+            {"rival_names": "vae", "rival_steps": 9, "seeds": 3},
+            2 * (368 + TWO + THREE) + 9 + 200 + 12 * 1.3,
+        ),
         (
             "05",
             "digits",
             {"rival_names": "vae", "rival_steps": 9, "other_losses": "l1"},
-            368 + TWO + 9 + 200 + 7 * 1.3,
+            368 + TWO + THREE + 9 + 200 + 9 * 1.3,
         ),
         ("06", "made-chairs", {}, 12 * 31 + 600 + 280),
         ("06", "made-chairs", {"poses": 2, "seeds": 3, "rival_steps": 5}, 3 * (12 * 62 + 600 + 5)),
@@ -311,7 +318,9 @@ def test_the_fewest_seconds_count_after_a_first_run_that_was_not_long(runs, fewe
 def test_the_steps_of_a_plan_are_timed_on_its_device(unit, monkeypatch):
     plan = arguments.make_plan(["--only", "01", "02", "--device", "cpu", "--set", "glo_epochs=2"])
     found = estimate.times(plan)
-    assert found.seconds == (START + 46, START + TWO) and found.cache_mib > 0 and found.whole == sum(found.seconds)
+    assert (
+        found.seconds == (START + 46, START + TWO + THREE) and found.cache_mib > 0 and found.whole == sum(found.seconds)
+    )
     assert found.how == "by steps timed just now on this machine, cpu"
     asked = []
     monkeypatch.setattr(estimate.devices, "select_device", lambda name: asked.append(name) or CPU)

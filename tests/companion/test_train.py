@@ -6,7 +6,7 @@ from glann_lib.companion import arguments, plans, preflight, train
 from glann_lib.companion.plans import overrides
 from glann_lib.glo import GLO, fit_glo
 from glann_lib.imle import IMLE, fit_imle
-from glann_lib.training_data import prepare
+from glann_lib.shapes.training_data import prepare
 
 LITTLE = "--dataset digits --only 01 02 --gpus 2 --device cpu --set train_images=50 --set glo_batch_size=8"
 LITTLE += " --set glo_epochs=1 --set glo_loss=l2 --set imle_epochs=2 --set imle_batch_size=10"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from glann_lib import sampling
+from glann_lib.beyond.refining import load_refinement
 from glann_lib.config import LOSSES, make_config
 from glann_lib.engine import devices, storage
 from glann_lib.glo import GLO, load_embedding
@@ -28,9 +29,13 @@ def pictures(count=20, size=28, channels=1):
     return torch.randint(0, 256, (count, channels, size, size), dtype=torch.uint8, generator=random)
 
 
+LOADED = (load_embedding, "glo"), (load_mapping, "imle"), (load_refinement, "refine")
+
+
 def small_config(dataset="digits", profile="quick", **overrides):
     small = {"glo_batch_size": 8, "glo_epochs": 2, "imle_batch_size": 8, "imle_epochs": 2, "glo_latent_dim": 8}
     small |= {"imle_noise_dim": 4, "glo_loss": "random-vgg16", "glo_precision": "float32", "seed": 5}
+    small |= {"refine_epochs": 0}
     return make_config(dataset, profile, **(small | overrides))
 
 
@@ -138,12 +143,12 @@ def test_fewer_images_than_a_batch_are_one_batch(key, tmp_path):
 
 
 def test_the_contenders_are_those_of_the_papers_tables_in_order():
-    assert len(CONTENDERS) == 14 and set(RIVALS) == set(CONTENDERS) - {"glo", "glann"}
+    assert len(CONTENDERS) == 15 and set(RIVALS) == set(CONTENDERS) - {"glo", "glann", "glann-refined"}
     assert all(key == contender.key for key, contender in CONTENDERS.items())
     kinds = [contender.kind for contender in CONTENDERS.values()]
-    assert kinds == ["adversarial"] * 7 + ["non-adversarial"] * 7
-    assert list(CONTENDERS)[-2:] == ["glo", "glann"]
-    assert len({contender.label for contender in CONTENDERS.values()}) == 14
+    assert kinds == ["adversarial"] * 7 + ["non-adversarial"] * 8
+    assert list(CONTENDERS)[-3:] == ["glo", "glann", "glann-refined"]
+    assert len({contender.label for contender in CONTENDERS.values()}) == 15
 
 
 def test_an_unknown_rival_is_a_one_line_error(tmp_path):
@@ -166,6 +171,33 @@ def test_settings_take_seed_and_number_format_from_glanns(key):
         assert settings.steps == 10
     if isinstance(settings, VAEConfig):
         assert settings.likelihood == rivals.LIKELIHOOD[key] and settings.loss == "random-vgg16"
+
+
+@pytest.mark.parametrize(("key", "sizes"), [("began", ("lr", "balance_lr")), ("imle-pixel", ("lr",)), ("vae", ("lr",))])
+def test_a_factor_changes_all_step_sizes_and_nothing_else(key, sizes):
+    own = rival_settings(key, small_config(), 10, 80)
+    changed = {name: 3 * getattr(own, name) for name in sizes}
+    assert rivals.scaled(own, 3) == dataclasses.replace(own, **changed) and rivals.scaled(own, 1) == own
+    glo = small_config().glo
+    assert rivals.scaled(glo, 0.5) == dataclasses.replace(glo, latent_lr=glo.latent_lr / 2)
+    with pytest.raises(ValueError, match=r"^step sizes times -1 train nothing: give a factor above 0$"):
+        rivals.scaled(own, -1)
+
+
+def test_a_rival_is_trained_with_its_step_size_times_the_factor(tmp_path):
+    own = rival_settings("ns-gan", small_config(), 1, 20)
+    rival = fit_rival("ns-gan", pictures(), small_config(), "x3", 1, CPU, tmp_path, 3)
+    assert rival.facts["config"] == dataclasses.asdict(own) | {"lr": 3 * own.lr}
+    assert [file.name for file in tmp_path.glob("*.safetensors")] == ["ns-gan-x3-seed5.safetensors"]
+
+
+def test_a_first_stage_that_is_at_hand_is_not_trained(tmp_path, monkeypatch):
+    first = fit_glann(pictures(), small_config(), CPU, tmp_path / "a")["glann"]
+    embedding = load_embedding(tmp_path / "a" / "glo.safetensors")
+    monkeypatch.setattr(GLO, "run_epoch", lambda *args: pytest.fail("trained again"))
+    again = fit_glann(pictures(), small_config(), CPU, tmp_path / "b", embedding)["glann"]
+    assert torch.equal(again.sample(3, 0), first.sample(3, 0))
+    assert [file.name for file in (tmp_path / "b").glob("*.safetensors")] == ["imle.safetensors"]
 
 
 @pytest.mark.parametrize(("steps", "epochs"), [(1, 1), (10, 1), (14, 1), (16, 2), (100, 10)])
@@ -237,6 +269,22 @@ def test_glann_and_glo_are_the_papers_stages(tmp_path, monkeypatch):
     assert torch.equal(again["glann"].sample(10, 3), expected)
 
 
+def test_the_third_stage_goes_on_from_the_other_two(tmp_path):
+    config = small_config(refine_epochs=2, refine_batch_size=8)
+    found = fit_glann(pictures(), config, CPU, tmp_path)
+    assert list(found) == ["glo", "glann", "glann-refined"]
+    glann, refined = found["glann"], found["glann-refined"]
+    stages = [load(tmp_path / f"{name}.safetensors") for load, name in LOADED]
+    assert torch.equal(glann.sample(5, 3), sampling.sample(stages[0].generator, stages[1].mapper, 5, 3))
+    assert torch.equal(refined.sample(5, 3), sampling.sample(stages[2].generator, stages[1].mapper, 5, 3))
+    assert not torch.equal(refined.sample(5, 3), glann.sample(5, 3))
+    assert refined.facts["generator_steps"] == glann.facts["generator_steps"] + 2 * 2
+    assert refined.facts["epochs"] == glann.facts["epochs"] + 2
+    assert refined.facts["config"] == glann.facts["config"] | {"refine": dataclasses.asdict(config.refine)}
+    third = sum(epoch.seconds for epoch in stages[2].history)
+    assert math.isclose(refined.facts["seconds"], glann.facts["seconds"] + third)
+
+
 def test_glann_on_fewer_images_than_a_batch_says_what_its_batch_was(tmp_path):
     facts = fit_glann(pictures(7), small_config(), CPU, tmp_path)["glann"].facts
     assert facts["batch_size"] == facts["config"]["glo"]["batch_size"] == facts["config"]["imle"]["batch_size"] == 7
@@ -262,6 +310,7 @@ def test_glann_with_another_loss_has_a_name_of_its_own():
     assert rivals.contender("glann", config, "vgg19") == rivals.Contender(
         "glann-vgg19", "GLANN, VGG19", "non-adversarial"
     )
+    assert rivals.contender("glann-refined", config, "l1").label == "GLANN, stage 3, L1"
     assert rivals.contender("glo", config, "l1") == rivals.Contender("glo-l1", "GLO, L1", "non-adversarial")
     with pytest.raises(ValueError, match="unknown loss 'vgg': choose one of vgg16, vgg19"):
         rivals.contender("glann", config, "vgg")

@@ -41,18 +41,19 @@ def trained(monkeypatch):
     def fit_glann(images, config, device, folder):
         assert config.glo.seed == config.imle.seed
         model("glann", folder.name, config.glo.seed)
-        return {key: model(key, "own", config.glo.seed) for key in ("glo", "glann")}
+        keys = rivals.OURS if config.refine.epochs else rivals.OURS[:2]
+        return {key: model(key, "own", config.glo.seed) for key in keys}
 
     monkeypatch.setattr(rivals, "fit_rival", fit_rival)
     monkeypatch.setattr(rivals, "fit_glann", fit_glann)
     return calls
 
 
-def contest(folder, samples=60, images=None):
+def contest(folder, samples=60, images=None, refine=0):
     extractor = ScoreExtractor("classifier", "c", {}, columns)
     book = ScoreBook(folder / "scores", Reference.of(pictures(50, 0), [extractor]), {"data": {"sha256": "s"}})
     images = pictures(128, 1) if images is None else images
-    return Contest(images, make_config("mnist", seed=3), book, samples, CPU, folder)
+    return Contest(images, make_config("mnist", seed=3, refine_epochs=refine), book, samples, CPU, folder)
 
 
 def test_rivals_are_trained_under_every_budget(tmp_path, trained, capsys):
@@ -81,6 +82,13 @@ def test_other_seeds_of_glann_have_a_folder_of_their_own(tmp_path, trained):
     places = [budget for key, budget, _ in trained if key == "glann" and budget != "own"]
     assert places == [tmp_path.name, "seed4"]  # once for both; the run's own seed is where notebooks 01 and 02 left it
     assert len(contest(tmp_path).score_glann(4)) == 2 and len(trained) == 6
+
+
+def test_the_third_stage_is_a_model_of_its_own(tmp_path, trained):
+    records = contest(tmp_path, refine=4).score_glann(3)
+    assert [record["model"] for record in records] == ["glo", "glann", "glann-refined"] and len(trained) == 4
+    assert contest(tmp_path).score_glann(3) == records[:2] and len(trained) == 4  # its settings are its own
+    assert contest(tmp_path, refine=5).score_glann(3)[:2] == records[:2] and len(trained) == 8
 
 
 def test_another_loss_is_a_model_of_its_own(tmp_path, trained):

@@ -38,6 +38,7 @@ CALLS = {
     "plot_recall_precision": lambda: score_plots.plot_recall_precision(points()),
     "plot_sample_rows": lambda: score_plots.plot_sample_rows({"GLANN": pictures(12)}),
     "plot_distance_by_count": lambda: score_plots.plot_distance_by_count(by_count(), "distance"),
+    "plot_against": lambda: score_plots.plot_against({"GLO": (1.0, 9.0), "GLANN": (2.0, 4.0)}, "distance", "FID", 1.5),
     "plot_scores": lambda: score_plots.plot_scores({"GLO": [3.0, 4.0], "GLANN": [1.0]}, "FID"),
 }
 
@@ -132,6 +133,16 @@ def test_distances_by_count_are_drawn_on_logarithmic_axes():
     ax.figure.draw_without_rendering()
     shown = [label.get_text() for label in ax.get_xticklabels()]
     assert {"100", "1,000", "10,000"} <= set(shown)
+
+
+def test_a_point_stands_where_its_two_numbers_are():
+    (ax,) = score_plots.plot_against({"GLO": (1.0, 9.0), "GLANN": (2.0, 4.0)}, "distance", "FID", 1.5).axes
+    assert {name: tuple(lines_of(ax)[name].get_xydata()[0]) for name in ("GLO", "GLANN")} == {
+        "GLO": (1, 9),
+        "GLANN": (2, 4),
+    }
+    assert ax.lines[-1].get_xdata() == [1.5, 1.5]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("distance", "FID") and legend_of(ax) == ["GLO", "GLANN"]
 
 
 def test_scores_have_a_dot_a_seed_and_their_mean():

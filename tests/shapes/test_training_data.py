@@ -7,7 +7,7 @@ import torch
 from glann_lib.config import DataConfig, ShapeConfig, make_config
 from glann_lib.data.record import ImageData
 from glann_lib.shapes.record import ShapeData
-from glann_lib.training_data import from_array, prepare
+from glann_lib.shapes.training_data import from_array, prepare
 
 GREY = np.zeros((40, 28, 28), np.uint8)
 COLOUR = np.zeros((40, 32, 32, 3))
