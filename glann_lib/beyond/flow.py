@@ -7,6 +7,7 @@ with noise e ~ N(0, I) of a code's own dimensions and t uniform in [0, 1]. Codes
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import math
@@ -17,13 +18,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from glann_lib.config import for_count
 from glann_lib.engine import devices, storage
 from glann_lib.engine.checks import require_count, require_positive
 from glann_lib.engine.stages import SteppedStage, batches, make_adam, set_step_size
 from glann_lib.networks import unit_length
+from glann_lib.sampling import run_blocks
 
 TURNS = 16  # frequencies by which the network is told t
 AVERAGED = 0.995  # of the averaged weights that stay at a step
@@ -92,7 +94,8 @@ class Flow(SteppedStage):
         self.codes = latents.float().to(device) * latents.shape[1] ** 0.5
         with devices.scoped_seed(config.seed, "flow weights"):
             self.network = Velocity(latents.shape[1], config).to(device)
-        self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED))
+        # Not torch's AveragedModel: its step count lies on the CPU, which no recorded step may look at.
+        self.averaged, self.average = copy.deepcopy(self.network), get_ema_multi_avg_fn(AVERAGED)
         self.optimiser = make_adam([{"params": list(self.network.parameters()), "lr": config.lr}], device)
 
     def inputs(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -112,7 +115,7 @@ class Flow(SteppedStage):
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
-        self.averaged.update_parameters(self.network)
+        self.average(list(self.averaged.parameters()), list(self.network.parameters()), None)
         return loss.detach()
 
     def end(self, epoch: int, losses: Tensor, start: float) -> FlowEpoch:
@@ -128,13 +131,22 @@ class Flow(SteppedStage):
         return {}
 
 
-@torch.no_grad()
+class Path(nn.Module):
+    """The way from noise to code along a velocity, by Heun's method in equal steps."""
+
+    def __init__(self, velocity: Velocity, steps: int):
+        super().__init__()
+        self.velocity, self.times = velocity, torch.linspace(0, 1, steps + 1).tolist()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Codes [N, D] on the unit sphere of noises [N, D]."""
+        for now, then in itertools.pairwise(self.times):
+            first = self.velocity(x, x.new_full((len(x),), now))
+            second = self.velocity(x + (then - now) * first, x.new_full((len(x),), then))
+            x = x + (then - now) * (first + second) / 2
+        return unit_length(x)
+
+
 def follow(flow: Flow, noise: Tensor) -> Tensor:
-    """New codes on the unit sphere, float32 [N, D], from noises [N, D] drawn from N(0, I), by Heun's method."""
-    velocity, x = flow.averaged.module, noise.to(flow.device)
-    times = torch.linspace(0, 1, flow.config.path_steps + 1).tolist()
-    for now, then in itertools.pairwise(times):
-        first = velocity(x, x.new_full((len(x),), now))
-        second = velocity(x + (then - now) * first, x.new_full((len(x),), then))
-        x = x + (then - now) * (first + second) / 2
-    return unit_length(x).cpu()
+    """New codes on the unit sphere, float32 [N, D] on the CPU, from noises [N, D] drawn from N(0, I)."""
+    return run_blocks(Path(flow.averaged, flow.config.path_steps), noise)
