@@ -24,6 +24,7 @@ from benchmarks import (
     material,
     paths,
     quality,
+    refining,
     scale,
     scores,
     shared,
@@ -36,6 +37,7 @@ from benchmarks.timing import Comparison, Timing, count_operations, timed
 from glann_lib import features, glo, losses
 from glann_lib.config import GLOConfig, make_config
 from glann_lib.engine import devices
+from glann_lib.scores.features import make_score_extractor
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[1]
@@ -526,6 +528,18 @@ def test_eyes_rank_real_images_before_all_others(monkeypatch, tmp_path, capsys):
     (row,) = json.loads((tmp_path / "eyes.json").read_text())["rows"]
     assert (row["model"], row["images"], row["eyes"]) == ("digits", 20, "random-vgg16")
     assert 0 < row["real training images"] < row["GLANN"] < row["Gaussian"]
+
+
+def test_the_third_stage_of_a_released_model_is_scored(monkeypatch, tmp_path, capsys):
+    options = ["digits", "--images", "20", "--epochs", "1", "--folder", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["benchmarks.refining", *options])
+    monkeypatch.setattr(refining, "make_score_extractor", lambda _, *own: make_score_extractor("random-vgg16", *own))
+    monkeypatch.setenv("GLANN_PROGRESS", "lines")
+    refining.main()
+    (row,) = json.loads((tmp_path / "refining.json").read_text())["rows"]
+    assert (row["model"], row["images"], row["epochs"]) == ("digits", 20, 1) and row["seconds"] > 0
+    assert row["stage 3"] != row["GLANN"] and 0 < row["real training images"] < row["stage 3"]
+    assert all(row[f"{of}, nearest"] > 0 for of in ("GLANN", "stage 3", "unseen"))
 
 
 def test_eyes_on_an_unknown_model_are_one_line(monkeypatch, capsys):

@@ -135,6 +135,11 @@ def eyes(published: Published, name: str) -> str:
     return drawn("runs_eyes", rows=published.record("benchmarks", name, "eyes.json")["rows"])
 
 
+def refining(published: Published, name: str) -> str:
+    """What a third stage makes of the released models, as `python -m benchmarks.refining` found it."""
+    return drawn("runs_refining", rows=published.record("benchmarks", name, "refining.json")["rows"])
+
+
 def lists(published: Published, name: str) -> str:
     """The exact search beside faiss's inverted lists, as `python -m benchmarks.scale` found it."""
     record = published.record("benchmarks", name, "scale.json")

@@ -10,6 +10,7 @@ import numpy
 import pytest
 import torch
 
+from glann_lib.claims.choices import HIDDEN
 from glann_lib.companion import arguments, catalogue, estimate, timing
 from glann_lib.companion.estimate import START, Estimate
 from glann_lib.companion.plans import Times
@@ -64,6 +65,7 @@ def photos(tmp_path):
 
 
 TWO = 300 * 1500 / 1280  # epochs of stage 2 on the digits: they are timed with 20 batches of 64 codes
+TRIALS = len(HIDDEN) + 8  # of GLANN in notebook 09, with one seed
 THREE = 4 * 2 * 11  # steps of stage 3, timed as those of stage 1 on 128 images
 
 
@@ -100,6 +102,14 @@ THREE = 4 * 2 * 11  # steps of stage 3, timed as those of stage 1 on 128 images
         ("07", "mnist-to-svhn", {"searches": "sphere", "seeds": 2}, 20 * 78 + 624 + 2 * (465 + 1000 * 2 * 10 / 64)),
         # both losses at 128 px and both generators at 64 px, on 32 images in batches of 6, what is drawn and scored
         ("08", "made-landscapes", {}, 8 * 40 + 1334 + 2 * 30 + 2 * 100 + 0.25e-3 * 460 + 1e-4 * 660),
+        # two kinds of IMLE, and what is scored; then GLANN with each choice, loss and factor, GANs with each factor
+        ("09", "digits", {}, 2 * 60 * 1500 / 1280 + 12 * 0.3),
+        (
+            "09",
+            "digits",
+            {"trial_steps": 23, "trial_seeds": 1, "trial_rivals": "wgan"},
+            2 * 60 * 1500 / 1280 + TRIALS * (368 + TWO) / 16 + 4 * 23 + (12 + TRIALS + 4) * 0.3,
+        ),
         ("10", "digits", {}, 150),
         # of 256 px one image of two is looked for at a time
         (

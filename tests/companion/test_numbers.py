@@ -476,6 +476,15 @@ def test_two_kinds_of_eyes_stand_beneath_one_another(tmp_path):
     assert cells[0] == ["MNIST", "imagenet", "2.00", "30.0", "**50.0**", "200", "0.25"] and len(cells) == 2
 
 
+def test_a_third_stage_tells_how_much_of_the_gap_it_closes(tmp_path):
+    row = {"model": "mnist", "epochs": 10, "seconds": 59.7, "real training images": 10.0, "reconstructions": 30.0}
+    row |= {"GLANN": 50.0, "stage 3": 38.0, "GLANN, nearest": 4.7, "stage 3, nearest": 4.8, "unseen, nearest": 5.0}
+    write(tmp_path, "benchmarks", "refining", "refining.json", content={"machine": MACHINE, "rows": [row]})
+    last = number_runs.refining(Published(tmp_path), "refining").splitlines()[-1]
+    cells = [cell.strip() for cell in last.strip("|").split("|")]
+    assert cells == ["MNIST", "10", "60 s", "10.0", "30.0", "50.0", "**38.0**", "60%", "4.70", "4.80", "5.00"]
+
+
 def test_what_many_images_need_is_calculated(searched):
     cells = cells_of(number_runs.needs(searched, "pc", (1_000_000, 10_000_000)))
     assert cells["images, 64 px, colour, uint8"] == ["12 GB", "120 GB"]
@@ -517,6 +526,7 @@ def test_a_markdown_table_is_right_aligned_behind_its_words():
         (number_runs.speed, r"benchmarks\.json is missing or damaged"),
         (lambda published: number_runs.shared(published, "pc"), r"shared\.json is missing or damaged"),
         (lambda published: number_runs.eyes(published, "eyes"), r"eyes\.json is missing or damaged"),
+        (lambda published: number_runs.refining(published, "x"), r"refining\.json is missing or damaged"),
         (lambda published: number_runs.needs(published, "pc"), r"scale\.json is missing or damaged"),
         (number_scores.overview, "mnist/scores holds no scores"),
         (number_scores.budgets, "mnist/scores holds no scores"),
