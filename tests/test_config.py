@@ -325,3 +325,19 @@ def test_a_shortened_stage_1_has_no_coarse_epochs_that_could_be_more_than_all():
     short = settings.shortened(2, loss="laplacian")
     assert (short.epochs, short.coarse_epochs, short.loss, short.batch_size) == (2, 0, "laplacian", 8)
     assert settings.epochs == 30
+
+
+def test_the_third_stage_is_the_quick_profiles_of_small_images_alone():
+    asked = {dataset: make_config(dataset).refine.epochs for dataset in ("digits", "mnist", "celeba", "folder:photos")}
+    assert asked == dict.fromkeys(asked, 4)
+    for dataset, profile in (("mnist", "paper"), ("made-landscapes", "quick"), ("made-chairs", "quick")):
+        assert make_config(dataset, profile).refine.epochs == 0
+    changed = make_config("mnist", seed=3, refine_epochs=0, refine_lr=1.0e-3).refine
+    assert (changed.epochs, changed.lr, changed.seed) == (0, 1.0e-3, 3)
+
+
+def test_models_of_before_have_no_third_stage():
+    values = make_config("mnist").as_dict()
+    assert Config.from_dict(values).refine.epochs == 4
+    del values["refine"]
+    assert Config.from_dict(values).refine.epochs == 0

@@ -8,6 +8,7 @@ import torch
 
 import glann_lib
 from glann_lib import sampling
+from glann_lib.beyond.refining import load_refinement
 from glann_lib.config import GLOConfig, make_config
 from glann_lib.data.images import ImageData, load_images
 from glann_lib.engine import storage
@@ -26,6 +27,8 @@ TINY = {
     "imle_batch_size": 16,
     "imle_noise_dim": 8,
     "imle_hidden_dim": 16,
+    "refine_epochs": 1,
+    "refine_batch_size": 16,
 }
 
 
@@ -61,7 +64,7 @@ def test_the_package_offers_glann():
         _ = glann_lib.Gann
 
 
-def test_fit_trains_both_stages_on_an_array(model, folder):
+def test_fit_trains_all_stages_on_an_array(model, folder):
     assert model.latents.shape == (48, 16)
     assert (model.latents.norm(dim=1) - 1).abs().max() < 1e-6
     assert (model.generator.shape, model.mapper.noise_dim) == ((1, 28, 28), 8)
@@ -69,6 +72,10 @@ def test_fit_trains_both_stages_on_an_array(model, folder):
     assert model.device == torch.device("cpu")
     assert torch.equal(load_embedding(folder / "glo.safetensors").latents, model.latents)
     assert load_mapping(folder / "imle.safetensors").mapper.latent_dim == 16
+    refined, first = load_refinement(folder / "refine.safetensors"), load_embedding(folder / "glo.safetensors")
+    latents = model.latents[:5]
+    assert torch.equal(refined.generator(latents), model.generator(latents)) and model.config.refine == refined.config
+    assert not torch.equal(first.generator(latents), model.generator(latents))
     assert model.record["data"]["count"] == 48 and len(model.record["data"]["sha256"]) == 64
 
 

@@ -5,12 +5,13 @@ import dataclasses
 import pytest
 import torch
 
-from glann_lib.claims.stability import of_steps, or_diverged, score_stability, spread, with_steps
+from glann_lib.claims.stability import fit_each, of_steps, or_diverged, score_stability, spread, with_steps
 from glann_lib.config import make_config
+from glann_lib.glo import GLO
 from glann_lib.rivals import contenders as rivals
 from glann_lib.rivals.contenders import CONTENDERS, Trained
 from glann_lib.scores.comparison import Contest
-from glann_lib.scores.evaluate import Reference, ScoreBook, read_records
+from glann_lib.scores.evaluate import Reference, ScoreBook, read_records, read_samples
 from glann_lib.scores.features import ScoreExtractor
 
 CPU = torch.device("cpu")
@@ -76,6 +77,19 @@ def test_every_model_factor_and_seed_is_trained_once_for_as_many_steps(tmp_path,
     assert "WGAN, seed 0: not scored" in capsys.readouterr().out
     score_stability(contest(tmp_path), [], (1,), (0,), 12)
     assert trained[-1] == ("glann", 0, 1, 12), "other settings must be scored anew"
+
+
+def test_models_that_were_scored_are_at_hand_without_training(tmp_path, monkeypatch):
+    one = contest(tmp_path)
+    records = score_stability(one, ["ns-gan"], (1,), (3,), 6)
+    monkeypatch.setattr(GLO, "run_epoch", lambda *args: pytest.fail("trained again"))
+    found = fit_each(one, ["ns-gan"], 6)
+    assert list(found) == ["GLANN", "NS-GAN"]
+    for record, (_, model) in zip(records, found.items(), strict=True):
+        shown = read_samples(tmp_path / "scores", record)
+        assert torch.equal(model.sample(20, 3), shown[:20])
+        noise = model.sample.noise(20, 3)
+        assert torch.equal(model.sample.render(noise), shown[:20])  # a model draws what it makes of its noise
 
 
 def test_a_wrong_name_or_factor_costs_no_training(tmp_path, trained):
