@@ -1,8 +1,8 @@
 """`python -m benchmarks.refining`: what the third stage (`beyond.refining`) makes of released models of two stages.
 
-Frechet distances to held-out images by eyes that know photographs, before and after; reconstructions are the best that
-two stages can draw, and training images the floor. The median distance in pixels to the nearest training image tells of
-copies: new images should be as far as real ones that were not trained on.
+Frechet distances to held-out images by eyes that know photographs and by a random VGG16, before and after.
+Reconstructions are the best that two stages can draw, training images the floor. The median distance in pixels to the
+nearest training image tells of copies: new images should be as far as real ones that were not trained on.
 """
 
 from __future__ import annotations
@@ -55,9 +55,12 @@ def measure(names: Sequence[str], count: int, epochs: int) -> Iterator[dict[str,
         refined = _refined(model, train.images, usual)
         seconds = time.monotonic() - start
         sets["stage 3"] = sample(refined, model.mapper, len(sets["GLANN"]), 0)
-        eyes = make_score_extractor("imagenet", train, test)
-        wanted = eyes.features_on_device(real)
-        found = {of: frechet_distance(eyes.features_on_device(images), wanted) for of, images in sets.items()}
+        found = {}
+        for eyes, ending in {"imagenet": "", "random-vgg16": ", random-vgg16"}.items():
+            extractor = make_score_extractor(eyes, train, test)
+            wanted = extractor.features_on_device(real)
+            for of, images in sets.items():
+                found[of + ending] = frechet_distance(extractor.features_on_device(images), wanted)
         sets["unseen"] = test.images
         near = {f"{of}, nearest": _nearest(sets[of], train.images) for of in ("GLANN", "stage 3", "unseen")}
         yield {"model": name, "images": len(real), "epochs": epochs, "seconds": seconds, **found, **near}

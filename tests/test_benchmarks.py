@@ -539,6 +539,7 @@ def test_the_third_stage_of_a_released_model_is_scored(monkeypatch, tmp_path, ca
     (row,) = json.loads((tmp_path / "refining.json").read_text())["rows"]
     assert (row["model"], row["images"], row["epochs"]) == ("digits", 20, 1) and row["seconds"] > 0
     assert row["stage 3"] != row["GLANN"] and 0 < row["real training images"] < row["stage 3"]
+    assert row["stage 3, random-vgg16"] == row["stage 3"]  # the same eyes here
     assert all(row[f"{of}, nearest"] > 0 for of in ("GLANN", "stage 3", "unseen"))
 
 

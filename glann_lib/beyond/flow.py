@@ -1,4 +1,4 @@
-"""A density of the codes by flow matching (Lipman et al. 2023): the truest sampler here, to be held against IMLE.
+"""A density of the codes by flow matching (Lipman et al. 2023), to be held against IMLE's means of codes.
 
     x_t = (1 - t) e + t z,   v = arg min over v of E ||v(x_t, t) - (z - e)||^2,   dx/dt = v(x, t) from e to a new code
 

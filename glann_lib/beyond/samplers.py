@@ -28,7 +28,7 @@ from glann_lib.sampling import GaussianSampler, draw_noise, run_blocks
 PER_COMPONENT = 5  # codes of a mixture's component, for every number of a code: its covariance needs them
 BANDWIDTH = 1 / 3  # of the mean distance between neighbouring codes: the length of what a kernel adds
 REJECTED = 0.25  # part of the noises that RS-IMLE leaves out, those that are mapped nearest to some code
-TIGHTENED = 0.1  # by what part of its new distance a code's threshold lies below it, in adaptive IMLE
+TIGHTENED = 0.02  # by what part of its new distance a code's threshold lies below it, in adaptive IMLE
 Draw = Callable[[int, int], Tensor]
 
 
@@ -49,6 +49,8 @@ class RejectingIMLE(IMLE):
     that T maps nearest to any code are left out before the match.
     """
 
+    shared = False  # a process would know only its own codes
+
     @torch.no_grad()
     def match(self, noise: Tensor) -> Neighbours:
         """For every latent the nearest of the noises that are left."""
@@ -65,6 +67,8 @@ class AdaptiveIMLE(IMLE):
 
     Then it gets a new one, by Eq. 4, and a threshold below the distance that this has.
     """
+
+    shared = False  # a process would keep only its own codes' noises
 
     def inputs(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Each batch's noises, new or kept, and latents in a new order."""

@@ -1,9 +1,9 @@
-"""The flow finds a known density again, and is the same by its seed."""
+"""The flow finds a known density again, averages its weights, and is the same by its seed."""
 
 import pytest
 import torch
 
-from glann_lib.beyond.flow import Flow, FlowConfig, follow
+from glann_lib.beyond.flow import AVERAGED, Flow, FlowConfig, follow
 from glann_lib.engine import training
 
 CPU = torch.device("cpu")
@@ -40,6 +40,21 @@ def test_the_seed_decides():
     noise = torch.randn(5, 2, generator=torch.Generator().manual_seed(1))
     one, same, other = (follow(trained(seed, steps=20)[0], noise) for seed in (0, 0, 1))
     assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+def test_a_row_does_not_depend_on_how_many_are_drawn():
+    flow, noise = trained(steps=20)[0], torch.randn(100, 2, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(follow(flow, noise)[:7], follow(flow, noise[:7]))
+
+
+def test_the_averaged_weights_are_those_of_the_formula():
+    flow = Flow(two_arcs(200), FlowConfig(batch_size=50, hidden_dim=8, blocks=1), CPU)
+    expected = flow.network.enter.weight.detach().clone()
+    for given in flow.inputs(1):
+        flow.step(*given)
+        expected = AVERAGED * expected + (1 - AVERAGED) * flow.network.enter.weight.detach()
+    assert (flow.averaged.enter.weight - expected).abs().max() < 1e-6
+    assert (flow.averaged.enter.weight - flow.network.enter.weight).abs().max() > 1e-4
 
 
 def test_bad_settings_are_refused():

@@ -81,16 +81,17 @@ def test_rejecting_imle_never_matches_a_noise_that_it_rejects():
 
 
 def test_adaptive_imle_renews_a_noise_only_where_its_threshold_is_reached():
-    stage = trained(AdaptiveIMLE, epochs=3)
+    stage = trained(AdaptiveIMLE, epochs=10, lr=1e-2)
     before, threshold = stage.kept.clone(), stage.threshold.clone()
     with torch.no_grad():
         reached = (stage.mapper.train()(before) - stage.latents).norm(dim=1) <= threshold
     stage.mapper.train()
-    given = list(stage.inputs(4))
+    given = list(stage.inputs(11))
     changed = (stage.kept != before).any(1)
+    assert 0 < reached.sum() < 80
     assert torch.equal(stage.threshold != threshold, reached) and not changed[~reached].any()
     nearest = stage.matched.distance[:, 0]
-    assert torch.allclose(stage.threshold[reached], 0.9 * nearest[reached])
+    assert torch.allclose(stage.threshold[reached], (1 - samplers.TIGHTENED) * nearest[reached])
     assert len(given) == 4 and sorted(torch.cat([noise for noise, _ in given]).sum(1).tolist()) == pytest.approx(
         sorted(stage.kept.sum(1).tolist())
     )
