@@ -22,7 +22,7 @@ from benchmarks import machine
 from benchmarks.eyes import sets_of
 from glann_lib import Glann
 from glann_lib.beyond.refining import fit_refinement
-from glann_lib.config import RefineConfig, kind_of
+from glann_lib.config import LOSSES, RefineConfig, kind_of
 from glann_lib.data.images import load_images
 from glann_lib.data.record import random_order
 from glann_lib.engine import storage
@@ -37,7 +37,7 @@ CPU = torch.device("cpu")
 LOOKED_FOR = 500  # images whose nearest training image is looked for
 
 
-def measure(names: Sequence[str], count: int, epochs: int) -> Iterator[dict[str, Any]]:
+def measure(names: Sequence[str], count: int, epochs: int, loss: str | None) -> Iterator[dict[str, Any]]:
     """A row for each released model of images that has had two stages.
 
     Unknown models and missing data are the errors of `Glann.load` and `load_images`.
@@ -50,7 +50,7 @@ def measure(names: Sequence[str], count: int, epochs: int) -> Iterator[dict[str,
         real = test.images[random_order(len(test), min(count, len(test)))]
         sets = sets_of(model, train.images, len(real))
         start = time.monotonic()
-        usual = RefineConfig(epochs=epochs)
+        usual = RefineConfig(epochs=epochs, loss=loss)
         usual = replace(usual, batch_size=min(usual.batch_size, model.config.glo.batch_size))  # of large images fewer
         refined = _refined(model, train.images, usual)
         seconds = time.monotonic() - start
@@ -63,7 +63,15 @@ def measure(names: Sequence[str], count: int, epochs: int) -> Iterator[dict[str,
                 found[of + ending] = frechet_distance(extractor.features_on_device(images), wanted)
         sets["unseen"] = test.images
         near = {f"{of}, nearest": _nearest(sets[of], train.images) for of in ("GLANN", "stage 3", "unseen")}
-        yield {"model": name, "images": len(real), "epochs": epochs, "seconds": seconds, **found, **near}
+        yield {
+            "model": name,
+            "images": len(real),
+            "epochs": epochs,
+            "loss": loss or model.config.glo.loss,
+            "seconds": seconds,
+            **found,
+            **near,
+        }
 
 
 def _refined(model: Glann, images: Tensor, config: RefineConfig) -> torch.nn.Module:
@@ -84,11 +92,12 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=Glann.available(), help="released ones (default: all of images)")
     parser.add_argument("--images", type=int, default=2000, help="of each set at most (default: 2,000)")
     parser.add_argument("--epochs", type=int, default=10, help="of the third stage (default: 10)")
+    parser.add_argument("--loss", choices=LOSSES, help="of the third stage (default: that of stage 1)")
     parser.add_argument("--folder", type=Path, help="write refining.json there")
     given = parser.parse_args()
     rows = []
     try:
-        for row in measure(given.models, given.images, given.epochs):
+        for row in measure(given.models, given.images, given.epochs, given.loss):
             rows.append(row)
             print(pd.DataFrame(rows).to_markdown(index=False, floatfmt=".4g"), flush=True)
     except (FileNotFoundError, ConnectionError, ValueError) as error:

@@ -161,9 +161,12 @@ class RefineConfig:
     lr: float = 5.0e-4  # Adam's first step, which falls to 0 by half a cosine
     weight: float = 10.0  # of the energy distance beside the loss of stage 1
     beta1: float = 0.5  # Adam's first moment, as in stage 1
+    loss: str | None = None  # whose eyes compare images, a name in LOSSES; None: stage 1's
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.loss is not None:
+            require_choice(self, "loss", LOSSES)
         require_count(self, "epochs", least=0)
         require_count(self, "batch_size", least=LEAST_IMAGES)
         require_positive(self, "lr", "weight")

@@ -98,7 +98,7 @@ class Refining(SteppedStage):
 
     Args:
         images: uint8 [N, C, S, S], those of stage 1 (else a ValueError).
-        embedding: what stage 1 left: its G is copied, and goes on by its loss.
+        embedding: what stage 1 left: its G is copied, and goes on by its loss, or by that of the settings.
         mapping: what stage 2 left; T stays as it is.
         config: settings, with epochs.
         device: where to train.
@@ -114,7 +114,8 @@ class Refining(SteppedStage):
         if storage.tensor_digest(images) != embedding.images_sha256:
             raise ValueError("stage 1 was trained on other images: give the same to stage 3")
         config = for_count(config, len(images))
-        self.config, self.epochs, self.device, self.glo = config, config.epochs, device, embedding.config
+        self.config, self.epochs, self.device = config, config.epochs, device
+        self.glo = dataclasses.replace(embedding.config, loss=config.loss or embedding.config.loss)
         self.images, self.latents = devices.place(images, device), embedding.latents.to(device)
         self.generator = copy.deepcopy(embedding.generator).to(device)
         self.mapper = mapping.mapper.to(device)

@@ -126,7 +126,8 @@ def _check_losses(step: Step, asked: Estimate) -> None:
     stages = asked.tasks() if config.kind_of(step.dataset) == "translations" else [asked.settings]
     for settings in stages:
         size = getattr(settings.data, "image_size", None)
-        if "vgg19" in (*wanted, settings.glo.loss) and size:
+        own = settings.glo.loss, step.parameters.get("refine_loss")
+        if "vgg19" in (*wanted, *own) and size:
             losses.make_loss("vgg19", size)
 
 

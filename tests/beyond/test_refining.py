@@ -122,8 +122,20 @@ def test_another_first_stage_is_another_training(stages):
     images, embedding, mapping = stages
     other = dataclasses.replace(embedding, latents=embedding.latents.flip(0))
     prints = {Refining(images, first, mapping, THIRD, CPU).fingerprint for first in (embedding, other)}
-    prints.add(Refining(images, embedding, mapping, dataclasses.replace(THIRD, weight=1.0), CPU).fingerprint)
-    assert len(prints) == 3
+    for changed in ({"weight": 1.0}, {"loss": "l2"}):
+        prints.add(Refining(images, embedding, mapping, dataclasses.replace(THIRD, **changed), CPU).fingerprint)
+    assert len(prints) == 4
+
+
+def test_another_loss_can_be_the_third_stages(stages, tmp_path):
+    config = dataclasses.replace(THIRD, epochs=1, loss="l2")
+    stage = Refining(*stages, config, CPU)
+    stage._make_loss()
+    assert (stage.loss.power, stage.pooled.real.shape) == (2, (96, 21))
+    refined = fit_refinement(*stages, config, path=tmp_path / "refine.safetensors")
+    own = fit_refinement(*stages, dataclasses.replace(config, loss=None))
+    assert not all(map(torch.equal, weights(refined.generator), weights(own.generator)))
+    assert load_refinement(tmp_path / "refine.safetensors").config.loss == "l2"
 
 
 def test_bad_input_is_told_in_a_line(stages, tmp_path):
@@ -137,6 +149,6 @@ def test_bad_input_is_told_in_a_line(stages, tmp_path):
         load_refinement(tmp_path / "imle.safetensors")
     with pytest.raises(FloatingPointError, match=r"try a smaller refine_lr \(now 1e\+30\)"):
         fit_refinement(images, embedding, mapping, dataclasses.replace(THIRD, lr=1.0e30))
-    for field, value in (("epochs", -1), ("lr", 0.0), ("weight", -1.0), ("batch_size", 1)):
+    for field, value in (("epochs", -1), ("lr", 0.0), ("weight", -1.0), ("batch_size", 1), ("loss", "vgg")):
         with pytest.raises(ValueError, match=field):
             RefineConfig(**{field: value})
