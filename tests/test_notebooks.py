@@ -162,12 +162,13 @@ def test_three_images_and_one_epoch_go_to_the_end_and_the_pages_say_what_they_gi
     settings = {name: value for name, value in (IMAGES | short).items() if "batch" not in name}
     folder = run(f"folder:{tmp_path / 'few'}", tmp_path / "results", settings | {"check_quality": True})
     pages = {path.name[:2]: path.read_text() for path in (folder / "notebooks").glob("*.ipynb")}
-    assert len(pages) == 7
+    assert len(pages) == 8
     assert not [path for path in (folder / "tables").glob("*.md") if re.search(r"\bnan\b", path.read_text(), re.I)]
     assert "2 training images are too few to learn what they share" in pages["01"]
     assert "1 steps of glo are too few for good reconstructions (glo_epochs=300 makes 300)" in pages["01"]
     assert all("one image has no spread: nothing can be measured" in pages[number] for number in ("03", "05"))
     assert "left out: a path needs two test images, here is one" in pages["04"]
+    assert "not measured: this page wants 20 images to train on, and 10 held out" in pages["09"]
     assert "Fréchet" not in (folder / "tables/05_quality.csv").read_text()  # no column of it
     record = json.loads((folder / "figures/03_glann_samples.json").read_text())
     assert record["config"]["glo"]["batch_size"] == record["config"]["imle"]["batch_size"] == 2
@@ -179,7 +180,7 @@ def test_large_images_of_ones_own_have_notebooks_strips_and_a_word_on_copies(dis
         (tmp_path / "few" / picture.name).write_bytes(picture.read_bytes())
     short = {"image_size": 128, "enlarge": True, "glo_epochs": 2, "glo_batch_size": 8, "samples": 8}
     short |= {"compared_images": 8, "compared_epochs": 1, "grid_epochs": 1}
-    unused = ("tiny_epochs", "rival_names", "rival_steps")
+    unused = ("tiny_epochs", "rival_names", "rival_steps", "trial_steps", "trial_seeds", "trial_rivals")
     settings = {name: value for name, value in IMAGES.items() if name not in unused} | short
     folder = run(f"folder:{tmp_path / 'few'}", tmp_path / "results", settings)
     assert {path.name[:2] for path in (folder / "notebooks").glob("*.ipynb")} == {"01", "02", "03", "04", "08", "10"}
@@ -190,4 +191,4 @@ def test_large_images_of_ones_own_have_notebooks_strips_and_a_word_on_copies(dis
         assert (folder / f"tables/08_{name}.csv").is_file()
     record = json.loads((folder / "figures/08_samples.json").read_text())
     assert record["data"]["count"] == 18 and record["config"]["glo"]["loss"] == "laplacian"  # those of notebook 01
-    assert "left out: notebooks 00 and 05 work on images of at most 64 px" in capsys.readouterr().out
+    assert "left out: notebooks 00, 05 and 09 work on images of at most 64 px" in capsys.readouterr().out
