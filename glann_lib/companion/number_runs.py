@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 
 from glann_lib.companion.pages import NAMES, render
 from glann_lib.companion.traced import Published
+from glann_lib.config import RefineConfig
 from glann_lib.files import released
 from glann_lib.scores.reported import DATASETS
 
@@ -79,8 +81,9 @@ def _require_same_run(published: Published, run: str, record: dict[str, Any]) ->
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a record, which may be older than the choice of moments."""
-    return config | {"imle": {"moments": "learned"} | config["imle"]}
+    """The settings of a record, which may be older than the choice of moments and than the third stage."""
+    third = asdict(RefineConfig()) | config.get("refine", {})
+    return config | {"imle": {"moments": "learned"} | config["imle"], "refine": third}
 
 
 def moments(published: Published, names: Sequence[str] = RUNS) -> str:
@@ -138,6 +141,15 @@ def eyes(published: Published, name: str) -> str:
 def refining(published: Published, name: str) -> str:
     """What a third stage makes of the released models, as `python -m benchmarks.refining` found it."""
     return drawn("runs_refining", rows=published.record("benchmarks", name, "refining.json")["rows"])
+
+
+def refined_otherwise(published: Published, name: str, model: str) -> str:
+    """The same of one model by a random VGG16, before and after, in words."""
+    rows = published.record("benchmarks", name, "refining.json")["rows"]
+    before, after = next(
+        [row[f"{of}, random-vgg16"] for of in ("GLANN", "stage 3")] for row in rows if row["model"] == model
+    )
+    return f"{rounded(before)} before and {rounded(after)} after"
 
 
 def lists(published: Published, name: str) -> str:

@@ -477,12 +477,22 @@ def test_two_kinds_of_eyes_stand_beneath_one_another(tmp_path):
 
 
 def test_a_third_stage_tells_how_much_of_the_gap_it_closes(tmp_path):
-    row = {"model": "mnist", "epochs": 10, "seconds": 59.7, "real training images": 10.0, "reconstructions": 30.0}
+    row = {
+        "model": "mnist",
+        "loss": "vgg19",
+        "epochs": 10,
+        "seconds": 59.7,
+        "real training images": 10.0,
+        "reconstructions": 30.0,
+    }
+    row |= {"GLANN, random-vgg16": 0.2, "stage 3, random-vgg16": 0.9}
     row |= {"GLANN": 50.0, "stage 3": 38.0, "GLANN, nearest": 4.7, "stage 3, nearest": 4.8, "unseen, nearest": 5.0}
     write(tmp_path, "benchmarks", "refining", "refining.json", content={"machine": MACHINE, "rows": [row]})
     last = number_runs.refining(Published(tmp_path), "refining").splitlines()[-1]
     cells = [cell.strip() for cell in last.strip("|").split("|")]
-    assert cells == ["MNIST", "10", "60 s", "10.0", "30.0", "50.0", "**38.0**", "60%", "4.70", "4.80", "5.00"]
+    assert cells == ["MNIST", "vgg19", "10", "60 s", "10.0", "30.0", "50.0", "**38.0**", "60%", "4.70", "4.80", "5.00"]
+    said = number_runs.refined_otherwise(Published(tmp_path), "refining", "mnist")
+    assert said == "0.200 before and 0.900 after"
 
 
 def test_what_many_images_need_is_calculated(searched):
