@@ -533,6 +533,9 @@ def test_eyes_rank_real_images_before_all_others(monkeypatch, tmp_path, capsys):
 def test_the_third_stage_of_a_released_model_is_scored(monkeypatch, tmp_path, capsys):
     options = ["digits", "--images", "20", "--epochs", "1", "--folder", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["benchmarks.refining", *options])
+    model = refining.Glann.load("digits", "cpu")
+    model.config = dataclasses.replace(model.config, refine=refining.RefineConfig())  # as if it had had two stages
+    monkeypatch.setattr(refining.Glann, "load", lambda *_: model)
     monkeypatch.setattr(refining, "make_score_extractor", lambda _, *own: make_score_extractor("random-vgg16", *own))
     monkeypatch.setenv("GLANN_PROGRESS", "lines")
     refining.main()
