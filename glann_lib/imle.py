@@ -155,9 +155,13 @@ class IMLE(SteppedStage):
         BatchNorm takes its statistics from all the drawn noises. (With running averages instead, which training fills
         from chosen noises only, a few noises get chosen more and more until T collapses.)
         """
+        return nearest_neighbours(self.latents, self.mapped(noise))
+
+    @torch.no_grad()
+    def mapped(self, noise: Tensor) -> Tensor:
+        """T of all noises, [M, latent_dim], as `match` sees it."""
         self.mapper.train()
-        mapped = [self.mapper(block) for block in self._blocks(noise)]
-        return nearest_neighbours(self.latents, torch.cat(mapped))
+        return torch.cat([self.mapper(block) for block in self._blocks(noise)])
 
     def _blocks(self, noise: Tensor) -> tuple[Tensor, ...]:
         """Parts of nearly equal size: BatchNorm takes its statistics from each of them."""

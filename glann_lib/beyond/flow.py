@@ -23,7 +23,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from glann_lib.config import for_count
 from glann_lib.engine import devices, storage
 from glann_lib.engine.checks import require_count, require_positive
-from glann_lib.engine.stages import SteppedStage, batches, make_adam, set_step_size
+from glann_lib.engine.stages import SteppedStage, batches, fall_to_zero, make_adam
 from glann_lib.networks import unit_length
 from glann_lib.sampling import run_blocks
 
@@ -101,12 +101,11 @@ class Flow(SteppedStage):
     def inputs(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Codes, noise and times of each batch."""
         random = devices.seeded(self.config.seed, f"flow epoch {epoch}")
+        fall_to_zero(self.optimiser, self.config.lr, (epoch - 1) / self.epochs)
         for batch in batches(len(self.codes), self.config.batch_size, random, self.device):
             codes = self.codes[batch]
             noise, t = torch.randn(codes.shape, generator=random), torch.rand(len(codes), generator=random)
             yield codes, noise.to(self.device), t.to(self.device)
-        done = epoch / self.epochs
-        set_step_size(self.optimiser.param_groups[0], self.config.lr * (1 + math.cos(math.pi * done)) / 2)
 
     def step(self, codes: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """One step of Adam on v; the mean squared error."""

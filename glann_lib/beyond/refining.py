@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from torch.nn.functional import avg_pool2d
 
 from glann_lib.config import GLOConfig, RefineConfig, for_count
 from glann_lib.engine import devices, storage, training
-from glann_lib.engine.stages import SteppedStage, batches, make_adam, set_step_size
+from glann_lib.engine.stages import SteppedStage, batches, fall_to_zero, make_adam
 from glann_lib.glo import Embedding, Generator, generator_of
 from glann_lib.imle import Mapping
 from glann_lib.losses import ReconstructionLoss, TargetsByRow, loss_of, unit
@@ -140,7 +139,7 @@ class Refining(SteppedStage):
         parts = batches(len(self.images), self.config.batch_size, random, self.device)
         self.generator.train()
         for number, batch in enumerate(parts):
-            self._set_step_size(epoch - 1 + (number + 0.5) / len(parts))
+            fall_to_zero(self.optimiser, self.config.lr, (epoch - 1 + (number + 0.5) / len(parts)) / self.epochs)
             compared = torch.randperm(len(self.pooled.real), generator=random)[:COMPARED].to(self.device)
             codes = torch.cat([self.latents[batch], new[number]])
             yield codes, batch, self.images[batch.to(self.images.device)].to(self.device), self.pooled.real[compared]
@@ -183,10 +182,6 @@ class Refining(SteppedStage):
         random = devices.seeded(self.config.seed, "refine compared")
         kept = torch.randperm(len(self.images), generator=random)[:KEPT]
         self.pooled = Pooled(self.loss, self.images[kept.to(self.images.device)], self.device)
-
-    def _set_step_size(self, passes: float) -> None:
-        done = passes / self.epochs
-        set_step_size(self.optimiser.param_groups[0], self.config.lr * (1 + math.cos(math.pi * done)) / 2)
 
     def state(self) -> dict[str, Tensor]:
         """Weights and the optimiser's state."""

@@ -54,8 +54,7 @@ class RejectingIMLE(IMLE):
     @torch.no_grad()
     def match(self, noise: Tensor) -> Neighbours:
         """For every latent the nearest of the noises that are left."""
-        self.mapper.train()
-        mapped = torch.cat([self.mapper(block) for block in self._blocks(noise)])
+        mapped = self.mapped(noise)
         away = nearest_neighbours(mapped, self.latents).distance[:, 0]
         left = away.topk(len(away) - int(REJECTED * len(away))).indices
         found = nearest_neighbours(self.latents, mapped[left])
@@ -92,10 +91,8 @@ class DeepIMLE(IMLE):
 
     def _make_mapper(self) -> nn.Module:
         width = self.config.hidden_dim
-        first, last = (
-            LatentMapper(self.config.noise_dim, width, width),
-            LatentMapper(width, self.latents.shape[1], width),
-        )
+        first = LatentMapper(self.config.noise_dim, width, width)
+        last = LatentMapper(width, self.latents.shape[1], width)
         return nn.Sequential(first, BatchNorm1d(width), nn.ReLU(), last)
 
 

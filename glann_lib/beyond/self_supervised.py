@@ -33,7 +33,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 from glann_lib.config import LEAST_IMAGES, for_count
 from glann_lib.engine import devices, storage, training
 from glann_lib.engine.checks import require_choice, require_count, require_positive
-from glann_lib.engine.stages import SteppedStage, batches, make_adam, set_step_size
+from glann_lib.engine.stages import SteppedStage, batches, fall_to_zero, make_adam
 from glann_lib.features import NARROWED, VGGFeatures, make_extractor, vgg16_features, vgg16_layers
 from glann_lib.losses import PerceptualRepresentation, ReconstructionLoss, unit
 from glann_lib.networks import load_weights
@@ -114,8 +114,7 @@ class SelfSupervised(SteppedStage):
         parts = batches(len(self.images), self.config.batch_size, random, self.images.device)
         self.network.train()
         for number, batch in enumerate(parts):
-            done = (epoch - 1 + number / len(parts)) / self.epochs
-            set_step_size(self.optimiser.param_groups[0], self.config.lr * (1 + math.cos(math.pi * done)) / 2)
+            fall_to_zero(self.optimiser, self.config.lr, (epoch - 1 + number / len(parts)) / self.epochs)
             views, answers = question(unit(self.images[batch].to(self.device)), self.config.task, random)
             yield prepared(views), answers
 

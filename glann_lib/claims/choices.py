@@ -142,8 +142,6 @@ _ALL = (
     *_of("moments", "imle_moments", {"learned": "moments learned", "matched": "moments matched"}),
 )
 CHOICES = {choice.key: choice for choice in _ALL}
-
-
 OF_THE_VGG = ("taps", "input of the loss")  # groups
 LOSSES = tuple(choice.key for choice in _ALL if choice.group == "loss")  # what the loss sees by
 HIDDEN = tuple(choice.key for choice in _ALL if choice.group != "loss")  # what the paper does not say
@@ -224,7 +222,7 @@ def _score(contest: Contest, choice: Choice, seed: int) -> dict[str, Any]:
     settings = {"glo": dataclasses.asdict(left.glo), "imle": dataclasses.asdict(left.imle)}
     shown = Contender(_model(choice), f"GLANN, {choice.label}", "non-adversarial")
     fit = functools.partial(fit_choice, choice, contest.images, config, contest.device, folder)
-    return contest._score(shown, seed, "own", settings, lambda: or_diverged(fit, shown, "own", contest.images))
+    return contest.score(shown, seed, "own", settings, lambda: or_diverged(fit, shown, "own", contest.images))
 
 
 def _model(choice: Choice) -> str:

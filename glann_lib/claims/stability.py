@@ -74,7 +74,7 @@ def score_stability(
         for seed in seeds:
             own = rivals.with_seed(config, seed)
             plan += [_planned(contest, key, own, factor, steps) for key in ("glann", *keys)]
-    return [contest._score(*planned) for planned in plan]
+    return [contest.score(*planned) for planned in plan]
 
 
 def fit_each(contest: Contest, keys: Sequence[str], steps: int) -> dict[str, Trained]:

@@ -47,18 +47,19 @@ class Contest:
         """
         config = rivals.with_seed(self.config, seed)
         first = seed == self.config.glo.seed
-        keys = rivals.OURS if config.refine.epochs else rivals.OURS[:2]
-        contenders = {key: rivals.contender(key, self.config, loss) for key in keys}
         folder = self.folder if first else self.folder / "seeds" / f"seed{seed}"
         if loss is not None:
             config = dataclasses.replace(config, glo=dataclasses.replace(config.glo, loss=loss))
             folder = self.folder / "losses" / loss / f"seed{seed}"
-        settings = {"glo": dataclasses.asdict(config.glo), "imle": dataclasses.asdict(config.imle)}
-        refined = settings | {"refine": dataclasses.asdict(config.refine)}
+        two = {"glo": dataclasses.asdict(config.glo), "imle": dataclasses.asdict(config.imle)}
+        settings = {"glo": two, "glann": two}
+        if config.refine.epochs:
+            settings["glann-refined"] = two | {"refine": dataclasses.asdict(config.refine)}
+        contenders = {key: rivals.contender(key, self.config, loss) for key in settings}
         # All share the first stage: trained or read once, and only where a score is missing.
         fit = functools.cache(lambda: rivals.fit_glann(self.images, config, self.device, folder))
         return [
-            self._score(shown, seed, "own", refined if key == rivals.OURS[2] else settings, lambda key=key: fit()[key])
+            self.score(shown, seed, "own", settings[key], lambda key=key: fit()[key])
             for key, shown in contenders.items()
         ]
 
@@ -71,11 +72,12 @@ class Contest:
                 settings = rivals.rival_settings(key, config, steps, len(self.images))
                 fit = functools.partial(rivals.fit_rival, key, self.images, config, budget, steps, self.device, folder)
                 plan.append((rivals.contender(key, self.config), seed, budget, dataclasses.asdict(settings), fit))
-        return [self._score(*planned) for planned in plan]
+        return [self.score(*planned) for planned in plan]
 
-    def _score(
+    def score(
         self, shown: Contender, seed: int, budget: str, settings: dict[str, Any], fit: Callable[[], Trained]
     ) -> dict[str, Any]:
+        """The record of one model, from the book, or trained by `fit` and scored now; `settings` decide which."""
         facts = {"model": shown.key, "label": shown.label, "kind": shown.kind, "budget": budget, "seed": seed}
 
         def make() -> tuple[Tensor, dict[str, Any]]:
