@@ -9,7 +9,7 @@ representation of that loss, shows of new images, f, and of real ones, r:
     D(f, r) = 2 E|f - r| - E|f - f'|  (- E|r - r'|, which does not depend on G)
 
 It is least where both are equally distributed. It is a plain loss: nobody plays against G. (Pairs of a T(e_t) and
-the image that Eq. 4 matches with it, held to each other by the loss, add nothing: each is a mean of several.)
+the image that Eq. 4 matches with it, held to each other by the loss, added nothing on MNIST.)
 """
 
 from __future__ import annotations
