@@ -16,6 +16,7 @@ from glann_lib.settings import (
     ARRAY,
     CAR_FAMILIES,
     CARS,
+    CARS3D,
     DATASETS,
     DOMAINS,
     FOLDER,
@@ -39,6 +40,7 @@ from glann_lib.settings import (
 __all__ = [
     "ARRAY",
     "CARS",
+    "CARS3D",
     "CAR_FAMILIES",
     "DATASETS",
     "DOMAINS",

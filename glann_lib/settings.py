@@ -12,16 +12,19 @@ from typing import Any
 
 from glann_lib.engine.checks import require_choice, require_count, require_part, require_positive
 
-SMALL = ("digits", "mnist", "fashion", "cifar10", "svhn", "celeba")  # images of at most 64 px, as they are published
+# Images of at most 64 px, as they are published.
+SMALL = ("digits", "mnist", "fashion", "cifar10", "svhn", "svhn-crops", "celeba")
 LARGE = ("made-landscapes", "celeba-hq")  # images of 128 px and more
 DATASETS = (*SMALL, *LARGE)
 SIZES = (28, 32, 64, 128, 256, 512, 1024)  # px, height and width
 MANY_PIXELS = 128  # px, from which on images are large: another generator, another loss, other settings
 SHAPES = ("made-chairs", "chairs")  # voxels
 CAR_FAMILIES = ("sedans", "vans", "hatchbacks")  # made by rule
-DOMAINS = (*SMALL, "street-digits", "street-mnist")  # of translation, see domains ...
+CARS3D = ("cars3d-first", "cars3d-second")  # rendered, see translation.cars3d
+DOMAINS = (*SMALL, "street-digits", "street-mnist", *CARS3D)  # of translation, see domains ...
 DOMAINS += (*CAR_FAMILIES, *(f"negative-{family}" for family in CAR_FAMILIES))  # ... and made_cars
-TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn")  # some pairs of domains each, see domains.PAIRS
+# Some pairs of domains each, see domains.PAIRS.
+TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn", "mnist-svhn-crops", "car-to-car")
 PROFILES = ("quick", "paper")
 LOSSES = ("vgg16", "vgg19", "random-vgg16", "random-vgg16-half", "random-vgg16-quarter", "laplacian", "l1", "l2")
 FOLDER, MESHES, CARS = "folder:", "meshes:", "cars:"  # before the path of a person's own images, meshes, two domains

@@ -38,6 +38,7 @@ START = 9.0  # s, what is no step: read off the published notebooks, which ran o
 UNKNOWN = (ValueError, TypeError, AttributeError, LookupError, OSError)
 # Images, models or cars in a data set's splits, to train and to test, as data/README.md has them.
 SIZES = {"digits": (1500, 297), "cifar10": (50_000, 10_000), "svhn": (73_257, 26_032), "celeba": (162_770, 19_962)}
+SIZES |= {"svhn-crops": (554, 486), "cars3d-first": (2016, 336), "cars3d-second": (2040, 336)}
 SIZES |= dict.fromkeys(("mnist", "fashion"), (60_000, 10_000)) | dict.fromkeys(config.CAR_FAMILIES, (5000, 1000))
 SIZES |= {"made-chairs": (1000, 200), "chairs": (889, 100), "made-landscapes": (600, 100), "celeba-hq": (27_000, 3000)}
 
@@ -272,8 +273,9 @@ NOTEBOOKS |= {
 
 def image_shape(dataset: str, size: int) -> Shape:
     """Of a data set's images; a person's own are taken for coloured."""
-    # The paper profile tells grey images by their generator.
+    # The paper profile tells grey images by their generator; rendered cars are grey unless colour is asked for.
     grey = dataset in config.DATASETS and config.make_config(dataset, "paper").glo.normalisation == "batch"
+    grey |= dataset in config.CARS3D
     return (1 if grey else 3, size, size)
 
 

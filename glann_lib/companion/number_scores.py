@@ -24,7 +24,8 @@ from glann_lib.translation.domains import pairs_of
 OURS = ("glann", "nam-memory")  # the names in bold
 UNTRAINED = ("baseline", "floor")
 MEASURES = measures.METRICS | measures.SHAPE_METRICS | measures.TRANSLATION_METRICS
-TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn")  # the last is published once SVHN is at hand
+# The last is published once SVHN is at hand.
+TRANSLATIONS = ("embedded", "mnist-street", "car-to-car", "mnist-svhn-crops", "mnist-svhn")
 
 Key = tuple[str, bool]  # a model, and whether its budget is the protocol's
 Cells = dict[Key, str]  # of a column
@@ -89,16 +90,23 @@ def chairs(published: Published, name: str) -> str:
 
 def translation(published: Published, names: Sequence[str] = TRANSLATIONS) -> str:
     """Scores of translations: accuracy in percent, then the errors of azimuth in degrees."""
-    there = [name for name in names if (published.folder / name).is_dir()]
+    there = [name for name in names if (published.folder / folder(name)).is_dir()]
     pairs = [(name, pair) for name in there or names for pair in pairs_of(name)]
-    runs = {pair: published.rows(name, "-to-".join(pair), "scores") for name, pair in pairs}
+    runs = {pair: published.rows(folder(name), "-to-".join(pair), "scores") for name, pair in pairs}
     columns = [
-        (f"{' → '.join(map(title, pair))}: {head}", _cells(rows, of, chance=rows[0].records[0]["chance"], **score))
+        (f"{' → '.join(map(title, pair))}: {head}", _cells(rows, of, chance=_chance(rows, score["metric"]), **score))
         for head, score in NAMES["scores"]["translation"].items()
         for pair, rows in runs.items()
         for of in extractors(rows, score["metric"])
     ]
     return _beside(_names(runs.values(), NAMES["translation"]) | {CHANCE: "chance"}, columns)
+
+
+def _chance(rows: Sequence[Row], metric: str) -> float:
+    """What chance gives by a metric; where a score does not say, by the judge's first."""
+    records = [record for row in rows for record in row.records]
+    known = (score for record in records for score in record["scores"] if score["metric"] == metric)
+    return next(known).get("chance", records[0]["chance"])
 
 
 def _key(row: Row) -> Key:

@@ -27,6 +27,7 @@ LAYOUTS = {
     "mnist": "MNIST/raw/*-ubyte.gz (four files)",
     "fashion": "FashionMNIST/raw/*-ubyte.gz (four files)",
     "svhn": "svhn/train_32x32.mat and svhn/test_32x32.mat",
+    "svhn-crops": "svhn_crops/images.zip",
     "cifar10": "cifar-10-batches-py/, or cifar10/train.zip and cifar10/test.zip",
     "celeba": "celeba/ (img_align_celeba/ and the .txt files), or celeba10k/images.zip",
     "celeba-hq": "celeba-hq/ (the images, or images.zip), or celebahq_256/images.zip",
@@ -117,16 +118,31 @@ def _folder(settings: DataConfig, split: str, download: bool) -> ImageData:
 
 
 def _celeba_hq(settings: DataConfig, split: str, download: bool) -> ImageData:
-    names = ("celeba-hq/images.zip", "celeba-hq", "celebahq_256/images.zip")
+    name, files = _placed(settings.dataset, "celeba-hq/images.zip", "celeba-hq", "celebahq_256/images.zip")
+    source = f"{name}: {len(files.names):,} CelebA-HQ faces (Karras et al. 2018), a tenth for testing"
+    return _from_files(settings, split, files, source, divide=True)
+
+
+def _svhn_crops(settings: DataConfig, split: str, download: bool) -> ImageData:
+    name, files = _placed(settings.dataset, "svhn_crops/images.zip")
+    files = dataclasses.replace(files, names=tuple(file for file in files.names if file.startswith(f"{split}/")))
+    found = sorted({file.split("/")[1] for file in files.names if file.count("/") == 2})
+    if found != list("0123456789") or not all(file.count("/") == 2 for file in files.names):
+        told = f"{split}/ in it has the folders {', '.join(found) or 'none'}"
+        raise ValueError(f"{files.path} is not laid out as {split}/CLASS/*.png, CLASS 0 to 9: {told}; place it again")
+    source = f"{name}: {len(files.names):,} digits cut from SVHN's photographs by its own boxes, not its official crops"
+    return _from_files(settings, split, files, source, enlarge=True)
+
+
+def _placed(dataset: str, *names: str) -> tuple[str, DataFiles]:
+    """The first of the places that is there, and its image files; ConnectionError where none is."""
     name = next((name for name in names if places.find(name)), None)
     if name is None:
         raise ConnectionError(
-            f"celeba-hq cannot be downloaded: place {LAYOUTS['celeba-hq']} in data/ or the folder that the environment "
+            f"{dataset} cannot be downloaded: place {LAYOUTS[dataset]} in data/ or the folder that the environment "
             "variable GLANN_DATA names; data/README.md says how"
         )
-    files = list_images(places.find(name))
-    source = f"{name}: {len(files.names):,} CelebA-HQ faces (Karras et al. 2018), a tenth for testing"
-    return _from_files(settings, split, files, source, divide=True)
+    return name, list_images(places.find(name))
 
 
 def _made_landscapes(settings: DataConfig, split: str, download: bool) -> ImageData:
@@ -148,7 +164,7 @@ def _made_landscapes(settings: DataConfig, split: str, download: bool) -> ImageD
 
 
 LOADERS = {"digits": _digits, "mnist": _idx, "fashion": _idx, "svhn": _svhn, "cifar10": _cifar10, "celeba": _celeba}
-LOADERS |= {"celeba-hq": _celeba_hq, "made-landscapes": _made_landscapes}
+LOADERS |= {"celeba-hq": _celeba_hq, "svhn-crops": _svhn_crops, "made-landscapes": _made_landscapes}
 
 
 def _from_arrays(

@@ -48,7 +48,7 @@ def fit_classifier(
     stage = ClassifierTraining(images, labels, test_images, test_labels, config, torch.device(device))
     history, network = training.run(stage, path), stage.network.eval()
     origin = stage.train_sha256, stage.test_sha256
-    return TrainedClassifier(network, stage.test_accuracy, history, stage.config, stage.image_shape, *origin)
+    return TrainedClassifier(network, stage.tested, history, stage.config, stage.image_shape, *origin)
 
 
 class ClassifierTraining(SteppedStage):
@@ -66,26 +66,46 @@ class ClassifierTraining(SteppedStage):
         config: ClassifierConfig,
         device: torch.device,
     ):
-        _require_labels(images, labels)
-        _require_labels(test_images, test_labels)
-        if len(labels.unique()) < 2:
-            raise ValueError("all training images are of one class: choose the features random-vgg16 instead")
+        self.require(images, labels, test_images, test_labels)
         require_shape(test_images, images.shape[1:])
         config = for_count(config, len(images))
         self.config, self.device, self.image_shape = config, device, tuple(images.shape[1:])
         self.batches = len(images) // config.batch_size
         self.epochs = max(config.epochs, math.ceil(config.steps / self.batches))
         self.train_sha256, self.test_sha256 = tensors_sha256(images, labels), tensors_sha256(test_images, test_labels)
-        self.fingerprint = storage.digest(dataclasses.asdict(config), self.train_sha256, self.test_sha256)
+        self.fingerprint = storage.digest(self.name, dataclasses.asdict(config), self.train_sha256, self.test_sha256)
         self.images = devices.place(images, device)
         self.labels = labels.to(self.images.device)
         self.test_images, self.test_labels = test_images, test_labels
-        self.test_accuracy: float | None = None  # known after the last epoch
+        self.tested: float | None = None  # the mean of `measure` over the test images, known after the last epoch
 
-        with devices.scoped_seed(config.seed, "classifier weights"):
-            self.network = Classifier(images.shape[1], int(labels.max()) + 1).to(device)
+        with devices.scoped_seed(config.seed, f"{self.name} weights"):
+            self.network = self.make_network(images, labels).to(device)
         groups = [{"params": list(self.network.parameters()), "lr": config.lr}]
         self.optimiser = make_adam(groups, device, torch.optim.AdamW, weight_decay=config.weight_decay)
+
+    @staticmethod
+    def require(images: Tensor, labels: Tensor | None, test_images: Tensor, test_labels: Tensor | None) -> None:
+        """Refuse what cannot be learned or tested, by a ValueError."""
+        _require_labels(images, labels)
+        _require_labels(test_images, test_labels)
+        if len(labels.unique()) < 2:
+            raise ValueError("all training images are of one class: choose the features random-vgg16 instead")
+
+    @staticmethod
+    def make_network(images: Tensor, labels: Tensor) -> nn.Module:
+        """The network that is trained on such images and labels."""
+        return Classifier(images.shape[1], int(labels.max()) + 1)
+
+    @staticmethod
+    def compare(outputs: Tensor, labels: Tensor) -> Tensor:
+        """What training lessens: the mean cross entropy of logits [B, classes]."""
+        return nn.functional.cross_entropy(outputs, labels)
+
+    @staticmethod
+    def measure(outputs: Tensor, labels: Tensor) -> Tensor:
+        """How good the outputs for each image are, [B]: 1 where the class is right, else 0."""
+        return (outputs.argmax(1) == labels).float()
 
     def inputs(self, epoch: int) -> Iterator[tuple[Tensor, ...]]:
         """Images and labels of each batch in a new order, a last, incomplete one left out, and how they are moved.
@@ -101,20 +121,20 @@ class ClassifierTraining(SteppedStage):
             yield self.images[batch].to(self.device), self.labels[batch].to(self.device), moves.to(self.device)
 
     def step(self, images: Tensor, labels: Tensor, moves: Tensor) -> Tensor:
-        """One step on images uint8 [B, C, S, S], moved as `shifted` says; mean loss and part of the images right."""
-        logits = self.network(shifted(images.float() / 255, self.config.shift, moves))
-        loss = nn.functional.cross_entropy(logits, labels)
+        """One step on images uint8 [B, C, S, S], moved as `shifted` says; mean loss and mean of `measure`."""
+        outputs = self.network(shifted(images.float() / 255, self.config.shift, moves))
+        loss = self.compare(outputs, labels)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
-        return torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).float().mean()])
+        return torch.stack([loss.detach(), self.measure(outputs.detach(), labels).mean()])
 
     def end(self, epoch: int, losses: Tensor, start: float) -> ClassifierEpoch:
         """Means over the steps; after the last epoch the test images are looked at, once."""
         if epoch == self.epochs:
-            logits = in_blocks(self.network.eval(), self.test_images, self.device)
-            self.test_accuracy = (logits.argmax(1) == self.test_labels).double().mean().item()
-        return ClassifierEpoch(epoch, *losses.mean(0).tolist(), time.monotonic() - start)
+            outputs = in_blocks(self.network.eval(), self.test_images, self.device)
+            self.tested = self.measure(outputs, self.test_labels).double().mean().item()
+        return self.record_type(epoch, *losses.mean(0).tolist(), time.monotonic() - start)
 
     def trained(self) -> Iterator[Tensor]:
         """The network's weights."""
@@ -132,16 +152,16 @@ class ClassifierTraining(SteppedStage):
         return weights | training.optimiser_state(self.optimiser)
 
     def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Take back `state`, and the accuracy where the training was finished."""
+        """Take back `state`, and the test's result where the training was finished."""
         load_weights(self.network, state, "network.")
         training.restore_optimiser(self.optimiser, state)
-        self.test_accuracy = facts["test_accuracy"]
+        self.tested = facts["tested"]
 
     def facts(self) -> dict[str, Any]:
-        """Settings, data, and how many test images were right."""
-        names = ("train_sha256", "test_sha256", "test_accuracy")
+        """Settings, data, and the test's result."""
+        names = ("train_sha256", "test_sha256", "tested")
         own = {"config": dataclasses.asdict(self.config), "image_shape": list(self.image_shape)}
-        return own | {"classes": self.network.classes} | {name: getattr(self, name) for name in names}
+        return own | {name: getattr(self, name) for name in names}
 
 
 def shifted(images: Tensor, pixels: int, moves: Tensor) -> Tensor:

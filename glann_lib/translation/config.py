@@ -11,7 +11,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from glann_lib.config import LOSSES, PROFILES, GLOConfig, IMLEConfig, make_config, override
+from glann_lib.config import CARS3D, LOSSES, PROFILES, GLOConfig, IMLEConfig, make_config, override
 from glann_lib.engine.checks import require_choice, require_count, require_part, require_positive
 
 SEARCHES = ("memory", "sphere", "noise")
@@ -31,9 +31,11 @@ class PairConfig:
     source_images: int | None = 2000  # at most this many to learn T from (NAM); None: all
     target_images: int | None = None  # likewise, for the target's generator
     test_images: int | None = None  # likewise, unseen ones to translate, and real ones to judge the judge by
+    colour: bool = False  # of rendered cars; False: grey, DiscoGAN's default
 
     def __post_init__(self) -> None:
         require_choice(self, "image_size", (28, 32, 64))
+        require_choice(self, "colour", (False, True))
         require_count(self, "source_images", "target_images", "test_images", optional=True)
 
 
@@ -44,6 +46,7 @@ class NAMConfig:
     search: str = "sphere"  # z of an image: "sphere", free (NAM); "noise", T(e) of IMLE; "memory", a training latent
     loss: str = "l2"  # between T(G(z)) and the source image: a name in TRANSLATION_LOSSES
     width: int = 32  # channels of T's finest scale (NAM)
+    start: str = "random"  # T before it is trained: "random" (NAM), or "identity", for domains that look alike
     epochs: int = 51  # passes over the source images (NAM)
     batch_size: int = 128  # images (NAM)
     latent_lr: float = 0.03  # Adam step of z, of length 1 (NAM); of e, sqrt(d) long, sqrt(d) times that
@@ -57,6 +60,7 @@ class NAMConfig:
     def __post_init__(self) -> None:
         require_choice(self, "search", SEARCHES)
         require_choice(self, "loss", TRANSLATION_LOSSES)
+        require_choice(self, "start", ("random", "identity"))
         require_count(self, "width", "epochs", "restarts")
         require_count(self, "batch_size", least=2)
         require_count(self, "test_steps", least=0)
@@ -100,8 +104,8 @@ def make_translation_config(
 
 
 def _paper(source: str, target: str, seed: int) -> dict[str, Any]:
-    size = 28 if {source, target} <= set(HANDWRITTEN) else 32
-    generator = make_config("mnist" if target in GREY else "svhn", "paper", seed)
+    size = 28 if {source, target} <= set(HANDWRITTEN) else 64 if {source, target} <= set(CARS3D) else 32
+    generator = make_config("mnist" if target in GREY else "svhn", "paper", seed, data_image_size=size)
     return {
         "data": PairConfig(source, target, size),
         "glo": generator.glo,
@@ -113,22 +117,27 @@ def _paper(source: str, target: str, seed: int) -> dict[str, Any]:
 def _quick(source: str, target: str, seed: int) -> dict[str, Any]:
     parts = _paper(source, target, seed)
     small = "mnist" not in source + target and "svhn" not in source + target
-    learned, drawn, unseen = (750, 1000, 200) if small else (2000, 5000, 1000)
+    cars = {source, target} <= set(CARS3D)
+    learned, drawn, unseen = (None,) * 3 if cars else (750, 1000, 200) if small else (2000, 5000, 1000)
     loss = UP_TO_COLOUR if target in GREY and source not in GREY else "l2"
+    # Where an image of the target domain may pass for one of the source, T learns what to change: from nothing it
+    # takes all white ground for a good answer, and never sees which way a car points.
+    start = "identity" if cars or loss == UP_TO_COLOUR else "random"
+    epochs = 60 if cars else 16 if small else 20
     changes = {
         "data": dict(source_images=learned, target_images=drawn, test_images=unseen),
         # The Laplacian loss reconstructs as well in a third of the time, and translation needs no more than that. From
         # principal components, and with steps that grow and fall once, half of the epochs is enough.
         "glo": dict(
             loss="laplacian", normalisation="batch", optimiser="persistent", schedule="cosine", latent_init="pca",
-            latent_lr=0.03, generator_lr_ratio=0.2, batch_size=64, epochs=16 if small else 20,
+            latent_lr=0.03, generator_lr_ratio=0.2, batch_size=64, epochs=epochs,
             feature_channels=64 if small else 128,
         ),
         "imle": dict(epochs=200),
         # Width 8 is faster than NAM's 32, and no worse on the digits; so are few and larger steps.
         "nam": dict(
-            search="memory", loss=loss, width=8, epochs=15, batch_size=64, latent_lr=0.06, mapping_lr=0.004,
-            restarts=2, test_steps=10, test_lr=0.08,
+            search="memory", loss=loss, start=start, width=8, epochs=15, batch_size=64, latent_lr=0.06,
+            mapping_lr=0.004, restarts=2, test_steps=10, test_lr=0.08,
         ),
     }  # fmt: skip
     return {part: dataclasses.replace(settings, **changes[part]) for part, settings in parts.items()}

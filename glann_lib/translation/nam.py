@@ -73,7 +73,8 @@ class NAM(SteppedStage):
         self.loss: ReconstructionLoss | None = None  # made when an epoch needs it
         channels = 1 if config.loss == UP_TO_COLOUR else images.shape[1]
         with devices.scoped_seed(config.seed, "nam weights"):
-            network = TranslationNetwork(images.shape[-1], target.generator.shape[0], channels, config.width)
+            identity = config.start == "identity"
+            network = TranslationNetwork(images.shape[-1], target.generator.shape[0], channels, config.width, identity)
         self.network = network.to(device)
         groups = [{"params": list(self.network.parameters()), "lr": config.mapping_lr}]
         if config.search == "memory":  # every epoch chooses them anew

@@ -62,7 +62,7 @@ def _columns(task: str, rows: Sequence[Row | None], records: Sequence[Record]) -
             continue
         scale, unit = (100, "%") if metric in PERCENT else (1, known.unit)
         values = [[scale * score["value"] for score in own if score["metric"] == metric] for own in scores]
-        chance = scale * (0.5 if metric == "turned" else records[0]["chance"])
+        chance = scale * next(score["chance"] for own in scores for score in own if score["metric"] == metric)
         head = f"{task_title(task)}: {known.name.lower()}, {unit} {ARROWS[known.better]}"
         columns[head] = column_text([*values, [chance]], spread=True)
         if quoted := reported(task, "glann", metric):

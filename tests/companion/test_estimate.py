@@ -14,7 +14,7 @@ from glann_lib.claims.choices import HIDDEN
 from glann_lib.companion import arguments, catalogue, estimate, timing
 from glann_lib.companion.estimate import START, Estimate
 from glann_lib.companion.plans import Times
-from glann_lib.config import CAR_FAMILIES, DATASETS, SHAPES, DataConfig, GLOConfig, IMLEConfig
+from glann_lib.config import CAR_FAMILIES, CARS3D, DATASETS, SHAPES, DataConfig, GLOConfig, IMLEConfig
 from glann_lib.data.images import load_images
 from glann_lib.data.record import SPLITS
 from glann_lib.losses import TargetCache, make_loss
@@ -223,7 +223,7 @@ def test_the_numbers_of_what_is_made_or_comes_with_a_library_are_right():
         wanted = [len(part) for part in parts] or [MADE_CARS[split][1] for split in SPLITS]
         assert estimate.SIZES[name] == tuple(wanted)
     assert estimate.SIZES["made-chairs"] == tuple(shapes.MADE[split][1] for split in SPLITS)
-    assert set(estimate.SIZES) == {*DATASETS, *SHAPES, *CAR_FAMILIES}
+    assert set(estimate.SIZES) == {*DATASETS, *SHAPES, *CAR_FAMILIES, *CARS3D}
 
 
 def test_shapes_are_models_times_poses(photos, tmp_path):

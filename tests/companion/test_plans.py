@@ -10,8 +10,10 @@ from glann_lib.companion.plans import Times
 
 ROOT = Path(__file__).resolve().parents[2]
 CHOOSE_SHAPES = "--dataset made-chairs, chairs or meshes:PATH"
-CHOOSE_IMAGES = "--dataset digits, mnist, fashion, cifar10, svhn, celeba or folder:PATH"
-CHOOSE_PAIRS = "--dataset embedded, mnist-street, mnist-svhn, cars:PATH or SOURCE-to-TARGET"
+CHOOSE_IMAGES = "--dataset digits, mnist, fashion, cifar10, svhn, svhn-crops, celeba or folder:PATH"
+CHOOSE_PAIRS = (
+    "--dataset embedded, mnist-street, mnist-svhn, mnist-svhn-crops, car-to-car, cars:PATH or SOURCE-to-TARGET"
+)
 
 
 @pytest.fixture(autouse=True)

@@ -136,7 +136,9 @@ def test_wrong_arguments_are_refused_before_anything_is_installed(ready, argv, s
     assert not (ready.root / ".venv").exists()
 
 
-@pytest.mark.parametrize("dataset", ["embedded", "mnist-street", "mnist-svhn", "digits-to-street-digits"])
+@pytest.mark.parametrize(
+    "dataset", ["embedded", "mnist-street", "mnist-svhn", "car-to-car", "mnist-svhn-crops", "digits-to-street-digits"]
+)
 def test_only_the_notebook_on_translations_runs_on_pairs(dataset):
     plan = make_plan(["--dataset", dataset, "--set", "nam_epochs=3"])
     (step,) = plan.steps

@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import io
+import itertools
 import json
 import os
 import struct
@@ -701,6 +702,45 @@ def test_celeba_hq_is_never_downloaded(download):
     assert "\n" not in str(caught.value) and "GLANN_DATA" in str(caught.value)
 
 
+def cut_digits(splits=("train", "test"), classes=10, name="{split}/{label}/{number}_0.png"):
+    """Two digits of each class and split; the red of a digit is its class."""
+    pictures = [encoded(Image.new("RGB", (32, 32), (label, 9, 9))) for label in range(classes)]
+    digits = itertools.product(splits, range(classes), range(2))
+    return {name.format(split=split, label=label, number=number): pictures[label] for split, label, number in digits}
+
+
+def test_cut_digits_keep_their_split_and_their_classes(place):
+    write_zip(place / "svhn_crops/images.zip", cut_digits())
+    for split in ("train", "test"):
+        data = load_images(DataConfig("svhn-crops", 32), split)
+        assert data.images.shape == (20, 3, 32, 32) and data.class_names == tuple("0123456789")
+        assert torch.equal(data.images[:, 0, 0, 0].long(), data.labels) and data.name == "svhn-crops"
+        assert "svhn_crops/images.zip: 20 digits cut from SVHN's photographs" in data.source
+        assert "not its official crops" in data.source
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        cut_digits(("train",)),
+        cut_digits(classes=9),
+        cut_digits(name="{split}/{number}_{label}.png"),
+        cut_digits(name="{label}/{split}/{number}.png"),
+    ],
+    ids=["no test", "nine classes", "no classes", "classes first"],
+)
+def test_cut_digits_that_are_laid_out_otherwise(place, files):
+    write_zip(place / "svhn_crops/images.zip", files)
+    with pytest.raises(ValueError, match=r"is not laid out as test/CLASS/.*place it again") as caught:
+        load_images(DataConfig("svhn-crops", 32), "test")
+    assert "\n" not in str(caught.value)
+
+
+def test_cut_digits_are_never_downloaded():
+    with pytest.raises(ConnectionError, match=r"place svhn_crops/images.zip in data/"):
+        load_images(DataConfig("svhn-crops", 32), "train")
+
+
 RULE = """
 import numpy as np
 def make_landscapes(size, numbers, seed=0):
@@ -792,6 +832,13 @@ def test_real_faces_by_both_ways(real_place):
     assert celeba.images.shape == (200, 3, 64, 64) and whole.images.shape == (1000, 3, 64, 64)
     mirror = (celeba.float().mean(0) - celeba.float().mean(0).flip(-1)).abs().mean()
     assert mirror < 0.03  # the mean face is symmetric: the crop is centred
+
+
+@real("svhn_crops/images.zip")
+def test_real_cut_digits(real_place):
+    train, test = (load_images(DataConfig("svhn-crops", 32), split) for split in ("train", "test"))
+    assert (len(train), len(test)) == (554, 486) and torch.bincount(train.labels)[1] == 112
+    assert train.sha256 in README and test.sha256 in README
 
 
 @real("celebahq_256/images.zip")

@@ -1,10 +1,19 @@
-"""Directions: the shorter way round, sectors, and their circular mean, at the wrap above all."""
+"""Directions: the shorter way round, the best turn and mirror, and a network that learns to see them."""
 
 import pytest
 import torch
-from torch.nn import functional
 
-from glann_lib.translation.judges import CHANCE, SECTORS, azimuth_error, mean_azimuth, sectors
+from glann_lib.scores.classifier import ClassifierConfig
+from glann_lib.translation.azimuths import (
+    CHANCE,
+    AzimuthNetwork,
+    align,
+    azimuth_error,
+    chance_after_alignment,
+    directions,
+    fit_azimuths,
+    readings,
+)
 
 
 def uniform(count, seed):
@@ -40,53 +49,95 @@ def test_a_random_translation_is_at_chance():
     assert abs(one_way.mean().item() - CHANCE) < 0.5
 
 
-def test_sectors_are_centred_on_multiples_of_15():
-    azimuths = torch.tensor([0.0, 7.4, 7.6, 15.0, 22.4, 180.0, 337.6, 352.4, 352.6, 359.99, 360.0, -8.0])
-    found = sectors(azimuths)
-    assert found.dtype == torch.int64
-    assert found.tolist() == [0, 0, 1, 1, 1, 12, 23, 23, 0, 0, 0, 23]
+# Vectors
 
 
-def test_sectors_are_equally_wide():
-    counts = sectors(torch.arange(0, 360, 0.5)).bincount()
-    assert counts.tolist() == [30] * SECTORS
+@pytest.mark.parametrize("length", [1e-3, 1.0, 50.0])
+def test_a_vectors_direction_does_not_depend_on_its_length(length):
+    degrees = uniform(1000, 5)
+    vectors = length * torch.stack([degrees.deg2rad().cos(), degrees.deg2rad().sin()], 1)
+    found = directions(vectors)
+    assert azimuth_error(found, degrees).max() < 1e-3 and (found >= 0).all() and (found < 360).all()
 
 
-def test_sectors_and_back_agree_within_half_a_sector():
-    azimuths = uniform(5000, 5)
-    back = mean_azimuth(functional.one_hot(sectors(azimuths), SECTORS))
-    error = azimuth_error(back, azimuths)
-    assert error.max() <= 7.5 + 1e-3 and error.max() > 7
-
-
-def weights_of(parts):
-    weights = torch.zeros(1, SECTORS)
-    for degrees, weight in parts.items():
-        weights[0, degrees // 15] = weight
-    return weights
-
-
-@pytest.mark.parametrize(
-    ("parts", "mean"),
-    [
-        ({345: 0.5, 15: 0.5}, 0),
-        ({345: 0.5, 0: 0.5}, 352.5),
-        ({0: 0.5, 90: 0.5}, 45),
-        ({180: 1.0}, 180),
-        ({270: 3.0, 300: 3.0}, 285),
-        ({0: 0.75, 90: 0.25}, 18.4349),
-    ],
-)
-def test_the_mean_is_circular(parts, mean):
-    found = mean_azimuth(weights_of(parts))
-    assert found.dtype == torch.float32 and found.shape == (1,)
-    assert azimuth_error(found, torch.tensor([float(mean)])).item() < 1e-3
-
-
-def test_the_mean_never_is_360():
-    tilts = torch.logspace(-12, 0, 2000)
-    weights = torch.zeros(2000, SECTORS)
-    weights[:, 0], weights[:, -1] = 1, tilts  # a little below 0 degrees
-    found = mean_azimuth(weights)
+def test_a_direction_never_is_360():
+    found = directions(torch.stack([torch.ones(2000), -torch.logspace(-12, 0, 2000)], 1))  # a little below 0 degrees
     assert (found >= 0).all() and (found < 360).all() and (found > 359).any() and (found == 0).any()
-    assert mean_azimuth(weights.half()).dtype == torch.float32
+
+
+# Alignment
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("turn", [0.0, 37.5, 180.0, 359.5])
+def test_a_map_that_turns_and_mirrors_all_cars_alike_has_no_error_left(sign, turn):
+    true = uniform(50, 6)
+    found = (sign * (true - turn)).remainder(360)
+    best = align(found, true)
+    assert (best.sign, best.turn) == (sign, turn)
+    assert best.errors.max() < 1e-3 and azimuth_error(best.aligned, true).max() < 1e-3
+
+
+def test_no_alignment_leaves_less_on_average():
+    found, true = uniform(30, 7), uniform(30, 8)
+    best = align(found, true)
+    others = [azimuth_error(sign * found + turn, true).mean() for sign in (1, -1) for turn in range(360)]
+    assert best.errors.mean() <= min(others) + 1e-4
+    torch.testing.assert_close(best.errors, azimuth_error(best.sign * found + best.turn, true), atol=1e-3, rtol=0)
+
+
+def test_chance_is_less_after_alignment_the_fewer_the_directions():
+    few, many = chance_after_alignment(uniform(8, 9)), chance_after_alignment(uniform(2000, 9))
+    assert few[0] < many[0] < CHANCE and few[1] < many[1] < CHANCE
+    assert many[1] > 86 and few[1] < 70
+    assert chance_after_alignment(uniform(8, 9)) == few != chance_after_alignment(uniform(8, 9), seed=1)
+
+
+def test_each_reading_of_the_papers_number_is_what_it_says():
+    true = torch.arange(0, 360, 15.0)
+    noise = 4 * torch.randn(24, generator=torch.Generator().manual_seed(2))
+    found = readings((40 - (true + noise)).remainder(360), true)
+    assert found["median error, steps of 15 degrees"] == pytest.approx(found["median error, degrees"] / 15)
+    assert 1 < found["median error, degrees"] < 6
+    root = found["root of the median of r\u00b2, degrees"]
+    assert found["root of the median of |r|, root of degrees"] == pytest.approx(root**0.5)
+    assert readings((200 - true).remainder(360), true) == pytest.approx(dict.fromkeys(found, 0), abs=0.02)
+
+
+# The network
+
+
+def dials(count, seed, size=16):
+    """Grey pictures of a bright half plane, and the direction in which it lies."""
+    degrees = uniform(count, seed)
+    line = torch.linspace(-1, 1, size)
+    across = degrees.deg2rad().cos().view(-1, 1, 1) * line + degrees.deg2rad().sin().view(-1, 1, 1) * line[:, None]
+    return (255 * torch.sigmoid(8 * across)).to(torch.uint8)[:, None], degrees
+
+
+def test_the_network_learns_to_see_directions_and_is_tested_on_others(tmp_path):
+    config = ClassifierConfig(epochs=1, steps=150, batch_size=16, lr=0.005, shift=0)
+    test = dials(64, 1)
+    found = fit_azimuths(*dials(128, 0), *test, config, path=tmp_path / "judge.safetensors")
+    errors = azimuth_error(found.azimuths(test[0]), test[1])
+    assert found.test_error == pytest.approx(errors.mean().item(), abs=1e-3) and errors.mean() < 15
+    assert found.history[-1].loss < found.history[0].loss and found.image_shape == (1, 16, 16)
+    again = fit_azimuths(*dials(128, 0), *test, config, path=tmp_path / "judge.safetensors")
+    assert torch.equal(again.azimuths(test[0]), found.azimuths(test[0])) and again.test_error == found.test_error
+    with pytest.raises(ValueError, match="as in training"):
+        found.azimuths(test[0][..., :12, :12])
+
+
+def test_the_network_sees_32_px_of_larger_images():
+    network = AzimuthNetwork(1).eval()
+    images = torch.rand(3, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    large = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(network(large), network(images))
+
+
+def test_what_are_no_directions_is_refused():
+    images, azimuths = dials(8, 0)
+    for bad in (azimuths + 360, azimuths[:5], azimuths.double()):
+        with pytest.raises(ValueError, match="azimuths are") as caught:
+            fit_azimuths(images, bad, images, azimuths)
+        assert "\n" not in str(caught.value)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from glann_lib.config import GLOConfig, make_config
+from glann_lib.config import CARS3D, GLOConfig, make_config
 from glann_lib.translation.config import SEARCHES, UP_TO_COLOUR, NAMConfig, PairConfig, make_translation_config
 
 PAIRS = [("digits", "street-digits"), ("street-digits", "digits"), ("svhn", "mnist"), ("sedans", "vans")]
@@ -39,6 +39,27 @@ def test_the_paper_profiles_generator_is_glanns(target, dataset):
     assert config.glo == generator.glo and config.imle == generator.imle
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "start"),
+    [
+        (*CARS3D, "identity"),
+        ("svhn-crops", "mnist", "identity"),
+        ("mnist", "svhn-crops", "random"),
+        ("sedans", "vans", "random"),
+        ("street-digits", "digits", "identity"),
+    ],
+)
+def test_t_begins_as_the_identity_where_domains_look_alike(source, target, start):
+    assert make_translation_config(source, target).nam.start == start
+    assert make_translation_config(source, target, "paper").nam.start == "random"  # as NAM's
+
+
+def test_all_rendered_cars_are_taken_grey_unless_colour_is_asked_for():
+    data = make_translation_config(*CARS3D).data
+    assert (data.source_images, data.target_images, data.test_images, data.colour) == (None, None, None, False)
+    assert make_translation_config(*CARS3D, data_colour=True).data.colour
+
+
 @pytest.mark.parametrize("profile", ["quick", "paper"])
 @pytest.mark.parametrize(
     ("source", "target", "size"),
@@ -49,6 +70,7 @@ def test_the_paper_profiles_generator_is_glanns(target, dataset):
         ("svhn", "mnist", 32),
         ("sedans", "vans", 32),
         ("folder:a", "folder:b", 32),
+        (*CARS3D, 64),
     ],
 )
 def test_handwriting_stays_at_28_px(profile, source, target, size):

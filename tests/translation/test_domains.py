@@ -21,7 +21,7 @@ from glann_lib.translation.domains import load_pair, pairs_of
 from glann_lib.translation.made_cars import make_cars
 from glann_lib.translation.street_digits import make_street_digits
 
-NAMES = "embedded, mnist-street, mnist-svhn, cars:PATH"
+NAMES = "embedded, mnist-street, mnist-svhn, mnist-svhn-crops, car-to-car, cars:PATH"
 
 
 @pytest.fixture(autouse=True)

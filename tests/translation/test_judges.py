@@ -11,48 +11,29 @@ from glann_lib.data.record import ImageData, tensors_sha256
 from glann_lib.engine import storage
 from glann_lib.scores.classifier import ClassifierConfig
 from glann_lib.translation import judges as translation_judges
-from glann_lib.translation.judges import (
-    CHANCE,
-    SECTORS,
-    AzimuthJudge,
-    ClassJudge,
-    NoJudge,
-    chance_accuracy,
-    make_judge,
-    sectors,
-)
+from glann_lib.translation.azimuths import CHANCE, azimuth_error
+from glann_lib.translation.judges import AzimuthJudge, ClassJudge, NoJudge, chance_accuracy, make_judge
 
 TINY = ClassifierConfig(epochs=1, steps=6, batch_size=8)
 
 
 def of_values(values):
-    """Images whose value is the class or sector that `Reader` sees in them."""
+    """Images whose value is the class, or the tenth part of the direction, that `Reader` sees in them."""
     return torch.as_tensor(values, dtype=torch.uint8).view(-1, 1, 1, 1).repeat(1, 1, 2, 2)
 
 
 @dataclass
 class Reader:
-    """A classifier that reads the class from the first pixel."""
+    """A network that reads class and direction from the first pixel."""
 
-    classes: int = SECTORS
     train_sha256: str = "trained on these"
     config: ClassifierConfig = field(default_factory=ClassifierConfig)
 
     def predict(self, images):
         return images[:, 0, 0, 0].long()
 
-    def probabilities(self, images):
-        return torch.eye(self.classes)[self.predict(images)]
-
-
-@dataclass
-class Seer(Reader):
-    """A classifier that sees the same in every image: `weights` of the sectors."""
-
-    weights: tuple = (1.0,)
-
-    def probabilities(self, images):
-        return torch.tensor([self.weights]).repeat(len(images), 1)
+    def azimuths(self, images):
+        return 10.0 * self.predict(images)
 
 
 def values(record):
@@ -81,7 +62,7 @@ def labelled(name, count=32, classes=4, seed=0, names=("a", "b", "c", "d")):
 def pointing(name, count=32, last=45, seed=0):
     """Pictures that point between 0 and `last` degrees."""
     azimuths = random_directions(count, seed) * (last / 360)
-    return ImageData(pictures(sectors(azimuths) % 6), None, name, azimuths=azimuths)
+    return ImageData(pictures((azimuths / 15).long() % 6), None, name, azimuths=azimuths)
 
 
 def unlabelled(name):
@@ -95,7 +76,13 @@ def test_a_perfect_translation_is_right_everywhere():
     wanted = random_classes(50, 10, seed=0)
     record = ClassJudge(Reader(), wanted, 0.1).score(of_values(wanted))
     (score,) = record["scores"]
-    assert score == {"extractor": "classifier", "metric": "accuracy", "value": 1.0, "standard_error": 0.0}
+    assert score == {
+        "extractor": "classifier",
+        "metric": "accuracy",
+        "value": 1.0,
+        "standard_error": 0.0,
+        "chance": 0.1,
+    }
     assert record["chance"] == 0.1 and record["translated"] == 50
 
 
@@ -132,42 +119,45 @@ def test_classes_that_only_one_side_has_are_never_met_by_chance():
 
 
 def test_a_translation_that_points_the_same_way_has_no_error():
-    wanted = torch.arange(SECTORS) * 15.0
-    scores = values(AzimuthJudge(Reader(), wanted, CHANCE).score(of_values(range(SECTORS))))
-    assert scores.keys() == {"azimuth_median", "azimuth_mean", "turned"}
+    wanted = torch.arange(24) * 10.0
+    scores = values(AzimuthJudge(Reader(), wanted, CHANCE).score(of_values(range(24))))
+    assert scores.keys() == {"azimuth_median", "azimuth_mean", "turned", "aligned_median", "aligned_mean"}
     assert all(value == pytest.approx(0, abs=1e-3) for value in scores.values())
 
 
 def test_a_translation_that_points_anywhere_is_at_chance():
     judge = AzimuthJudge(Reader(), random_directions(4000, seed=0), CHANCE)
-    record = judge.score(of_values(random_classes(4000, SECTORS, seed=1)))
+    record = judge.score(of_values(random_classes(4000, 36, seed=1)))
     scores = values(record)
     assert scores["azimuth_median"] == pytest.approx(90, abs=4) and scores["azimuth_mean"] == pytest.approx(90, abs=3)
     assert scores["turned"] == pytest.approx(0.5, abs=0.03)
     assert record["chance"] == 90 and record["translated"] == 4000
     assert {score["extractor"] for score in record["scores"]} == {"azimuth network"}
+    chance = {score["metric"]: score["chance"] for score in record["scores"]}
+    assert chance["azimuth_median"] == chance["azimuth_mean"] == 90 and chance["turned"] == 0.5
+    for metric in ("aligned_median", "aligned_mean"):
+        assert scores[metric] == pytest.approx(chance[metric], abs=3) and chance[metric] < 90
 
 
 def test_a_translation_that_always_points_to_the_viewer():
-    judge = AzimuthJudge(Seer(), torch.tensor([0.0, 30.0, 100.0, 200.0, 350.0]), CHANCE)
-    shown = of_values([0] * 5)
-    assert judge.errors(shown, judge.wanted).tolist() == pytest.approx([0, 30, 100, 160, 10], abs=1e-3)
+    judge = AzimuthJudge(Reader(), torch.tensor([0.0, 30.0, 100.0, 200.0, 350.0]), CHANCE)
+    found = values(judge.score(of_values([0] * 5)))
     expected = {"azimuth_median": 30, "azimuth_mean": 60, "turned": 2 / 5}
-    assert values(judge.score(shown)) == pytest.approx(expected, abs=1e-3)
+    assert {metric: found[metric] for metric in expected} == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_error_is_the_shorter_way_round_and_of_the_mean_of_the_sectors():
-    ten, fifteen = math.tan(math.radians(10)), math.radians(15)
-    upper = ten / (math.sin(fifteen) + ten * (1 - math.cos(fifteen)))  # so that sectors 0 and 1 make 10 degrees
-    judge = AzimuthJudge(Seer(weights=(1 - upper, upper)), torch.tensor([350.0, 10.0, 190.0]), CHANCE)
-    assert judge.errors(of_values([0] * 3), judge.wanted).tolist() == pytest.approx([20, 0, 180], abs=1e-3)
+def test_turned_and_mirrored_cars_are_wrong_until_they_are_aligned():
+    wanted = torch.arange(36) * 10.0
+    found = values(AzimuthJudge(Reader(), wanted, CHANCE).score(of_values((20 - torch.arange(36)) % 36)))
+    assert found["azimuth_mean"] > 80 and found["turned"] > 0.4
+    assert found["aligned_median"] == found["aligned_mean"] == pytest.approx(0, abs=1e-3)
 
 
 # Both
 
 
 @pytest.mark.parametrize(
-    ("kind", "true"), [(ClassJudge, torch.tensor([1, 2, 0])), (AzimuthJudge, torch.tensor([15.0, 30.0, 0.0]))]
+    ("kind", "true"), [(ClassJudge, torch.tensor([1, 2, 0])), (AzimuthJudge, torch.tensor([10.0, 20.0, 0.0]))]
 )
 def test_real_images_are_judged_by_what_they_show_themselves(kind, true):
     judge = kind(Reader(), torch.tensor([5, 5]).to(true.dtype), 0.25)  # other and fewer source images
@@ -197,30 +187,28 @@ def test_classes_are_judged_by_a_classifier_of_the_target(tmp_path):
     source, target, test = labelled("source", 12, seed=1), labelled("target"), labelled("test", 16, seed=2)
     judge = make_judge(source, target, test, TINY, path=tmp_path / "judge.safetensors")
     assert isinstance(judge, ClassJudge) and judge.wanted is source.labels
-    assert judge.classifier.train_sha256 == tensors_sha256(target.images, target.labels)
-    assert judge.classifier.test_sha256 == tensors_sha256(test.images, test.labels)
+    assert judge.network.train_sha256 == tensors_sha256(target.images, target.labels)
+    assert judge.network.test_sha256 == tensors_sha256(test.images, test.labels)
     assert judge.chance == chance_accuracy(source.labels, target.labels)
-    seen = judge.classifier.predict(source.images)
+    seen = judge.network.predict(source.images)
     found = values(judge.score(source.images))["accuracy"]
     assert found == pytest.approx((seen == source.labels).double().mean().item())
-    assert storage.load_tensors(tmp_path / "judge.safetensors")[1]["train_sha256"] == judge.classifier.train_sha256
+    assert storage.load_tensors(tmp_path / "judge.safetensors")[1]["train_sha256"] == judge.network.train_sha256
 
 
-def test_directions_are_judged_with_fewer_sectors_than_there_are(tmp_path):
+def test_directions_are_judged_by_a_regressor_of_the_target(tmp_path):
     source, target, test = pointing("source", 12, 360, seed=1), pointing("target"), pointing("test", 16, seed=2)
-    assert set(sectors(target.azimuths).tolist()) == {0, 1, 2, 3}
-    judge = make_judge(source, target, test, TINY)
-    assert isinstance(judge, AzimuthJudge) and judge.chance == 90
-    assert judge.classifier.probabilities(source.images).shape == (12, 4)
-    errors = judge.errors(source.images, source.azimuths)
-    assert errors.shape == (12,) and errors.min() >= 0 and errors.max() <= 180
-    gaps = torch.stack([(source.azimuths - edge).abs() for edge in (0, 45)])
-    least = torch.minimum(gaps, 360 - gaps).min(0).values
-    outside = source.azimuths > 45
-    assert outside.any() and (errors[outside] >= least[outside] - 1e-3).all()  # nothing else can have been seen
+    judge = make_judge(source, target, test, TINY, path=tmp_path / "judge.safetensors")
+    assert isinstance(judge, AzimuthJudge) and judge.chance == 90 and judge.wanted is source.azimuths
+    assert judge.network.train_sha256 == tensors_sha256(target.images, target.azimuths)
+    assert judge.network.test_sha256 == tensors_sha256(test.images, test.azimuths)
+    errors = azimuth_error(judge.azimuths(test.images), test.azimuths)
+    assert judge.network.test_error == pytest.approx(errors.mean().item(), abs=1e-3)
+    record = judge.score(test.images, wanted=test.azimuths)
+    assert values(record)["azimuth_mean"] == pytest.approx(errors.mean().item(), abs=1e-3)
 
 
-@pytest.mark.parametrize(("of", "channels", "steps"), [(labelled, 1, 120), (labelled, 3, 400), (pointing, 3, 120)])
+@pytest.mark.parametrize(("of", "channels", "steps"), [(labelled, 1, 120), (labelled, 3, 400)])
 def test_classes_in_colour_are_learned_for_longest_where_nothing_is_said(monkeypatch, of, channels, steps):
     given, target = [], of("b")
     target = dataclasses.replace(target, images=target.images[:, :1].expand(-1, channels, -1, -1))

@@ -35,6 +35,29 @@ def test_each_scale_is_twice_as_fine_as_the_one_before(size, sizes):
     assert seen == [(side, side) for side in sizes]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_as_the_identity_it_changes_nothing_at_first_and_learns_to(channels):
+    torch.manual_seed(0)
+    made, images = TranslationNetwork(16, channels, channels, 2, identity=True), pictures(8, channels, 16)
+    inner = images.clamp(0.02, 0.98)
+    assert (made(images) - inner).abs().max() < 1e-5
+    optimiser = torch.optim.Adam(made.parameters(), lr=0.05)
+    losses = []
+    for _ in range(60):
+        loss = (made(images) - (1 - images)).square().mean()  # negatives are far from the identity
+        losses.append(loss.item())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_as_the_identity_both_domains_have_equal_channels():
+    with pytest.raises(ValueError, match=r"T leads from 3 channels to 1: .* choose nam_start=random") as caught:
+        TranslationNetwork(16, 3, 1, identity=True)
+    assert "\n" not in str(caught.value)
+
+
 def test_widths_are_those_of_nam():
     made = network(32, 1, 3, width=32)
     shapes = [tuple(scale[0].weight.shape) for scale in made.scales]

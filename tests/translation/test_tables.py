@@ -22,8 +22,10 @@ def record(model, seed=0, chance=0.1, translated=1000, **scores):
     label, kind = LABELS[model]
     base = {"model": model, "label": label, "kind": kind, "budget": "none", "seed": seed}
     judge = "classifier" if "accuracy" in scores else "azimuth network"
+    chances = {key: 0.5 if key == "turned" else chance for key in scores}
     rows = [
-        {"extractor": judge, "metric": key, "value": value, "standard_error": None} for key, value in scores.items()
+        {"extractor": judge, "metric": key, "value": value, "standard_error": None, "chance": chances[key]}
+        for key, value in scores.items()
     ]
     return base | {"scores": rows, "chance": chance, "translated": translated}
 

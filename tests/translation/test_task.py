@@ -137,20 +137,20 @@ def test_the_score_is_the_judges_of_the_translations(done):
 
 def test_floors_are_judged_by_the_labels_of_the_images_themselves(done):
     task, records = done
-    predicted = task.judge.classifier.predict
+    predicted = task.judge.network.predict
     for model, images, data in (
         ("real", task.target_test.images, task.target_test),
         ("reconstructions", task.domain.memory, task.target),
     ):
         right = (predicted(images) == data.labels).double().mean().item()
         assert records[model]["scores"][0]["value"] == pytest.approx(right)
-    assert records["real"]["scores"][0]["value"] == pytest.approx(task.judge.classifier.test_accuracy)
+    assert records["real"]["scores"][0]["value"] == pytest.approx(task.judge.network.test_accuracy)
 
 
 def test_the_judge_is_trained_on_the_target_and_asked_for_the_sources_classes(done):
     task, _ = done
     assert isinstance(task.judge, ClassJudge) and task.judge.wanted is task.source_test.labels
-    assert task.judge.classifier.train_sha256 == task.target.sha256
+    assert task.judge.network.train_sha256 == task.target.sha256
     assert (task.folder / "judge.safetensors").is_file()
 
 
@@ -265,11 +265,13 @@ def test_the_baseline_up_to_colour_is_there_for_that_loss_only(done, back):
     task, records = back
     assert task.config.nam.loss == "up-to-colour"
     assert records["nearest-up-to-colour"]["label"] == "nearest training image, up to colour"
+    across = torch.exp(-((torch.linspace(-1, 1, 28).double() / 0.6) ** 4)).repeat(28)[:, None]  # counts the middle
     images = task.source_test.images.flatten(2).double().mT / 255  # [12, 784, 3]
     grounds = [torch.stack([torch.ones(784), row.flatten() / 255], 1).double() for row in task.target.images]
     nearest = []
     for image in images:
-        left = [(ground @ torch.linalg.lstsq(ground, image).solution - image).square().sum() for ground in grounds]
+        fits = [torch.linalg.lstsq(across.sqrt() * ground, across.sqrt() * image).solution for ground in grounds]
+        left = [(across * (at @ fit - image).square()).sum() for at, fit in zip(grounds, fits, strict=True)]
         nearest.append(int(torch.stack(left).argmin()))
     assert len(set(nearest)) > 1
     samples = read_samples(task.folder / "scores", records["nearest-up-to-colour"])
