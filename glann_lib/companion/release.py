@@ -109,17 +109,22 @@ def require_fit(model: Glann, name: str, dirty: bool) -> None:
 
 
 def write_small(
-    source: Path, model: Glann, path: Path, finest: float = compact.FINEST, coarse: bool = True
+    source: Path,
+    model: Glann,
+    path: Path,
+    finest: float = compact.FINEST,
+    coarse: bool = True,
+    room: int = LIMIT - MARGIN,
 ) -> tuple[Path, str]:
     """The model of the file `source` in few bytes: the path, and in words how its numbers are stored.
 
-    `finest` is the step of `compact.shrink`; `coarse`: convolutions are int8.
+    `finest` and `room` are those of `compact.shrink`; `coarse`: convolutions are int8.
     Raises ValueError where it cannot be made small enough.
     """
     tensors, record = storage.load_tensors(source)
     modules = model.generator.named_modules() if coarse else ()
     kernels = [f"generator.{name}.weight" for name, module in modules if isinstance(module, KERNELS)]
-    small, rank = compact.shrink(compact.expand(tensors), LIMIT - MARGIN, _largest_linear(model), finest, kernels)
+    small, rank = compact.shrink(compact.expand(tensors), room, _largest_linear(model), finest, kernels)
     # Where a person's own files lie is nobody else's business.
     for settings in (record["config"], record["record"].get("config", {"data": {"dataset": ""}})):
         settings["data"]["dataset"] = without_folders(settings["data"]["dataset"])

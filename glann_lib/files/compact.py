@@ -99,6 +99,11 @@ def inflate(factors: dict[str, Tensor]) -> dict[str, Tensor]:
     return factors | {"left": left.T, "right": right}
 
 
+def factors_of(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The factors that `multiply` takes of the weight `name`, where it is stored so; else nothing."""
+    return inflate({part: tensors[place] for part, place in _places(name).items() if place in tensors})
+
+
 def expand(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Tensors as networks take them: factors multiplied, int8 rows and float16 as float32, all others as they are.
 
@@ -106,8 +111,8 @@ def expand(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     full = {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}
     for name in _before("." + PARTS[1], tensors):
-        names = {part: f"{name}.{part}" for part in (*PARTS, "left" + DEFLATED, "right" + DEFLATED)}
-        full[name] = multiply(inflate({part: full.pop(place) for part, place in names.items() if place in full}))
+        full[name] = multiply(factors_of(tensors, name))
+        full = {other: tensor for other, tensor in full.items() if other not in _places(name).values()}
     for name in _before(ROWS, tensors):
         full[name] = full.pop(name + ROWS).float() * full.pop(name + STEPS)
     return full
@@ -171,6 +176,11 @@ def _ever_coarser(
             means[f"{layer.norm}.running_mean"] = norm["running_mean"] + (multiply(factors) - weight) @ seen.mean(0)
         yield factors, means
         step *= COARSER
+
+
+def _places(name: str) -> dict[str, str]:
+    """By what a part of a factorised weight is called, its name among the tensors."""
+    return {part: f"{name}.{part}" for part in (*PARTS, "left" + DEFLATED, "right" + DEFLATED)}
 
 
 def _before(ending: str, names: Iterable[str]) -> list[str]:

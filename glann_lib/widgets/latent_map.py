@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -64,3 +66,22 @@ class LatentMap:
         half = (0.5 + MARGIN) * (high - low).max().item()
         x, y = ((low + high) / 2).tolist()
         return x - half, x + half, y - half, y + half
+
+    def name_places(self, labels: ArrayLike, names: dict[int, str]) -> np.ndarray:
+        """Where the names of classes are written, [classes, 2]: at the means of their points, or near where it is full.
+
+        `labels` [N] are the points'; `names` are by label, in the order of the rows.
+        """
+        means = np.stack([self.points.numpy()[np.asarray(labels) == label].mean(0) for label in names])
+        left, right, _, _ = self.extent()
+        return _apart(means, (right - left) * np.array([0.03 + 0.025 * max(map(len, names.values())), 0.06]))
+
+
+def _apart(places: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Places [n, 2] pushed apart until names of that width and height [2] hardly overlap."""
+    scaled = places / size
+    for _ in range(100):
+        gaps = scaled[:, None] - scaled
+        distance = np.linalg.norm(gaps, axis=2, keepdims=True).clip(1e-9)
+        scaled = scaled + 0.25 * (gaps / distance * (1 - distance).clip(0)).sum(1)
+    return scaled * size

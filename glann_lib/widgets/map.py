@@ -67,9 +67,7 @@ def draw_map(
     size = float(np.clip(18000 / len(points), 4, 14))
     ax.scatter(*points[order].T, s=size, c=np.asarray(colours)[order], alpha=0.75, linewidths=0)
     if classes:
-        means = np.stack([points[np.asarray(labels) == label].mean(0) for label in classes])
-        letters = max(map(len, classes.values()))
-        places = _apart(means, (right - left) * np.array([0.03 + 0.025 * letters, 0.06]))
+        places = latent_map.name_places(labels, classes)
         for (label, name), spot in zip(classes.items(), places, strict=True):
             # A white halo, and one of the class's colour around it, tell the name from the points.
             halo = [Stroke(linewidth=7, foreground=TEN_COLOURS(label)), Stroke(linewidth=4, foreground="white")]
@@ -84,16 +82,6 @@ def _classes(labels: ArrayLike | None, names: Sequence[str]) -> dict[int, str]:
     """Names by label of the classes that are told apart: none where there are too many or only one."""
     named = {} if labels is None else name_classes(labels, names)
     return named if len(named) > 1 and max(named) < MOST_CLASSES else {}
-
-
-def _apart(places: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Places [n, 2] pushed apart until names of that width and height [2] hardly overlap."""
-    scaled = places / size
-    for _ in range(100):
-        gaps = scaled[:, None] - scaled
-        distance = np.linalg.norm(gaps, axis=2, keepdims=True).clip(1e-9)
-        scaled = scaled + 0.25 * (gaps / distance * (1 - distance).clip(0)).sum(1)
-    return scaled * size
 
 
 class MapWidget(Explorer):

@@ -7,6 +7,7 @@ import io
 import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -61,12 +62,35 @@ def from_drawing(strokes: bytes, examples: Tensor) -> Tensor:
     drawing = _on_black(strokes)
     if drawing.max() < 16:
         raise ValueError(BLANK)
-    inverted = _borders(examples).median().item() >= 128
-    side, middle, brightness = _usual_place(_grey(255 - examples if inverted else examples))
-    placed = _placed(drawing, side, middle, examples.shape[-1]).astype(np.float32)
-    placed *= brightness / max(placed.max(), 1)
+    usual = usual_place(examples)
+    placed = _placed(drawing, usual.side, usual.middle, examples.shape[-1]).astype(np.float32)
+    placed *= usual.brightness / max(placed.max(), 1)
     pixels = torch.from_numpy(placed.round().astype(np.uint8)).expand(examples.shape[1:])[None]
-    return 255 - pixels if inverted else pixels.contiguous()
+    return 255 - pixels if usual.inverted else pixels.contiguous()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model's samples have what they show, and how: medians over some of them."""
+
+    side: float  # px, the larger side of the box around the strokes
+    middle: tuple[float, float]  # px, of that box, from the left and from the top
+    brightness: float  # of the brightest pixel, 0 to 255
+    inverted: bool  # dark strokes on a bright border; the numbers above are of the inverted images
+
+
+def usual_place(examples: Tensor) -> Place:
+    """Where the samples uint8 [N, C, S, S] of a model have their strokes; all of the image where all are black."""
+    inverted = _borders(examples).median().item() >= 128
+    drawn = [image for image in _grey(255 - examples if inverted else examples) if image.max() > 0]
+    if not drawn:
+        size = examples.shape[-1]
+        return Place(size, (size / 2, size / 2), 255, inverted)
+    boxes = np.array([_box(image) for image in drawn])
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(1)
+    x, y = np.median((boxes[:, 2:] + boxes[:, :2]) / 2, axis=0)
+    brightness = np.median([image.max() for image in drawn])
+    return Place(float(np.median(sides)), (float(x), float(y)), float(brightness), inverted)
 
 
 @contextlib.contextmanager
@@ -120,18 +144,6 @@ def _borders(images: Tensor) -> Tensor:
 def _box(grey: np.ndarray) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of the pixels [H, W] above a quarter of the brightest."""
     return Image.fromarray(grey > INK * grey.max()).getbbox()
-
-
-def _usual_place(examples: np.ndarray) -> tuple[float, tuple[float, float], float]:
-    """Medians over [N, S, S]: the larger side of the box around the strokes, its middle (x, y), their peak."""
-    drawn = [image for image in examples if image.max() > 0]
-    if not drawn:
-        size = examples.shape[-1]
-        return size, (size / 2, size / 2), 255
-    boxes = np.array([_box(image) for image in drawn])
-    sides = (boxes[:, 2:] - boxes[:, :2]).max(1)
-    x, y = np.median((boxes[:, 2:] + boxes[:, :2]) / 2, axis=0)
-    return float(np.median(sides)), (float(x), float(y)), float(np.median([image.max() for image in drawn]))
 
 
 def _placed(drawing: np.ndarray, side: float, middle: tuple[float, float], size: int) -> np.ndarray:
