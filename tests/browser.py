@@ -1,7 +1,8 @@
 """A real browser on a real JupyterLab, for the tests of what a person sees; nothing else is reached.
 
 `Lab` is the server, by the command of run_all.sh --lab, in a temporary folder with copies of the notebooks, and beside
-it chromium; `Page` is one notebook in it. Pictures for people to look at go to the folder that `artefacts` names.
+it chromium; `Page` is one notebook in it, or any other page. Pictures for people to look at go to the folder that
+`artefacts` names.
 """
 
 import contextlib
@@ -74,6 +75,18 @@ def wait_until(condition, timeout, what):
     return time.monotonic() - started
 
 
+@contextlib.contextmanager
+def chromium():
+    """The browser while the block runs; where there is none, as `find_chromium`."""
+    path = find_chromium()
+    with sync_playwright() as player:
+        found = player.chromium.launch(executable_path=path, args=list(FLAGS))
+        try:
+            yield found
+        finally:
+            found.close()
+
+
 class Lab:
     """JupyterLab and chromium while the block runs.
 
@@ -88,15 +101,13 @@ class Lab:
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
-            chromium = find_chromium()
+            find_chromium()  # before the server starts
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="glann_lab_")))
             self.root, self.log = self.folder / "notebooks", self.folder / "server.log"
             self.root.mkdir()
             copies = [shutil.copy(notebook, self.root) for notebook in self.notebooks]
             self._start(stack, copies[0])
-            player = stack.enter_context(sync_playwright())
-            self.chromium = player.chromium.launch(executable_path=chromium, args=list(FLAGS))
-            stack.callback(self.chromium.close)
+            self.chromium = stack.enter_context(chromium())
             self.stack = stack.pop_all()
         return self
 

@@ -114,16 +114,17 @@ def write_small(
     path: Path,
     finest: float = compact.FINEST,
     coarse: bool = True,
-    room: int = LIMIT - MARGIN,
+    room: int | None = None,
 ) -> tuple[Path, str]:
     """The model of the file `source` in few bytes: the path, and in words how its numbers are stored.
 
-    `finest` and `room` are those of `compact.shrink`; `coarse`: convolutions are int8.
+    `finest` and `room` (None: of a released file) are those of `compact.shrink`; `coarse`: convolutions are int8.
     Raises ValueError where it cannot be made small enough.
     """
     tensors, record = storage.load_tensors(source)
     modules = model.generator.named_modules() if coarse else ()
     kernels = [f"generator.{name}.weight" for name, module in modules if isinstance(module, KERNELS)]
+    room = room or LIMIT - MARGIN
     small, rank = compact.shrink(compact.expand(tensors), room, _largest_linear(model), finest, kernels)
     # Where a person's own files lie is nobody else's business.
     for settings in (record["config"], record["record"].get("config", {"data": {"dataset": ""}})):

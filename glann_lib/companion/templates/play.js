@@ -1,7 +1,6 @@
 // The page: what is asked of the worker, and where its answers are shown. What is moved fast is asked for only when the
 // last answer is there, and then only the newest wish.
 "use strict";
-
 const $ = (id) => document.getElementById(id);
 const facts = JSON.parse($("facts").textContent), { side } = facts, COUNT = 24, ROW = 8, ON_THE_WAY = 9;
 
@@ -151,7 +150,7 @@ const PLAN = 800, names = new Map(facts.classes), [left, right, bottom, upper] =
 const across = (x) => (PLAN * (x - left)) / (right - left), down = (y) => (PLAN * (y - upper)) / (bottom - upper);
 const colour = (label) => (names.size <= facts.colours.length && facts.colours[label]) || facts.colours[0];
 const plan = sized(document.createElement("canvas"), PLAN, PLAN); // kept, so that only the ring is drawn anew
-let labels, spot = [0.5, 0.5];
+let labels, spot = [0.72, 0.4];
 
 function plot(points) {
   const context = plan.getContext("2d");

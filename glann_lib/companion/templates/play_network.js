@@ -125,6 +125,7 @@ function strip(a, b, m, k, i, j, out) {
 }
 
 const LEAK = { none: 1, relu: 0, leaky: 0.2 }; // what an activation multiplies negative numbers by
+
 // y = act(scale * (W x) + shift): BatchNorm and bias lie in scale and shift. W is [out, in], or for a transposed
 // convolution of kernel 4 and stride 2 [16 out, in], the 16 taps of its kernel one after the other, and `side` is the
 // height and width of what comes in. Each layer is a function of x, n times [in], that gives y and `back`, from the
@@ -242,8 +243,8 @@ function point({ x, y }) {
 }
 
 // ---- Eq. 6: the noise that draws a given image --------------------------------------------------------------------
-// By squared differences of pixels in place of the training's loss, whose network would take minutes here. The worse
-// half of the starts is given up twice, so that most of the time goes to the best.
+// By squared differences of pixels in place of the training's loss, whose network is much larger than G. The worse half
+// of the starts is given up twice, so that most of the time goes to the best.
 const STARTS = 4, STEPS = 60, HALVED = [6, 12], RATE = 0.25;
 const pool = { e: new Float32Array(0), images: new Float32Array(0) }; // where a search may start; grows while idle
 let search;
