@@ -21,6 +21,7 @@ PUBLISHED, README = ROOT / "results" / "published", ROOT / "README.md"
 TYPED = {  # tables of measurements that no stored record has: a browser's and a person's watch took them
     "| | 28 px, grey | 64 px, colour |",
     "| | before | after |",
+    "| | MNIST | CIFAR-10 |",
     "| notebook | with AVX-512 and bfloat16 | with neither |",
     "| tried | with it | without |",
 }
