@@ -1,7 +1,7 @@
 """Pictures in few bytes, as they are published: as few colours as look the same, and none of notebooks' live views.
 
-A photograph, which no palette suits, becomes a JPEG. An executed notebook holds its figures at the
-screen's resolution, since they lie beside it in full.
+Figures become WebP, in a palette and without loss where one suits, else as photographs. An executed notebook, in
+which GitHub shows no WebP, holds PNG and JPEG, at the screen's resolution, since the figures lie beside it in full.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ UNSEEN = 2.5  # grey levels of 255, root mean square, by which a palette may be 
 SMALLER = 0.9  # of its width, until a picture is no longer large
 TURNING = 48  # colours of a moving picture
 SCREEN = (640, 520, 400, 300)  # px, widest picture in a notebook: the first with which it is not large
-QUALITY = {"notebook": 70, "figure": 80}  # of a JPEG, 0 to 100
+QUALITY = {"notebook": 70, "figure": 80}  # of a photograph, 0 to 100
 MOVING = 4  # times narrower than others: what moves
 PICTURES = {"image/png", "image/gif", "image/jpeg"}
 INLINE = re.compile(r"data:image/(?:png|gif|jpeg);base64,([A-Za-z0-9+/=]+)")
@@ -29,18 +29,20 @@ LEFT_OUT = "A live view, left out for its size: run the notebook to see it."
 
 
 def light(content: bytes) -> tuple[str, bytes]:
-    """Suffix (".png", ".gif", ".jpg") and bytes of a picture made light; raises ValueError where it is none."""
+    """Suffix (".webp", ".gif") and bytes of a picture made light; raises ValueError where it is none."""
     picture = _opened(content)
-    if picture.format == "JPEG" and len(content) <= LARGEST:
-        return ".jpg", content
+    if picture.format == "WEBP" and len(content) <= LARGEST:
+        return ".webp", content
     if picture.format == "GIF":
         return ".gif", min(content, _moving(picture, picture.width), key=len)
     picture = _on_white(picture)
-    if (small := _few_colours(picture)) and len(small) <= LARGEST:
-        return ".png", min(content, small, key=len)
-    while len(small := _saved(picture, "JPEG", quality=QUALITY["figure"])) > LARGEST:
+    if drawn := _few_colours(picture):
+        small = _saved(drawn.convert("RGB"), "WEBP", lossless=True, quality=100, method=6)
+        if len(small) <= LARGEST:
+            return ".webp", small
+    while len(small := _saved(picture, "WEBP", quality=QUALITY["figure"], method=6)) > LARGEST:
         picture = _narrowed(picture, int(picture.width * SMALLER))
-    return ".jpg", small
+    return ".webp", small
 
 
 def light_notebook(text: bytes) -> bytes:
@@ -79,8 +81,10 @@ def _for_screen(letters: str, widest: int) -> tuple[str, str]:
         forms = {"image/gif": _moving(picture, widest // MOVING)}
     else:
         picture = _narrowed(_on_white(picture), widest)
-        forms = {"image/jpeg": _saved(picture, "JPEG", quality=QUALITY["notebook"]), "image/png": _few_colours(picture)}
-    kind, small = min(((kind, form) for kind, form in forms.items() if form), key=lambda pair: len(pair[1]))
+        drawn = _few_colours(picture)
+        forms = {"image/jpeg": _saved(picture, "JPEG", quality=QUALITY["notebook"])}
+        forms |= {"image/png": _saved(drawn)} if drawn else {}
+    kind, small = min(forms.items(), key=lambda pair: len(pair[1]))
     return kind, base64.b64encode(small).decode()
 
 
@@ -104,12 +108,12 @@ def _narrowed(picture: Image.Image, widest: int) -> Image.Image:
     return picture.resize((widest, height), Image.Resampling.LANCZOS) if picture.width > widest else picture
 
 
-def _few_colours(picture: Image.Image) -> bytes | None:
-    """The PNG with the smallest palette that looks the same; None: no palette does."""
+def _few_colours(picture: Image.Image) -> Image.Image | None:
+    """The picture in the smallest palette that looks the same; None: no palette does."""
     for count in PALETTES:
         drawn = picture.quantize(count, dither=0)
         if max(ImageStat.Stat(ImageChops.difference(picture, drawn.convert("RGB"))).rms) <= UNSEEN:
-            return _saved(drawn)
+            return drawn
     return None
 
 

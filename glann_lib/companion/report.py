@@ -28,7 +28,7 @@ from glann_lib.engine import storage
 from glann_lib.records import tables
 
 OWN_DATA = re.compile(r"(folder|meshes|cars):([^:]*/)?")  # before the name of a person's own files
-PICTURES = (".png", ".gif", ".jpg")
+PICTURES = (".png", ".gif", ".webp")
 FORMATS = (*PICTURES, ".pdf", ".csv", ".md", ".tex")
 HEAVY = 2**19  # bytes of a picture
 UNNUMBERED = "··"  # in place of a notebook's number, for files that carry none

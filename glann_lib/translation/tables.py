@@ -62,7 +62,8 @@ def _columns(task: str, rows: Sequence[Row | None], records: Sequence[Record]) -
             continue
         scale, unit = (100, "%") if metric in PERCENT else (1, known.unit)
         values = [[scale * score["value"] for score in own if score["metric"] == metric] for own in scores]
-        chance = scale * next(score["chance"] for own in scores for score in own if score["metric"] == metric)
+        first = next(score for own in scores for score in own if score["metric"] == metric)
+        chance = scale * first.get("chance", records[0]["chance"])  # the judge's, where the score has none of its own
         head = f"{task_title(task)}: {known.name.lower()}, {unit} {ARROWS[known.better]}"
         columns[head] = column_text([*values, [chance]], spread=True)
         if quoted := reported(task, "glann", metric):
