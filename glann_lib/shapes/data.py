@@ -16,13 +16,13 @@ from glann_lib.shapes import meshes
 from glann_lib.shapes.made_chairs import make_chairs
 from glann_lib.shapes.mesh_files import read_mesh
 from glann_lib.shapes.record import ShapeData, draw_models, for_testing, tenth
+from glann_lib.shapes.voxel_files import PADDED, TURNS, VoxelFile, keys, read_voxels
 
-TURNS = 12  # a model's poses are some of so many, evenly spaced: 30 degrees
-PADDED = 30  # voxels along each side as 3D ShapeNets stores them; one empty voxel around makes them 32
 MADE = {"train": (0, 1000), "test": (1000, 200)}  # number of the first chair, and how many
-FOLDER, ARCHIVE, VOXELS = PLACES = ("ModelNet10/chair", "ModelNet10.zip", "modelnet10_chairs/train_30.npz")
+FOLDER, ARCHIVE = "ModelNet10/chair", "ModelNet10.zip"
+VOXELS, HELD_OUT = "modelnet10_chairs/train_30.npz", "modelnet10_chairs/test_32.npz"
+SOURCE = "ModelNet10 (Wu et al. 2015)"
 ADDRESS = "http://3dvision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip"
-PACKED = ("packed", "shape", "model", "pose")  # arrays of an .npz of packed voxels
 
 
 def load_shapes(settings: ShapeConfig, split: str) -> ShapeData:
@@ -47,23 +47,47 @@ def _made(settings: ShapeConfig, split: str) -> ShapeData:
 
 
 def _chairs(settings: ShapeConfig, split: str) -> ShapeData:
-    folder, archive, voxels = map(places.find, PLACES)
+    folder, archive, voxels, held_out = map(places.find, (FOLDER, ARCHIVE, VOXELS, HELD_OUT))
     if folder is None and archive is None:
+        if voxels is not None and held_out is not None:
+            return _official_voxels(settings, split, voxels, held_out)
         if voxels is not None:
-            return _from_voxels(settings, split, voxels, "chairs", f"{VOXELS}, ModelNet10 (Wu et al. 2015)")
+            return _from_voxels(settings, split, voxels, "chairs", f"{VOXELS}, {SOURCE}")
         raise ConnectionError(
             f"cannot find chairs: place {FOLDER}/ (train/ and test/, unpacked), {ARCHIVE} ({ADDRESS}) or {VOXELS} in "
             "data/ or the folder that the environment variable GLANN_DATA names (data/README.md says how), or choose "
             "--dataset made-chairs, which needs no download"
         )
     files = list_files(archive, listing.MESHES, f"{FOLDER}/") if folder is None else list_files(folder, listing.MESHES)
+    numbers = _of_split(files, split)[: settings.train_models if split == "train" else None]
+    voxels, readable, remark = _voxelised(files, numbers, settings)
+    numbers = numbers[readable]
+    if split == "test":
+        voxels, numbers, without = _unseen(files, voxels, numbers, settings)
+        remark += without
+    source = f"{ARCHIVE if folder is None else FOLDER}, {SOURCE}, official split{remark}"
+    return _assembled(settings, split, "chairs", source, voxels, numbers)
+
+
+def _of_split(files: DataFiles, split: str) -> torch.Tensor:
+    """Numbers of the files in train/ or test/, in random order; ValueError where there are none."""
     numbers = torch.tensor([i for i, name in enumerate(files.names) if Path(name).parent.name == split])
     if not len(numbers):
         raise ValueError(f"{files.path} holds no chairs in {split}/: remove it and unpack or download it again")
-    numbers = numbers[random_order(len(numbers), _limits(settings)[split])]
-    voxels, readable, remark = _voxelised(files, numbers, settings)
-    source = f"{ARCHIVE if folder is None else FOLDER}, ModelNet10 (Wu et al. 2015), official split{remark}"
-    return _assembled(settings, split, "chairs", source, voxels, numbers[readable])
+    return numbers[random_order(len(numbers))]
+
+
+def _unseen(
+    files: DataFiles, voxels: torch.Tensor, numbers: torch.Tensor, settings: ShapeConfig
+) -> tuple[torch.Tensor, torch.Tensor, str]:
+    """The same without chairs that are training chairs, too, at most as many as asked for, and what was left out."""
+    known = set(keys(_voxelised(files, _of_split(files, "train"), settings)[0].flatten(0, 1)))
+    copies = torch.tensor([key in known for key in keys(voxels[:, 0])])
+    if copies.all():
+        raise ValueError(f"{files.path} holds no chair in test/ that is none of train/: unpack or download it again")
+    without = _without(sorted(Path(files.names[number]).stem for number in numbers[copies].tolist()))
+    chosen = (~copies).nonzero().squeeze(1)[: settings.test_models]
+    return voxels[chosen], numbers[chosen], without
 
 
 def _own(settings: ShapeConfig, split: str) -> ShapeData:
@@ -132,70 +156,52 @@ def _read(files: DataFiles, names: list[str], size: int, poses: int) -> dict[str
 
 def _from_voxels(settings: ShapeConfig, split: str, path: Path, name: str, source: str) -> ShapeData:
     """The split, poses and models asked for are drawn before they are unpacked."""
-    packed, side, models, turns = _packed(path)
-    wanted = torch.tensor(_turns(settings.poses))
-    rows = torch.from_numpy(np.lexsort((turns, models)))
-    rows = rows[torch.isin(turns[rows], wanted)]
-    count = len(models[rows].unique())
+    file = read_voxels(path)
+    rows = _in_order(file, settings)
+    count = len(file.models[rows].unique())
     if count < 2:
         raise ValueError(f"{path} holds too few models in the poses asked for ({count}): put at least two there")
-    rows = rows[for_testing(models[rows]) == (split == "test")]
-    rows = rows[draw_models(models[rows], _limits(settings)[split])]
-    voxels = np.unpackbits(packed[rows.numpy()], axis=1, count=side**3).reshape(-1, side, side, side)
-    poses = torch.searchsorted(wanted, turns[rows])
-    padded = " (padded)" if side == PADDED else ""
-    source += f": {count:,} models as voxels, {side} along each side{padded}, a tenth of the models for testing"
-    return ShapeData(_fitted(voxels.view(bool), settings.size, path), models[rows], poses, name, split, source)
+    rows = rows[for_testing(file.models[rows]) == (split == "test")]
+    source += f": {_told(file, count)}, a tenth of the models for testing"
+    return _drawn(file, rows, settings, split, name, source)
 
 
-def _fitted(voxels: np.ndarray, size: int, path: Path) -> torch.Tensor:
-    """Voxels at the size asked for: 30 are padded to 32, and these doubled to 64; no others are scaled."""
-    side = voxels.shape[-1]
-    if side == PADDED:
-        voxels = np.pad(voxels, ((0, 0), (1, 1), (1, 1), (1, 1)))
-        for axis in (1, 2, 3):
-            voxels = voxels.repeat(size // voxels.shape[axis], axis)
-    elif side != size:
-        raise ValueError(
-            f"the shapes in {path} are {side} x {side} x {side} voxels: give {size} x {size} x {size} (data_size), or "
-            f"{PADDED} x {PADDED} x {PADDED}, which are padded"
-        )
-    return torch.from_numpy(np.ascontiguousarray(voxels))
+def _official_voxels(settings: ShapeConfig, split: str, path: Path, held_out: Path) -> ShapeData:
+    """ModelNet10's own split from two files; of the chairs for testing without those that are training chairs, too."""
+    train, test = read_voxels(path), read_voxels(held_out)
+    copies = test.models[test.copies(train)].unique()
+    rows, kept = _in_order(train, settings), _in_order(test, settings)
+    kept = kept[~torch.isin(test.models[kept], copies)]
+    models, unseen = (len(numbers.unique()) for numbers in (train.models[rows], test.models[kept]))
+    if not models or not unseen:
+        where, what = (held_out, "that is no training chair") if models else (path, "in the poses asked for")
+        raise ValueError(f"{where} holds no chair {what}: put the whole file there, or remove {held_out}")
+    source = f"{VOXELS} and {HELD_OUT}, {SOURCE}, official split: {_told(train, models)} for training, {unseen:,} for "
+    source += f"testing{_without([str(number) for number in copies.tolist()])}"
+    return _drawn(*((test, kept) if split == "test" else (train, rows)), settings, split, "chairs", source)
 
 
-def _packed(path: Path) -> tuple[np.ndarray, int, torch.Tensor, torch.Tensor]:
-    """An .npz of PACKED, or of `voxels` -> packed uint8 [N, bytes], their side, models and turns int64 [N]."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in (*PACKED, "voxels") if key in file.files}
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged archive can raise nearly anything
-        raise ValueError(f"{path} is no .npz, or a damaged one ({reason(error)}): write it again") from None
-    if "voxels" in arrays:
-        try:
-            data = ShapeData.from_array(arrays["voxels"])
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        packed = np.packbits(data.voxels.numpy().reshape(len(data), -1), axis=1)
-        return packed, data.voxels.shape[-1], data.models, data.poses
-    if len(arrays) < len(PACKED):
-        raise ValueError(f"{path} lacks the arrays: put voxels [N, S, S, S] there, or {', '.join(PACKED)}")
-    return _checked(path, *(arrays[key] for key in PACKED))
+def _without(names: list[str]) -> str:
+    """What is said of chairs for testing that are left out, as they are training chairs, too; nothing for none."""
+    return f", without {len(names)} that are training chairs voxel for voxel ({', '.join(names)})" if names else ""
 
 
-def _checked(
-    path: Path, packed: np.ndarray, shape: np.ndarray, model: np.ndarray, pose: np.ndarray
-) -> tuple[np.ndarray, int, torch.Tensor, torch.Tensor]:
-    count, side = len(packed), int(shape.flat[-1]) if shape.size else 0
-    whole = shape.tolist() == [count, side, side, side] and packed.shape == (count, -(-(side**3) // 8))
-    whole &= all(numbers.shape == (count,) and numbers.dtype.kind in "iu" for numbers in (model, pose))
-    if not whole or packed.dtype != np.uint8 or not count or not 1 <= pose.min() <= pose.max() <= TURNS:
-        raise ValueError(
-            f"the arrays in {path} do not fit: give packed uint8 [N, S^3 / 8] (bits, rounded up), shape (N, S, S, S), "
-            f"and integers model [N] and pose [N] from 1 to {TURNS}"
-        )
-    return packed, side, *(torch.from_numpy(numbers.astype(np.int64)) for numbers in (model, pose - 1))
+def _in_order(file: VoxelFile, settings: ShapeConfig) -> torch.Tensor:
+    """Numbers of a file's shapes in the poses asked for, int64 [n], by model and then by pose."""
+    rows = torch.from_numpy(np.lexsort((file.turns, file.models)))
+    return rows[torch.isin(file.turns[rows], torch.tensor(_turns(settings.poses)))]
+
+
+def _told(file: VoxelFile, count: int) -> str:
+    padded = " (padded)" if file.side == PADDED else ""
+    return f"{count:,} models as voxels, {file.side} along each side{padded}"
+
+
+def _drawn(file: VoxelFile, rows: torch.Tensor, settings: ShapeConfig, split: str, name: str, source: str) -> ShapeData:
+    """At most as many models as are asked for, of the shapes of these numbers."""
+    rows = rows[draw_models(file.models[rows], _limits(settings)[split])]
+    poses = torch.searchsorted(torch.tensor(_turns(settings.poses)), file.turns[rows])
+    return ShapeData(file.fitted(rows, settings.size), file.models[rows], poses, name, split, source)
 
 
 def _turns(poses: int) -> list[int]:

@@ -20,7 +20,7 @@ from glann_lib.shapes.meshes import voxelise
 ROOT = Path(__file__).resolve().parents[2]
 REAL_DATA = Path(os.environ.get("GLANN_DATA", ROOT.parent / "shared" / "data"))
 README = (ROOT / "data" / "README.md").read_text()
-VOXELS = "modelnet10_chairs/train_30.npz"
+VOXELS, HELD_OUT = "modelnet10_chairs/train_30.npz", "modelnet10_chairs/test_32.npz"
 SPLITS = ("train", "test")
 real = pytest.mark.skipif(
     not (REAL_DATA / VOXELS).exists(), reason=f"{VOXELS} is neither in GLANN_DATA nor in ../shared/data"
@@ -74,6 +74,20 @@ def packed_arrays(models=12, poses=12, size=30):
         "pose": np.tile(np.array(order, np.int32), models),
     }
     return arrays, voxels
+
+
+def two_files(place, copied=(1, 4)):
+    """The official split as two files: 12 models in 12 poses, 6 in one; some of the latter are copies of the former."""
+    trained, voxels = packed_arrays()
+    held_out = np.zeros((6, 32, 32, 32), bool)
+    held_out[:, 4:28, 4:28, 4:28] = np.random.default_rng(7).random((6, 24, 24, 24)) < 0.3
+    for number in copied:
+        held_out[number] = np.pad(voxels[12 * number + 5], 1)
+    bits = np.packbits(held_out.reshape(6, -1), axis=1)
+    tested = {"packed": bits, "shape": np.array(held_out.shape), "model": np.arange(6), "pose": np.ones(6, int)}
+    write_npz(place / VOXELS, **trained)
+    write_npz(place / HELD_OUT, **tested)
+    return held_out, tested
 
 
 def write_npz(path, **arrays):
@@ -151,6 +165,26 @@ def test_limits_draw_the_same_chairs(place):
     assert len(load_shapes(ShapeConfig("chairs", test_models=1), "test")) == 1
 
 
+def test_copies_of_training_chairs_are_left_out_and_named(place):
+    contents = official(8, 4)
+    for test, train in ((10, 2), (11, 5)):
+        contents[f"ModelNet10/chair/test/chair_{test:04}.off"] = exported(mesh(train), "off")
+    write_files(place, contents)
+    train, test = both(ShapeConfig("chairs", poses=2))
+    assert (len(train), len(test)) == (16, 4) and contents_of(test) & contents_of(train) == set()
+    assert "without 2 that are training chairs voxel for voxel (chair_0010, chair_0011)" in test.source
+    one = load_shapes(ShapeConfig("chairs", poses=2, train_models=1, test_models=1), "test")
+    assert torch.equal(one.voxels, test.voxels[:2])
+
+
+def test_only_copies_are_refused(place):
+    contents = official(3, 1)
+    contents["ModelNet10/chair/test/chair_0004.off"] = contents["ModelNet10/chair/train/chair_0001.off"]
+    write_files(place, contents)
+    with pytest.raises(ValueError, match=r"chair holds no chair in test/ that is none of train/: unpack or download"):
+        load_shapes(ShapeConfig("chairs"), "test")
+
+
 def test_an_archive_without_a_split_is_refused(place):
     write_files(place, official(3, 0))
     with pytest.raises(ValueError, match=r"chair holds no chairs in test/: remove it and unpack or download it again"):
@@ -187,6 +221,52 @@ def test_packed_chairs_are_padded_and_doubled(place, size, factor):
             expected = np.kron(np.pad(voxels[index], 1), np.ones((factor,) * 3, bool))
             assert np.array_equal(record.voxels[row].numpy(), expected)
     assert "30 along each side (padded)" in train.source and "12 models" in train.source
+
+
+@pytest.mark.parametrize(("size", "factor"), [(32, 1), (64, 2)])
+def test_the_official_split_of_packed_chairs(place, size, factor):
+    held_out, _ = two_files(place)
+    train, test = both(ShapeConfig("chairs", size=size, poses=2))
+    assert len(train) == 12 * 2 and train.models.unique().tolist() == [7 * number + 3 for number in range(12)]
+    assert sorted(test.models.tolist()) == [0, 2, 3, 5] and test.poses.tolist() == [0] * 4
+    for number, voxels in zip(test.models.tolist(), test.voxels, strict=True):
+        assert np.array_equal(voxels.numpy(), np.kron(held_out[number], np.ones((factor,) * 3, bool)))
+    words = "12 models as voxels, 30 along each side (padded) for training, 4 for testing, without 2 that are training"
+    for record in (train, test):
+        assert words in record.source and "voxel for voxel (1, 4)" in record.source and "official" in record.source
+    assert len(load_shapes(ShapeConfig("chairs", size=size, test_models=3), "test")) == 3
+
+
+def test_an_official_split_without_copies(place):
+    two_files(place, copied=())
+    assert load_shapes(ShapeConfig("chairs"), "train").source.endswith(
+        "12 models as voxels, 30 along each side (padded) for training, 6 for testing"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"pose": np.full(6, 2)}, "holds no chair that is no training chair: put the whole file there, or remove"),
+        ({"packed": np.zeros((6, 4095), np.uint8)}, "do not fit"),
+        ({"model": np.arange(5)}, "do not fit"),
+        (
+            {"packed": np.zeros((6, 1000), np.uint8), "shape": np.array([6, 20, 20, 20])},
+            "are 20 x 20 x 20 voxels: give",
+        ),
+        (None, "lacks the arrays"),
+        (b"words", "is no .npz, or a damaged one"),
+    ],
+)
+def test_bad_held_out_files_are_named_in_one_line(place, change, words):
+    _, good = two_files(place)
+    if isinstance(change, bytes):
+        (place / HELD_OUT).write_bytes(change)
+    else:
+        write_npz(place / HELD_OUT, **(good | change if change else {"things": np.zeros(3)}))
+    with pytest.raises(ValueError) as caught:
+        load_shapes(ShapeConfig("chairs"), "test")
+    assert words in str(caught.value) and str(place / HELD_OUT) in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -397,13 +477,23 @@ def test_other_sizes_and_poses_are_read_anew(tmp_path):
 
 
 @real
-def test_real_chairs(monkeypatch):
-    monkeypatch.setenv("GLANN_DATA", str(REAL_DATA))
+def test_real_chairs(place):
+    (place / VOXELS).parent.mkdir()
+    (place / VOXELS).symlink_to(REAL_DATA / VOXELS)
     train, test = both(ShapeConfig("chairs"))
     assert (len(train), len(test)) == (800, 89) and not set(train.models.tolist()) & set(test.models.tolist())
     solid = torch.nonzero(train.voxels.any(0))
     assert solid.min(0).values.tolist() >= [1, 1, 1] and solid.max(0).values.tolist() <= [30, 30, 30]
     assert 0.01 < train.voxels.float().mean() < 0.2
+    assert train.sha256 in README and test.sha256 in README
+
+
+@pytest.mark.skipif(not (REAL_DATA / HELD_OUT).exists(), reason=f"{HELD_OUT} is not beside {VOXELS}")
+def test_real_chairs_of_the_official_split(monkeypatch):
+    monkeypatch.setenv("GLANN_DATA", str(REAL_DATA))
+    train, test = both(ShapeConfig("chairs"))
+    assert (len(train), len(test)) == (889, 88) and not contents_of(train) & contents_of(test)
+    assert "without 12 that are training chairs voxel for voxel (11, 15, 27, 33, " in train.source
     assert train.sha256 in README and test.sha256 in README
 
 
