@@ -12,11 +12,13 @@ import itertools
 import os
 import pickle
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 from torchvision.models import VGG16_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
@@ -29,6 +31,7 @@ EXTRACTORS = ("vgg16", "vgg19", *NARROWED)
 RANDOM_SEED = 20190616  # the weights of "random-vgg16" are part of its definition
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # RGB, 0 to 255 (Simonyan and Zisserman)
 ROOT = Path(__file__).resolve().parents[1]
+SMALLEST_COPY = 32  # px: VGG's third block needs no less
 
 
 class VGGFeatures(nn.Module):
@@ -203,3 +206,46 @@ def _load_vgg19(layers: nn.Sequential, path: Path) -> None:
         raise ValueError(
             f"{path.name} does not hold VGG19's blocks 1 to 3: see data/README.md for its format"
         ) from None
+
+
+def bilinear_quarter(images: Tensor) -> Tensor:
+    """[N, C, 4 H, 4 W] -> [N, C, H, W] by bilinear interpolation (paper): the mean of the 2 x 2 px amid each 4 x 4.
+
+    torch's `interpolate` gives the same, but no gradient that is the same bits every time on CUDA.
+    """
+    return avg_pool2d(images[..., 1:-1, 1:-1], 2, stride=4)
+
+
+SUBSAMPLINGS = {"bilinear": bilinear_quarter, "average": lambda images: avg_pool2d(images, 4)}
+
+
+def copies_of(image_size: int, wanted: int | None = None) -> tuple[int, ...]:
+    """Sides of the smaller copies that the loss sees, px: each a quarter of the one before, none for 64 px and less.
+
+    128 px have one, of 32 px, 256 px one of 64 (paper), 512 and 1024 px two. ValueError: more are wanted than that.
+    """
+    sides = [side for times in range(1, 6) if (side := image_size // 4**times) >= SMALLEST_COPY]
+    if wanted is not None and wanted > len(sides):
+        raise ValueError(f"loss_copies is {wanted}: images of this size have {len(sides)} that are large enough")
+    return tuple(sides[:wanted])
+
+
+class PerceptualRepresentation(nn.Module):
+    """Pixels, then the features of a frozen network, of images and of smaller copies: what Eq. 3 compares.
+
+    Args:
+        extractors: of the images, and of each copy that has 4 times fewer pixels a side than the one before.
+        subsampling: a name in SUBSAMPLINGS.
+    """
+
+    def __init__(self, extractors: Sequence[nn.Module], subsampling: str = "bilinear"):
+        super().__init__()
+        self.extractors, self.subsampling = nn.ModuleList(extractors), SUBSAMPLINGS[subsampling]
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Maps of images [N, C, H, W] in [0, 1]."""
+        maps: list[Tensor] = []
+        for number, extractor in enumerate(self.extractors):
+            images = self.subsampling(images) if number else images
+            maps += [images, *extractor(images)]
+        return maps

@@ -1,16 +1,16 @@
-"""Reconstruction losses between images: perceptual (Eq. 3), Laplacian pyramid (original GLO), L1 and L2.
+"""Reconstruction losses between images: perceptual (Eq. 3), Laplacian pyramid (original GLO), L1, L2 and overlap.
 
 Every loss compares two images by what a representation phi shows of them, a list of maps:
 
     loss(x, y) = sum over maps l of mean |phi_l(x) - phi_l(y)|^p
 
 Pixels alone give L1 and L2, a Laplacian pyramid the loss of Bojanowski et al., pixels and VGG features the paper's
-perceptual loss. So all share one signature, and a new loss is a new phi.
+perceptual loss. So all share one signature, and a new loss is a new phi. The overlap of shapes is one of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from glann_lib import features
 from glann_lib.config import LOSSES, GLOConfig
 from glann_lib.engine import devices
+from glann_lib.features import PerceptualRepresentation, copies_of
 
 NUMBERS_AT_ONCE = 2**21  # that a processor subtracts and sums up at a time: they stay in its cache meanwhile
 
@@ -69,6 +70,34 @@ class ReconstructionLoss(nn.Module):
         pairs = zip(targets, self.represent(generated), strict=True)
         rows = ((a.flatten(1).float(), b.flatten(1).float()) for a, b in pairs)
         return sum(torch.cdist(a, b, p=self.power).pow(self.power) / a.shape[1] for a, b in rows)
+
+
+class OverlapLoss(ReconstructionLoss):
+    """sum |phi(x) - phi(y)| / sum max(phi(x), phi(y)): of voxels that are 0 or 1 it is 1 - IoU (ours, beside L1).
+
+    L1 divides by the whole cube, so the fewer voxels a shape has, the less each counts. Here the union of the two does.
+    """
+
+    def compare_maps(self, maps: list[Tensor], targets: list[Tensor]) -> Tensor:
+        """The same with both images' phi at hand."""
+        pairs = zip(maps, targets, strict=True)
+        return sum(_of_union(MeanAbsoluteDifference.apply(a, b), _mean(a), _mean(b)) for a, b in pairs)
+
+    @torch.no_grad()
+    def distances(self, generated: Tensor, targets: list[Tensor]) -> Tensor:
+        """The loss of every pair, float32 [N targets, M generated]."""
+        pairs = zip(targets, self.represent(generated), strict=True)
+        rows = ((a.flatten(1).float(), b.flatten(1).float()) for a, b in pairs)
+        return sum(_of_union(torch.cdist(a, b, p=1) / a.shape[1], _mean(a)[:, None], _mean(b)) for a, b in rows)
+
+
+def _of_union(difference: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Mean |a - b| as a part of mean max(a, b) = (a + b + |a - b|) / 2, from means; of two empty maps 0."""
+    return 2 * difference / (a + b + difference).clamp(min=1e-12)
+
+
+def _mean(maps: Tensor) -> Tensor:
+    return maps.flatten(1).mean(1, dtype=torch.float32)
 
 
 class MeanAbsoluteDifference(torch.autograd.Function):
@@ -185,27 +214,6 @@ class TargetsByRow:
         print(f"memory is short on {self.device}: {what}", flush=True)
 
 
-class PerceptualRepresentation(nn.Module):
-    """Pixels, then the features of a frozen network, of images and of smaller copies: what Eq. 3 compares.
-
-    Args:
-        extractors: of the images, and of each copy that has 4 times fewer pixels a side than the one before.
-        subsampling: a name in SUBSAMPLINGS.
-    """
-
-    def __init__(self, extractors: Sequence[nn.Module], subsampling: str = "bilinear"):
-        super().__init__()
-        self.extractors, self.subsampling = nn.ModuleList(extractors), SUBSAMPLINGS[subsampling]
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Maps of images [N, C, H, W] in [0, 1]."""
-        maps: list[Tensor] = []
-        for number, extractor in enumerate(self.extractors):
-            images = self.subsampling(images) if number else images
-            maps += [images, *extractor(images)]
-        return maps
-
-
 class Halved(nn.Module):
     """`represent` of images [N, C, S, S] at half their side."""
 
@@ -216,29 +224,6 @@ class Halved(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Maps of images [N, C, S, S] in [0, 1]."""
         return self.represent(avg_pool2d(images, 2))
-
-
-def bilinear_quarter(images: Tensor) -> Tensor:
-    """[N, C, 4 H, 4 W] -> [N, C, H, W] by bilinear interpolation (paper): the mean of the 2 x 2 px amid each 4 x 4.
-
-    torch's `interpolate` gives the same, but no gradient that is the same bits every time on CUDA.
-    """
-    return avg_pool2d(images[..., 1:-1, 1:-1], 2, stride=4)
-
-
-SUBSAMPLINGS = {"bilinear": bilinear_quarter, "average": lambda images: avg_pool2d(images, 4)}
-SMALLEST_COPY = 32  # px: VGG's third block needs no less
-
-
-def copies_of(image_size: int, wanted: int | None = None) -> tuple[int, ...]:
-    """Sides of the smaller copies that the loss sees, px: each a quarter of the one before, none for 64 px and less.
-
-    128 px have one, of 32 px, 256 px one of 64 (paper), 512 and 1024 px two. ValueError: more are wanted than that.
-    """
-    sides = [side for times in range(1, 6) if (side := image_size // 4**times) >= SMALLEST_COPY]
-    if wanted is not None and wanted > len(sides):
-        raise ValueError(f"loss_copies is {wanted}: images of this size have {len(sides)} that are large enough")
-    return tuple(sides[:wanted])
 
 
 def laplacian_pyramid(images: Tensor) -> list[Tensor]:
@@ -264,11 +249,11 @@ def make_loss(
     """The loss called `name`, on the CPU; move it with `.to(device)`.
 
     Args:
-        name: "vgg16", "vgg19", "random-vgg16" (perceptual, see features.make_extractor), "laplacian", "l1" or "l2".
+        name: in LOSSES; those of a VGG are perceptual, see features.make_extractor.
         image_size: px.
         dtype: number format of the frozen network.
         copies: smaller copies of an image that a perceptual loss sees, too (Sec. 5); None: as many as the size asks.
-        subsampling: how they are made, a name in SUBSAMPLINGS.
+        subsampling: how they are made, a name in features.SUBSAMPLINGS.
 
     Raises:
         ValueError: unknown name; more copies than the size has.
@@ -282,6 +267,8 @@ def make_loss(
         return ReconstructionLoss(PerceptualRepresentation(extractors, subsampling))
     if name == "laplacian":
         return ReconstructionLoss(laplacian_pyramid)
+    if name == "iou":
+        return OverlapLoss(lambda images: [images])
     return ReconstructionLoss(lambda images: [images], power=2 if name == "l2" else 1)
 
 
@@ -291,7 +278,7 @@ def loss_of(
     """The loss of some settings of stage 1, `coarse`: in its first epochs; errors are `make_loss`'s."""
     if coarse:
         half = make_loss(config.loss, image_size // 2, dtype, subsampling=config.subsampling)
-        return ReconstructionLoss(Halved(half.represent), half.power)
+        return type(half)(Halved(half.represent), half.power)
     return make_loss(config.loss, image_size, dtype, config.loss_copies, config.subsampling)
 
 

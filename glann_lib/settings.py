@@ -27,6 +27,7 @@ DOMAINS += (*CAR_FAMILIES, *(f"negative-{family}" for family in CAR_FAMILIES))  
 TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn", "mnist-svhn-crops", "car-to-car")
 PROFILES = ("quick", "paper")
 LOSSES = ("vgg16", "vgg19", "random-vgg16", "random-vgg16-half", "random-vgg16-quarter", "laplacian", "l1", "l2")
+LOSSES += ("iou",)  # of shapes
 FOLDER, MESHES, CARS = "folder:", "meshes:", "cars:"  # before the path of a person's own images, meshes, two domains
 ARRAY = "array"  # images or voxels that the caller holds in memory
 LEAST_IMAGES = 2  # images or shapes to train on: T's BatchNorm, and most generators', needs two different rows

@@ -11,22 +11,21 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from glann_lib import features
 from glann_lib.config import GLOConfig
+from glann_lib.features import PerceptualRepresentation, bilinear_quarter, copies_of
 from glann_lib.losses import (
     LOSSES,
     MeanAbsoluteDifference,
-    PerceptualRepresentation,
     ReconstructionLoss,
     TargetCache,
     TargetsByRow,
-    bilinear_quarter,
-    copies_of,
     laplacian_pyramid,
     loss_of,
     make_loss,
 )
+from glann_lib.shapes.metrics import iou, iou_matrix
 
 CPU = torch.device("cpu")
-LOCAL = ("random-vgg16", "laplacian", "l1", "l2")  # those that need no weights file
+LOCAL = ("random-vgg16", "laplacian", "l1", "l2", "iou")  # those that need no weights file
 
 
 def pictures(count, channels=1, size=28, seed=0):
@@ -55,6 +54,26 @@ def test_losses_are_symmetric_and_grow_with_the_difference(name):
     assert (loss(x, y) - loss(y, x)).abs().max() < 1e-6 * loss(x, y).max()
     nearer, near = loss(x + 0.1 * (y - x), x), loss(x + 0.2 * (y - x), x)
     assert (nearer < near).all() and (near < loss(y, x)).all()
+
+
+def test_the_loss_of_overlap_is_one_minus_iou():
+    x, y = (pictures(6, 32, 32, seed=seed) < share for seed, share in ((0, 0.3), (1, 0.1)))
+    x[4], y[5] = False, False
+    loss = make_loss("iou", 32)
+    expected = 1 - iou(x, y)
+    assert (loss(x.float(), y.float()) - expected).abs().max() < 1e-6 and expected[4] == expected[5] == 1
+    assert loss(0.0 * x, 0.0 * y).tolist() == [0] * 6
+    every = loss.distances(x.float(), loss.targets(y.float()))
+    assert (every.diagonal() - expected).abs().max() < 1e-6
+    assert (every - (1 - iou_matrix(y, x))).abs().max() < 1e-6
+
+
+def test_the_gradient_of_overlap_is_that_of_its_formula():
+    x, y = pictures(3, 8, 8).requires_grad_(), (pictures(3, 8, 8, seed=1) < 0.2).float()
+    (found,) = torch.autograd.grad(make_loss("iou", 8)(x, y).sum(), x)
+    written_out = (x - y).abs().sum((1, 2, 3)) / torch.maximum(x, y).sum((1, 2, 3))
+    (expected,) = torch.autograd.grad(written_out.sum(), x)
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
 @pytest.mark.parametrize(("name", "power"), [("l1", 1), ("l2", 2)])

@@ -56,7 +56,7 @@ LIKELIHOOD = {"vae": "bernoulli", "vae-l1": "l1", "vae-perceptual": "perceptual"
 # A VGG without "random" has the weights of ImageNet, as everywhere.
 LOSS_LABELS = {"vgg16": "VGG16", "vgg19": "VGG19", "random-vgg16": "random VGG16", "laplacian": "Laplacian"}
 LOSS_LABELS |= {"random-vgg16-half": "random VGG16, half", "random-vgg16-quarter": "random VGG16, quarter"}
-LOSS_LABELS |= {"l1": "L1", "l2": "L2"}
+LOSS_LABELS |= {"l1": "L1", "l2": "L2", "iou": "IoU"}
 OURS = ("glo", "glann", "glann-refined")  # they share GLANN's first stage
 RIVALS = tuple(key for key in CONTENDERS if key not in OURS)
 
@@ -98,7 +98,7 @@ def contender(key: str, config: Config, loss: str | None = None) -> Contender:
             raise ValueError(f"{loss} is this run's own loss, scored already: name another one")
         family = known.label.removesuffix(", perceptual")
         return Contender(f"{key}-{loss}", f"{family}, {LOSS_LABELS[loss]}", known.kind)
-    plain = key == "glo" and config.glo.loss in ("l1", "l2", "laplacian")
+    plain = key == "glo" and config.glo.loss in ("l1", "l2", "laplacian", "iou")
     return dataclasses.replace(known, label=f"GLO, {LOSS_LABELS[config.glo.loss]}") if plain else known
 
 
