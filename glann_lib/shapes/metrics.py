@@ -150,8 +150,17 @@ def score_shapes(generated: Tensor, real: Tensor) -> dict[str, float]:
         "coverage_chamfer": coverage,
         "coverage_iou": len(np.unique(covered)) / len(real),
         "nearest_accuracy_chamfer": accuracy,
+        "whole": float(in_one_piece(generated).float().mean()),
         "empty": float((~generated.flatten(1).any(1)).float().mean()),
     }
+
+
+def in_one_piece(shapes: Tensor) -> Tensor:
+    """bool [N], which shapes have all their voxels in one piece, by faces, edges or corners; an empty one has none."""
+    from scipy import ndimage
+
+    touching = ndimage.generate_binary_structure(3, 3)
+    return torch.tensor([ndimage.label(shape, touching)[1] == 1 for shape in _checked(shapes, shapes)[0].cpu().numpy()])
 
 
 class NearestShapes(NamedTuple):

@@ -9,7 +9,15 @@ import torch
 
 from glann_lib.scores.measures import SHAPE_METRICS
 from glann_lib.shapes import metrics as shape_metrics
-from glann_lib.shapes.metrics import chamfer_matrix, iou, iou_matrix, matching_scores, nearest_shapes, score_shapes
+from glann_lib.shapes.metrics import (
+    chamfer_matrix,
+    in_one_piece,
+    iou,
+    iou_matrix,
+    matching_scores,
+    nearest_shapes,
+    score_shapes,
+)
 
 SIZE = 16
 
@@ -230,6 +238,15 @@ def test_sets_that_share_nothing_are_told_apart():
     assert found["matching_chamfer"] > 0.5
 
 
+def test_shapes_with_loose_bits_are_told_from_whole_ones():
+    shapes = torch.zeros(5, 8, 8, 8, dtype=torch.bool)
+    shapes[:4, 1:4, 1:4, 1:4] = True
+    shapes[1, 4, 4, 4] = True  # hangs on by a corner
+    shapes[2, 5, 5, 5] = shapes[3, 0, 0, 7] = True
+    assert in_one_piece(shapes).tolist() == [True, True, False, False, False]
+    assert score_shapes(shapes, shapes[:1])["whole"] == pytest.approx(2 / 5)
+
+
 def test_empty_generated_shapes_are_counted_and_match_nothing():
     real = random_boxes(8, 0).unique(dim=0)
     nothing = EMPTY.expand(4, -1, -1, -1)
@@ -240,7 +257,7 @@ def test_empty_generated_shapes_are_counted_and_match_nothing():
         assert mixed[key] == pytest.approx(alone[key])
     assert score_shapes(nothing, real) == {
         "matching_iou": 0, "matching_chamfer": math.inf, "coverage_chamfer": 0, "coverage_iou": 0,
-        "nearest_accuracy_chamfer": 1, "empty": 1,
+        "nearest_accuracy_chamfer": 1, "whole": 0, "empty": 1,
     }  # fmt: skip
 
 
