@@ -154,5 +154,6 @@ def test_images_are_no_shapes(model):
 
 def test_stage_2_needs_no_other_settings_for_shapes():
     assert dataclasses.replace(make_config("chairs").imle, epochs=50) == IMLEConfig()
+    assert [make_config(name).glo.loss for name in ("chairs", "meshes:x", "made-chairs")] == ["iou", "iou", "l2"]
     paper = make_config("chairs", "paper")
     assert (paper.glo.loss, paper.glo.voxel_channels, paper.data) == ("l1", 512, ShapeConfig("chairs", 64, 12))
