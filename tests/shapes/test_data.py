@@ -226,8 +226,8 @@ def test_packed_chairs_are_padded_and_doubled(place, size, factor):
 @pytest.mark.parametrize(("size", "factor"), [(32, 1), (64, 2)])
 def test_the_official_split_of_packed_chairs(place, size, factor):
     held_out, _ = two_files(place)
-    train, test = both(ShapeConfig("chairs", size=size, poses=2))
-    assert len(train) == 12 * 2 and train.models.unique().tolist() == [7 * number + 3 for number in range(12)]
+    train, test = both(ShapeConfig("chairs", size=size))
+    assert len(train) == 12 and train.models.unique().tolist() == [7 * number + 3 for number in range(12)]
     assert sorted(test.models.tolist()) == [0, 2, 3, 5] and test.poses.tolist() == [0] * 4
     for number, voxels in zip(test.models.tolist(), test.voxels, strict=True):
         assert np.array_equal(voxels.numpy(), np.kron(held_out[number], np.ones((factor,) * 3, bool)))
@@ -235,6 +235,22 @@ def test_the_official_split_of_packed_chairs(place, size, factor):
     for record in (train, test):
         assert words in record.source and "voxel for voxel (1, 4)" in record.source and "official" in record.source
     assert len(load_shapes(ShapeConfig("chairs", size=size, test_models=3), "test")) == 3
+
+
+def test_one_pose_is_not_held_out_for_several(place):
+    two_files(place)
+    train, test = both(ShapeConfig("chairs", poses=2))
+    assert (len(train), len(test)) == (11 * 2, 2) and "a tenth of the models for testing" in test.source
+    assert len(load_shapes(ShapeConfig("chairs", poses=1), "test")) == 4
+
+
+def test_only_copies_in_the_held_out_file(place):
+    two_files(place, copied=range(6))
+    with pytest.raises(
+        ValueError, match=r"test_32\.npz holds no chair that is no training chair: put the whole"
+    ) as error:
+        load_shapes(ShapeConfig("chairs"), "train")
+    assert "\n" not in str(error.value)
 
 
 def test_an_official_split_without_copies(place):
@@ -247,7 +263,7 @@ def test_an_official_split_without_copies(place):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"pose": np.full(6, 2)}, "holds no chair that is no training chair: put the whole file there, or remove"),
+        ({"pose": np.full(6, 13)}, "do not fit"),
         ({"packed": np.zeros((6, 4095), np.uint8)}, "do not fit"),
         ({"model": np.arange(5)}, "do not fit"),
         (
