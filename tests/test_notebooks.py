@@ -126,7 +126,7 @@ def test_the_story_is_told_on_a_users_own_meshes(tables, tmp_path):
     record = json.loads((folder / "figures/06_glann_samples.json").read_text())
     assert record["data"]["count"] + record["test_data"]["count"] == 40 and "damaged.off" in record["data"]["source"]
     table = (folder / "tables/06_scores.csv").read_text()
-    assert all(f"\n{name}," in table or f'\n"{name}"' in table for name in ("GLANN", "GLO, L1", "VAE, Bernoulli"))
+    assert all(f"\n{name}," in table or f'\n"{name}"' in table for name in ("GLANN", "GLO, IoU", "VAE, Bernoulli"))
     assert Glann.load(folder / "model.safetensors").sample(2).shape == (2, 32, 32, 32)
     assert names_no_place(folder / "notebooks/06_chairs_3d.ipynb", tables)
 
