@@ -21,7 +21,7 @@ from glann_lib.engine import devices, storage
 ROOT = Path(__file__).resolve().parents[2]
 PREFLIGHT = pipeline._preflight
 CHOOSE_SHAPES = "--dataset made-chairs, chairs or meshes:PATH"
-CHOOSE_IMAGES = "--dataset digits, mnist, fashion, cifar10, svhn, celeba or folder:PATH"
+CHOOSE_IMAGES = "--dataset digits, mnist, fashion, cifar10, svhn, svhn-crops, celeba or folder:PATH"
 COUNTING = "import time\nfor line in range(count):\n    print('line', line, flush=True)\n    time.sleep(0.7)"
 
 
