@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,35 +83,41 @@ class ClassifierEpoch:
 
 
 @dataclass(frozen=True)
-class TrainedClassifier:
-    """A classifier of images [N, C, S, S], uint8 or floats in [0, 1]; it answers on the CPU.
+class TrainedNetwork:
+    """A network that sees something in images [N, C, S, S], uint8 or floats in [0, 1]; it answers on the CPU.
 
     Images of another size or number of channels than in training are a ValueError.
     """
 
-    network: Classifier  # in eval mode
-    test_accuracy: float  # part of the test images whose class it names, 0 to 1
-    history: list[ClassifierEpoch]
+    network: nn.Module  # in eval mode
+    tested: float  # what the training's `measure` gives of the test images, on average
+    history: list[Any]  # of the training's records, one an epoch
     config: ClassifierConfig
     image_shape: tuple[int, int, int]  # (C, S, S) of the images that it knows
     train_sha256: str  # of the training images and labels, as ImageData.sha256
     test_sha256: str
 
+    def answer(self, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """`function` of the images as floats in [0, 1], some at a time, [N, ...]."""
+        require_shape(images, self.image_shape)
+        return in_blocks(function, images, next(self.network.parameters()).device)
+
+
+class TrainedClassifier(TrainedNetwork):
+    """A classifier; its network is a `Classifier`."""
+
+    @property
+    def test_accuracy(self) -> float:
+        """Part of the test images whose class it names, 0 to 1."""
+        return self.tested
+
     def predict(self, images: Tensor) -> Tensor:
         """Class indices int64 [N]: where the logits are largest."""
-        return self._answer(lambda block: self.network(block).argmax(1), images)
-
-    def probabilities(self, images: Tensor) -> Tensor:
-        """float32 [N, classes]; a row sums to 1."""
-        return self._answer(lambda block: self.network(block).softmax(1), images)
+        return self.answer(lambda block: self.network(block).argmax(1), images)
 
     def features(self, images: Tensor) -> Tensor:
         """float32 [N, 128]; see `Classifier.features`."""
-        return self._answer(self.network.features, images)
-
-    def _answer(self, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        require_shape(images, self.image_shape)
-        return in_blocks(function, images, next(self.network.parameters()).device)
+        return self.answer(self.network.features, images)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +22,12 @@ from glann_lib.scores.classifier import (
     ClassifierConfig,
     ClassifierEpoch,
     TrainedClassifier,
+    TrainedNetwork,
     in_blocks,
     require_shape,
 )
 
+Trained = TypeVar("Trained", bound=TrainedNetwork)
 WARM_UP = 0.2  # part of the training in which the step grows; then it shrinks to 0
 
 
@@ -46,9 +48,7 @@ def fit_classifier(
     """
     config = config or ClassifierConfig()
     stage = ClassifierTraining(images, labels, test_images, test_labels, config, torch.device(device))
-    history, network = training.run(stage, path), stage.network.eval()
-    origin = stage.train_sha256, stage.test_sha256
-    return TrainedClassifier(network, stage.tested, history, stage.config, stage.image_shape, *origin)
+    return stage.trained_to_the_end(path, TrainedClassifier)
 
 
 class ClassifierTraining(SteppedStage):
@@ -83,6 +83,12 @@ class ClassifierTraining(SteppedStage):
             self.network = self.make_network(images, labels).to(device)
         groups = [{"params": list(self.network.parameters()), "lr": config.lr}]
         self.optimiser = make_adam(groups, device, torch.optim.AdamW, weight_decay=config.weight_decay)
+
+    def trained_to_the_end(self, path: Path | None, kind: type[Trained]) -> Trained:
+        """Train, or take what is finished at `path`, and hand the network over as one of its kind."""
+        history, network = training.run(self, path), self.network.eval()
+        origin = self.train_sha256, self.test_sha256
+        return kind(network, self.tested, history, self.config, self.image_shape, *origin)
 
     @staticmethod
     def require(images: Tensor, labels: Tensor | None, test_images: Tensor, test_labels: Tensor | None) -> None:

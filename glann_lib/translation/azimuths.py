@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, mse_loss
 
 from glann_lib.data.record import ImageData
-from glann_lib.engine import devices, training
-from glann_lib.scores.classifier import Classifier, ClassifierConfig, in_blocks, require_shape
+from glann_lib.engine import devices
+from glann_lib.scores.classifier import Classifier, ClassifierConfig, TrainedNetwork
 from glann_lib.scores.classifier_training import ClassifierTraining
 
 # Degrees: mean and median error of a guess that is uniform over all directions, as its error is uniform on [0, 180].
@@ -23,7 +23,7 @@ CHANCE = 90.0
 SEEN = 32  # px: the network sees no more, and learns faster than from larger images
 TURNS = 720  # of a whole turn: the steps of the best one's search, half a degree
 DRAWS = 40  # random maps, whose errors after the best alignment are what chance leaves
-SETTINGS = ClassifierConfig(epochs=12, steps=240, batch_size=32, lr=0.003, weight_decay=0.01, shift=1)
+SETTINGS = ClassifierConfig(epochs=12, steps=240, batch_size=32, lr=0.003, shift=1)
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,17 @@ class AzimuthEpoch:
     seconds: float
 
 
-@dataclass(frozen=True)
-class TrainedRegressor:
-    """A network that sees directions in images [N, C, S, S], uint8 or floats in [0, 1]; it answers on the CPU.
+class TrainedRegressor(TrainedNetwork):
+    """A network that sees directions; its network is an `AzimuthNetwork`."""
 
-    Images of another size or number of channels than in training are a ValueError.
-    """
-
-    network: AzimuthNetwork  # in eval mode
-    test_error: float  # degrees, its mean error on the test images
-    history: list[AzimuthEpoch]
-    config: ClassifierConfig
-    image_shape: tuple[int, int, int]  # (C, S, S) of the images that it knows
-    train_sha256: str  # of the training images and their directions
-    test_sha256: str
+    @property
+    def test_error(self) -> float:
+        """Its mean error on the test images, degrees."""
+        return self.tested
 
     def azimuths(self, images: Tensor) -> Tensor:
         """The direction that each image shows, float32 [N], degrees in [0, 360)."""
-        require_shape(images, self.image_shape)
-        return directions(in_blocks(self.network, images, next(self.network.parameters()).device))
+        return directions(self.answer(self.network, images))
 
 
 class AzimuthNetwork(nn.Module):
@@ -109,9 +101,7 @@ def fit_azimuths(
 ) -> TrainedRegressor:
     """Train a network on images uint8 [N, C, S, S] and directions [N]; else as `classifier_training.fit_classifier`."""
     stage = AzimuthTraining(images, azimuths, test_images, test_azimuths, config, torch.device(device))
-    history, network = training.run(stage, path), stage.network.eval()
-    origin = stage.train_sha256, stage.test_sha256
-    return TrainedRegressor(network, stage.tested, history, stage.config, stage.image_shape, *origin)
+    return stage.trained_to_the_end(path, TrainedRegressor)
 
 
 def directions(vectors: Tensor) -> Tensor:

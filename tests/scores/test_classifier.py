@@ -74,19 +74,6 @@ def test_predictions_are_the_largest_logits_whatever_the_block(trained, monkeypa
     assert torch.allclose(trained.features(images.float() / 255), features, atol=1e-5)
 
 
-def test_probabilities_sum_to_one_and_are_largest_at_the_prediction(trained, monkeypatch):
-    images = SETS[2]
-    found = trained.probabilities(images)
-    assert found.shape == (40, 3) and found.dtype == torch.float32 and not found.requires_grad
-    assert found.min() >= 0 and torch.allclose(found.sum(1), torch.ones(40), atol=1e-6)
-    assert torch.equal(found.argmax(1), trained.predict(images))
-    with torch.no_grad():
-        logits = trained.network(images.float() / 255)
-    assert torch.allclose(found.log()[:, 0] - found.log()[:, 1], logits[:, 0] - logits[:, 1], atol=1e-3)
-    monkeypatch.setattr("glann_lib.scores.classifier.BLOCK", 7)
-    assert torch.allclose(trained.probabilities(images), found, atol=1e-5)
-
-
 def test_features_are_the_hidden_layer_before_its_relu(trained):
     images, network = SETS[2], trained.network
     found = trained.features(images)
@@ -170,7 +157,7 @@ def test_a_last_class_that_only_the_test_images_have_counts_as_wrong():
 
 @pytest.mark.parametrize("shape", [(2, 3, 16, 16), (2, 1, 28, 28), (1, 16, 16)])
 def test_images_of_another_shape_are_refused(trained, shape):
-    for function in (trained.predict, trained.features, trained.probabilities):
+    for function in (trained.predict, trained.features):
         with pytest.raises(ValueError, match="1 x 16 x 16"):
             function(torch.zeros(shape, dtype=torch.uint8))
 
