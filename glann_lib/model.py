@@ -73,7 +73,7 @@ class Glann:
             images: a data set's name ("mnist", "folder:my_photos", "made-chairs"), an ImageData or ShapeData; or an
                 array of images, uint8 or floats in [0, 1], [N, S, S], [N, S, S, C] or [N, C, S, S]; or one of voxels,
                 bool [N, S, S, S].
-            profile: "quick" or "paper".
+            profile: "quick", "full" (all images, hours) or "paper".
             seed: of all stages.
             device: "auto", "cuda", "mps" or "cpu".
             folder: where checkpoints go; a training that was stopped goes on from there. None: nothing is written.

@@ -25,7 +25,7 @@ DOMAINS = (*SMALL, "street-digits", "street-mnist", *CARS3D)  # of translation, 
 DOMAINS += (*CAR_FAMILIES, *(f"negative-{family}" for family in CAR_FAMILIES))  # ... and made_cars
 # Some pairs of domains each, see domains.PAIRS.
 TRANSLATIONS = ("embedded", "mnist-street", "mnist-svhn", "mnist-svhn-crops", "car-to-car")
-PROFILES = ("quick", "paper")
+PROFILES = ("quick", "full", "paper")
 LOSSES = ("vgg16", "vgg19", "random-vgg16", "random-vgg16-half", "random-vgg16-quarter", "laplacian", "l1", "l2")
 LOSSES += ("iou",)  # of shapes
 FOLDER, MESHES, CARS = "folder:", "meshes:", "cars:"  # before the path of a person's own images, meshes, two domains

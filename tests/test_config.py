@@ -13,6 +13,7 @@ from glann_lib.config import (
     DOMAINS,
     FEW_IMAGES,
     LEAST_IMAGES,
+    PROFILES,
     SHAPES,
     SMALL,
     TRANSLATIONS,
@@ -74,7 +75,7 @@ def test_large_images_have_the_papers_values_for_them(dataset, given, size, widt
 
 def test_other_images_keep_their_generator():
     for dataset in (*SMALL, "folder:my_photos"):
-        assert {make_config(dataset, profile).glo.generator for profile in ("quick", "paper")} == {"infogan"}
+        assert {make_config(dataset, profile).glo.generator for profile in PROFILES} == {"infogan"}
     assert make_config("made-landscapes", data_image_size=64).glo.generator == "infogan"
 
 
@@ -175,7 +176,25 @@ def test_values_out_of_range_are_one_line_errors(settings):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("profile", ["quick", "paper"])
+@pytest.mark.parametrize("dataset", SMALL)
+def test_full_trains_longer_on_all_images_by_quicks_other_settings(dataset):
+    quick, full = make_config(dataset), make_config(dataset, "full")
+    assert full.profile == "full" and full.data.test_images == 10_000
+    assert full.data.train_images == (9000 if dataset == "celeba" else None)
+    assert full.glo.epochs >= 40 and full.glo.decay_every == full.glo.epochs // 5
+    assert min(full.imle.epochs, 100) == 100 and full.refine.epochs in (2, 4)
+    own = {name: getattr(quick.glo, name) for name in ("epochs", "batch_size", "decay_every")}
+    assert dataclasses.replace(full.glo, **own) == quick.glo
+    assert dataclasses.replace(full.imle, epochs=quick.imle.epochs) == quick.imle
+
+
+def test_full_takes_all_shapes():
+    quick, full = make_config("made-chairs"), make_config("made-chairs", "full")
+    assert (full.data.train_models, full.data.test_models, full.data.poses, full.data.size) == (None, None, 1, 32)
+    assert (full.glo.epochs, full.glo.loss, full.imle) == (3 * quick.glo.epochs, quick.glo.loss, quick.imle)
+
+
+@pytest.mark.parametrize("profile", ["quick", "full", "paper"])
 def test_a_config_survives_json(profile):
     made = make_config("celeba", profile, seed=3, glo_loss="laplacian", data_train_images=100)
     assert Config.from_dict(json.loads(json.dumps(made.as_dict()))) == made

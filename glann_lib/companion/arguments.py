@@ -57,7 +57,8 @@ examples:
   ./run_all.sh --dataset mnist-street            translation alone: MNIST to digits painted as on a street, and back
   ./run_all.sh --dataset cars:my_cars            on your own cars, in two sub-folders, with azimuths.csv
   ./run_all.sh --dataset folder:a-to-folder:b    between any two sets of images
-  ./run_all.sh --dataset mnist --profile paper   the paper's own epochs and loss, on all images: hours, better a GPU
+  ./run_all.sh --dataset mnist --profile full    on all 60,000 images: hours on two cores
+  ./run_all.sh --dataset mnist --profile paper   the paper's own epochs and loss, on all images: days, better a GPU
   ./run_all.sh --dataset mnist --gpus 4          both stages trained by four GPUs, the notebooks by one
   ./run_all.sh --only 03 04                      two notebooks again, with what the earlier ones made
   ./run_all.sh --set glo_epochs=60 --dry-run     says what would run with more epochs, and runs nothing
@@ -163,7 +164,8 @@ def _parser() -> argparse.ArgumentParser:
     kinds = plans.DATASETS.items()
     named = "; ".join(f"{kind}: {plans.joined(names, 'or')} (default {names[0]})" for kind, names in kinds)
     add("--dataset", type=_dataset, metavar="NAME", help=named)
-    add("--profile", type=_one_of(config.PROFILES), default="quick", help="quick (minutes; default) or paper (hours)")
+    told = "quick (minutes; default), full (all images, hours) or paper (days)"
+    add("--profile", type=_one_of(config.PROFILES), default="quick", help=told)
     selection = parser.add_mutually_exclusive_group()
     selection.add_argument("--only", nargs="+", metavar="NN", help="run only these notebooks, by number or name")
     selection.add_argument("--from", dest="start", metavar="NN", help="run this notebook and those after it")

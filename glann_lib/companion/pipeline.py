@@ -27,7 +27,7 @@ from glann_lib.companion.arguments import ROOT
 from glann_lib.companion.plans import Plan
 from glann_lib.records import runs
 
-CELL_TIMEOUT = {"quick": 7200, "paper": None}  # s, for one cell; training as in the paper takes as long as it takes
+CELL_TIMEOUT = {"quick": 7200, "full": None, "paper": None}  # s, for one cell; long trainings take their time
 FAILED, INTERRUPTED = 1, arguments.INTERRUPTED
 PATIENCE = 20  # s, for a worker to shut its kernel down
 ENVIRONMENT = lab.ENVIRONMENT | {

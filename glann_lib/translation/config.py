@@ -11,7 +11,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from glann_lib.config import CARS3D, LOSSES, PROFILES, GLOConfig, IMLEConfig, make_config, override
+from glann_lib.config import CARS3D, LOSSES, MOST_TESTED, PROFILES, GLOConfig, IMLEConfig, make_config, override
 from glann_lib.engine.checks import require_choice, require_count, require_part, require_positive
 
 SEARCHES = ("memory", "sphere", "noise")
@@ -93,13 +93,14 @@ def make_translation_config(
 ) -> TranslationConfig:
     """The settings of one task under one profile, with one seed for every stage.
 
-    The profile is "quick" (a minute or two) or "paper" (NAM's numbers, and GLANN's paper profile for the generator).
+    The profile is "quick" (a minute or two), "full" (the same settings on all images) or "paper" (NAM's numbers, and
+    GLANN's paper profile for the generator).
     An override "data_X", "glo_X", "imle_X" or "nam_X" replaces field X of that part; None leaves it as it is.
     ValueError: unknown profile or override, or a field out of its range.
     """
     if profile not in PROFILES:
         raise ValueError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
-    parts = (_quick if profile == "quick" else _paper)(source, target, seed)
+    parts = _PROFILES[profile](source, target, seed)
     return TranslationConfig(profile, **override(profile, parts, overrides))
 
 
@@ -141,3 +142,12 @@ def _quick(source: str, target: str, seed: int) -> dict[str, Any]:
         ),
     }  # fmt: skip
     return {part: dataclasses.replace(settings, **changes[part]) for part, settings in parts.items()}
+
+
+def _full(source: str, target: str, seed: int) -> dict[str, Any]:
+    parts = _quick(source, target, seed)
+    everything = dict(source_images=None, target_images=None, test_images=MOST_TESTED)
+    return parts | {"data": dataclasses.replace(parts["data"], **everything)}
+
+
+_PROFILES = {"quick": _quick, "full": _full, "paper": _paper}

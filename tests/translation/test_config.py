@@ -104,6 +104,12 @@ def test_the_quick_profile_is_smaller_than_the_papers():
         assert None not in (quick.data.target_images, quick.data.test_images)
 
 
+def test_the_full_profile_takes_all_images_by_quicks_settings():
+    quick, full = (make_translation_config("mnist", "street-mnist", profile) for profile in ("quick", "full"))
+    assert (full.data.source_images, full.data.target_images, full.data.test_images) == (None, None, 10_000)
+    assert (full.glo, full.imle, full.nam) == (quick.glo, quick.imle, quick.nam)
+
+
 def test_the_quick_profile_takes_few_large_steps_that_fall_once():
     for source, target in PAIRS:
         quick = make_translation_config(source, target)
@@ -158,7 +164,7 @@ def test_unknown_settings_are_one_line_errors(name, value):
 
 
 def test_an_unknown_profile_is_a_one_line_error():
-    with pytest.raises(ValueError, match="unknown profile 'fast': choose one of quick, paper") as error:
+    with pytest.raises(ValueError, match="unknown profile 'fast': choose one of quick, full, paper") as error:
         make_translation_config("digits", "street-digits", "fast")
     assert "\n" not in str(error.value)
 
