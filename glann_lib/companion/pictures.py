@@ -29,12 +29,14 @@ LEFT_OUT = "A live view, left out for its size: run the notebook to see it."
 
 
 def light(content: bytes) -> tuple[str, bytes]:
-    """Suffix (".webp", ".gif") and bytes of a picture made light; raises ValueError where it is none."""
+    """Suffix (".webp") and bytes of a picture made light; raises ValueError where it is none."""
     picture = _opened(content)
     if picture.format == "WEBP" and len(content) <= LARGEST:
         return ".webp", content
     if picture.format == "GIF":
-        return ".gif", min(content, _moving(picture, picture.width), key=len)
+        first, *others = _frames(picture, picture.width)
+        kept = _played(picture)
+        return ".webp", _saved(first, "WEBP", save_all=True, append_images=others, quality=QUALITY["figure"], **kept)
     picture = _on_white(picture)
     if drawn := _few_colours(picture):
         small = _saved(drawn.convert("RGB"), "WEBP", lossless=True, quality=100, method=6)
@@ -119,14 +121,22 @@ def _few_colours(picture: Image.Image) -> Image.Image | None:
 
 def _moving(picture: Image.Image, widest: int) -> bytes:
     """The GIF of a moving picture, with one palette for all frames."""
-    frames = [_narrowed(frame.convert("RGB"), widest) for frame in ImageSequence.Iterator(picture)]
+    frames = _frames(picture, widest)
     strip = Image.new("RGB", (frames[0].width, frames[0].height * len(frames)))
     for place, frame in enumerate(frames):
         strip.paste(frame, (0, place * frame.height))
     palette = strip.quantize(TURNING, dither=0)
     first, *others = (frame.quantize(palette=palette, dither=0) for frame in frames)
-    kept = {name: picture.info[name] for name in ("duration", "loop") if name in picture.info}
-    return _saved(first, "GIF", save_all=True, append_images=others, **kept)
+    return _saved(first, "GIF", save_all=True, append_images=others, **_played(picture))
+
+
+def _frames(picture: Image.Image, widest: int) -> list[Image.Image]:
+    return [_narrowed(frame.convert("RGB"), widest) for frame in ImageSequence.Iterator(picture)]
+
+
+def _played(picture: Image.Image) -> dict[str, int]:
+    """How long each frame of a moving picture is seen, in ms, and how often all of them are."""
+    return {name: picture.info[name] for name in ("duration", "loop") if name in picture.info}
 
 
 def _saved(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:

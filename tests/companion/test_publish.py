@@ -57,16 +57,15 @@ def test_what_a_run_shows_is_copied_and_nothing_else(run, out, capsys):
     assert places(out / "fashion") == [
         "README.md",
         *("figures/03_a.json", "figures/03_a.webp", "figures/03_b.json", "figures/03_b.webp"),
-        *("figures/05_turn.gif", "figures/05_turn.json"),
+        *("figures/05_turn.json", "figures/05_turn.webp"),
         *("notebooks/03_sampling.ipynb", "notebooks/05_fid_prd_tables.ipynb", "scores/glann-own-seed0.json"),
         *("tables/05_quality.csv", "tables/05_quality.json", "tables/05_quality.md", "tables/05_quality.tex"),
     ]
     for place in places(out / "fashion")[1:]:
         source = run / "work" / place if place.startswith("scores/") else run / place
         if place.endswith(".webp"):  # the same picture in fewer bytes
-            shown, made = (
-                Image.open(path).convert("RGB") for path in (out / "fashion" / place, source.with_suffix(".png"))
-            )
+            made_as = source.with_suffix(".gif" if "turn" in place else ".png")
+            shown, made = (Image.open(path).convert("RGB") for path in (out / "fashion" / place, made_as))
             assert shown.tobytes() == made.tobytes()
         else:
             assert (out / "fashion" / place).read_bytes() == source.read_bytes()
@@ -132,7 +131,7 @@ def test_what_has_no_executed_notebook_is_left_out_and_its_published_files_stay(
     printed = capsys.readouterr().out
     assert "left out, for their notebooks are not there: figures/05_turn.gif, figures/05_turn.json, scores/" in printed
     assert {"figures/05_old.png", "scores/old.json"} <= set(places(out / "fashion"))
-    assert "figures/05_turn.gif" not in places(out / "fashion")
+    assert "figures/05_turn.webp" not in places(out / "fashion")
 
 
 def edited(path, **changes):
