@@ -42,6 +42,7 @@ class DataConfig:
     train_images: int | None = None  # at most this many, drawn with a fixed seed; None: all
     test_images: int | None = None  # likewise, for the held-out images
     enlarge: bool = False  # a person's own images that are smaller are enlarged; else they are refused
+    held_out: str = "test"  # or "validation": of the training split, none trained on; to choose settings by
 
     def __post_init__(self) -> None:
         if self.dataset not in (*DATASETS, ARRAY) and not self.dataset.startswith(FOLDER):
@@ -52,6 +53,7 @@ class DataConfig:
             known = f"{', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]} px"
             raise ValueError(f"image_size is {self.image_size!r}: choose {known}")
         require_choice(self, "enlarge", (False, True))
+        require_choice(self, "held_out", ("test", "validation"))
         require_count(self, "train_images", "test_images", optional=True)
 
 

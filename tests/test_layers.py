@@ -26,7 +26,7 @@ WHOLE = {"model"}  # G, T and both stages as one object, which knows images, sha
 ROOMS = ("engine", "method", "beyond", "data", "records", "files", "rivals", "scores", "claims", "shapes")
 ROOMS += ("translation", "whole", "widgets", "companion")
 MOST_FILES, MOST_ROOT_LINES, MOST_LINES_OF_A_FILE = 14, 3000, 300
-MOST_LINES = 20_400
+MOST_LINES = 20_500
 
 
 def modules_of(package):

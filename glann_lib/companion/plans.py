@@ -26,7 +26,7 @@ DATASETS = {
 }
 # Parameters of notebooks that say what data they take.
 DATA = ("train_images", "image_size", "enlarge", "test_images", "size", "poses", "train_models", "source_images")
-DATA += ("target_images", "colour")
+DATA += ("target_images", "colour", "held_out")
 AT_MOST_64 = ("00", "05", "09")  # notebooks that train networks which large images have not: the rivals', a tiny one
 PREFIXES = tuple(f"{stage}_" for stage in config.STAGES)
 TRAINING = ("01", "02")  # notebooks whose models the others on the same data set take

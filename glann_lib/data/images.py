@@ -18,7 +18,7 @@ from glann_lib.data import cache, places
 from glann_lib.data.files import Division, read_cached
 from glann_lib.data.image_files import dimness, enlarged, read_images, resize
 from glann_lib.data.listing import DataFiles, list_images, printable, reason
-from glann_lib.data.record import SPLITS, ImageData, check_split, random_order
+from glann_lib.data.record import SPLITS, VALIDATION, ImageData, check_split, random_order
 from glann_lib.engine import storage
 
 CELEBA_CROP = 160 / 178  # the centre 160 of 178 px of an aligned face (protocol of Lucic et al. 2018)
@@ -39,13 +39,30 @@ def load_images(settings: DataConfig, split: str, download: bool = True) -> Imag
     """One split of a data set at the size asked for; at most `train_images` or `test_images`, drawn with a fixed seed.
 
     A folder ("folder:PATH", PATH as in `places.locate`), CelebA-HQ and the 10,000 faces are split 9 to 1 with a fixed
-    seed. ValueError for an unknown split, and for files that are damaged, too few, too small or not images;
+    seed. With `held_out="validation"` the images to test are of the training split, those that are not trained on.
+    ValueError for an unknown split, and for files that are damaged, too few, too small or not images;
     FileNotFoundError where there is no such folder; ConnectionError, with what to place where, for data that are
     missing and not downloaded; OSError where the disk is too full for what is decoded.
     """
     check_split(split)
+    if (split, settings.held_out) == ("test", VALIDATION):
+        return _validation(dataclasses.replace(settings, held_out="test"), download)
     load = _folder if settings.dataset.startswith(FOLDER) else LOADERS[settings.dataset]
     return load(settings, split, download)
+
+
+def _validation(settings: DataConfig, download: bool) -> ImageData:
+    """Images of the training split that are none of those trained on, a copy of one neither."""
+    whole = load_images(dataclasses.replace(settings, train_images=None), "train", download)
+    trained = load_images(settings, "train", download)
+    seen = {image.tobytes() for image in trained.images.numpy()}
+    rows = [row for row, image in enumerate(whole.images.numpy()) if image.tobytes() not in seen]
+    if not rows:
+        count = f"all {len(whole):,} training images of {whole.name} are trained on"
+        raise ValueError(f"{count}: give fewer train_images, and the others are held out for validation")
+    source = f"{whole.source}; of the training split, beside the {len(trained):,} trained on"
+    data = dataclasses.replace(whole.part(rows), split=VALIDATION, source=source)
+    return data if settings.test_images is None else data.take(settings.test_images)
 
 
 def images_at_hand(settings: DataConfig, split: str, sha256: str | None = None) -> tuple[ImageData | None, str]:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from glann_lib.engine import devices
 
 SPLITS = ("train", "test")
+VALIDATION = "validation"  # a part of the first, see `images.load_images`
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,7 @@ class ImageData:
     images: torch.Tensor  # uint8 [N, C, H, W], C is 1 or 3, 0 to 255
     labels: torch.Tensor | None = None  # int64 [N], class indices
     name: str = "images"  # "mnist", "folder:faces.zip"
-    split: str = "train"  # a name in SPLITS
+    split: str = "train"  # a name in SPLITS, or VALIDATION
     source: str = "an array"  # where the images come from and what was done to them, in words
     class_names: tuple[str, ...] = ()  # by class index; empty where classes have none
     azimuths: torch.Tensor | None = None  # float32 [N], degrees in [0, 360): the direction that each image shows
@@ -38,7 +39,8 @@ class ImageData:
             raise ValueError(f"labels are {kind(labels)}: give int64 [{len(images)}], one label an image")
         if azimuths is not None and not _are_directions(azimuths, len(images)):
             raise ValueError(f"azimuths are {kind(azimuths)}: give float32 [{len(images)}] in [0, 360), one an image")
-        check_split(self.split)
+        if self.split != VALIDATION:
+            check_split(self.split)
 
     @classmethod
     def from_array(cls, images: Any, labels: Any = None, **fields: Any) -> ImageData:
@@ -64,7 +66,10 @@ class ImageData:
 
     def take(self, count: int, seed: int = 0) -> ImageData:
         """At most `count` images, in random order; the same seed draws the same ones."""
-        index = random_order(len(self), count, seed)
+        return self.part(random_order(len(self), count, seed))
+
+    def part(self, index: Any) -> ImageData:
+        """The images at `index`, a slice or int64 [n]."""
         labels = None if self.labels is None else self.labels[index]
         azimuths = None if self.azimuths is None else self.azimuths[index]
         return dataclasses.replace(self, images=self.images[index], labels=labels, azimuths=azimuths)

@@ -1,5 +1,6 @@
 """Data sets and a person's own images, on small files made here and on real ones where present."""
 
+import dataclasses
 import gzip
 import importlib.util
 import io
@@ -102,6 +103,39 @@ def test_digits_resize_keeps_the_mean():
 def test_unknown_split():
     with pytest.raises(ValueError, match="unknown split 'valid': choose train or test"):
         load_images(DataConfig("digits"), "valid")
+
+
+def test_validation_images_are_training_images_that_are_not_trained_on():
+    settings = DataConfig("digits", train_images=1200, test_images=250, held_out="validation")
+    train, held_out, test = (
+        load_images(settings, "train"), load_images(settings, "test"), load_images(DataConfig("digits"), "test")
+    )  # fmt: skip
+    assert (len(train), len(held_out), held_out.split) == (1200, 250, "validation")
+    rows = [{row.numpy().tobytes() for row in data.images.flatten(1)} for data in (train, held_out, test)]
+    assert not rows[1] & rows[0] and not rows[1] & rows[2]
+    whole = load_images(DataConfig("digits"), "train")
+    known = dict(zip((row.numpy().tobytes() for row in whole.images.flatten(1)), whole.labels.tolist(), strict=True))
+    assert [known[row.numpy().tobytes()] for row in held_out.images.flatten(1)] == held_out.labels.tolist()
+    assert held_out.source.endswith("of the training split, beside the 1,200 trained on")
+    everything = load_images(dataclasses.replace(settings, test_images=None), "test")
+    assert len(everything) == 300 and everything.sha256 != held_out.sha256
+    again = load_images(settings, "test")
+    assert again.sha256 == held_out.sha256
+
+
+@pytest.mark.parametrize("count", [None, 1500, 5000])
+def test_nothing_is_left_for_validation(count):
+    with pytest.raises(ValueError, match=r"^all 1,500 training images of digits are trained on: give fewer train_im"):
+        load_images(DataConfig("digits", train_images=count, held_out="validation"), "test")
+
+
+def test_validation_images_of_a_folder_are_none_to_train_or_test_on(tmp_path):
+    path = write_zip(tmp_path / "photos.zip", pictures(40))
+    settings = folder_config(path, train_images=20, held_out="validation")
+    parts = [load_images(settings, "train"), load_images(settings, "test"), load_images(folder_config(path), "test")]
+    assert [len(data) for data in parts] == [20, 16, 4]
+    rows = [{row.numpy().tobytes() for row in data.images.flatten(1)} for data in parts]
+    assert len(set.union(*rows)) == 40
 
 
 # Data sets that torchvision reads
