@@ -273,18 +273,18 @@ def test_the_files_of_a_table_are_noted(scored):
 
 
 def test_chairs_in_thousandths(tmp_path):
-    def voxels(chamfer, iou, coverage):
-        values = {"matching_chamfer": chamfer, "matching_iou": iou, "coverage_chamfer": coverage}
+    def voxels(chamfer, iou, coverage, whole):
+        values = {"matching_chamfer": chamfer, "matching_iou": iou, "coverage_chamfer": coverage, "whole": whole}
         return {("voxels", metric): value for metric, value in values.items()}
 
-    write_score(tmp_path, "glann", voxels(0.04, 0.5, 0.4), run="made-chairs")
-    write_score(tmp_path, "vae", voxels(0.05, 0.25, 0.5), budget="short", run="made-chairs")
-    write_score(tmp_path, "real-training-shapes", voxels(0.03, 0.75, 0.6), budget="none", run="made-chairs")
+    write_score(tmp_path, "glann", voxels(0.04, 0.5, 0.4, 0.2), run="made-chairs")
+    write_score(tmp_path, "vae", voxels(0.05, 0.25, 0.5, 0.1), budget="short", run="made-chairs")
+    write_score(tmp_path, "real-training-shapes", voxels(0.03, 0.75, 0.6, 0.9), budget="none", run="made-chairs")
     table = number_scores.chairs(Published(tmp_path), "made-chairs")
-    assert heads_of(table)[1:] == ["MMD", "matching IoU", "coverage"]
+    assert heads_of(table)[1:] == ["MMD", "matching IoU", "coverage", "in one piece, %"]
     cells = cells_of(table)
-    assert cells["**GLANN**"] == ["**40**", "**0.500**", "0.400"]
-    assert cells["3D VAE, same generator"] == ["50", "0.250", "**0.500**"]  # more coverage is better
+    assert cells["**GLANN**"] == ["**40**", "**0.500**", "0.400", "**20**"]
+    assert cells["3D VAE, same generator"] == ["50", "0.250", "**0.500**", "10"]  # more coverage is better
     assert list(cells)[-1] == "real training chairs"
 
 
