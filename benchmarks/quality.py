@@ -133,6 +133,19 @@ def ways(dataset: str) -> list[Way]:
             Way("cheaper recipe by VGG19", cheaper | {"glo_loss": "vgg19"}),
             Way("ResNet generator by VGG19", resnet | {"glo_loss": "vgg19"}),
         ]
+    if dataset == "cifar10":  # where its loss of quality lies: in G, the codes, T, or the number of images
+        photographs = released | {"glo_loss": "vgg19", "imle_moments": "matched"}
+        one_change: dict[str, dict[str, Any]] = {
+            "the generator twice as wide": {"glo_feature_channels": 256},
+            "codes of 128 numbers": {"glo_latent_dim": 128},
+            "no BatchNorm": {"glo_normalisation": "none"},
+            "latents from principal components": {"glo_latent_init": "pca"},
+            "steps along a cosine, Adam kept": {"glo_schedule": "cosine", "glo_optimiser": "persistent"},
+            "the codes' moments learned": {"imle_moments": "learned"},
+            "T 512 wide": {"imle_hidden_dim": 512},
+        }
+        others += [Way("released by VGG19", photographs)]
+        others += [Way(f"released by VGG19, {name}", photographs | own) for name, own in one_change.items()]
     return [
         Way("released recipe", released),
         *(Way(f"released, {name}", settings) for name, settings in less.items()),
