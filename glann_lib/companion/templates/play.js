@@ -153,11 +153,11 @@ const plan = sized(document.createElement("canvas"), PLAN, PLAN); // kept, so th
 let labels, spot = [0.72, 0.4];
 
 function plot(points) {
-  const context = plan.getContext("2d");
+  const context = plan.getContext("2d"), dot = Math.max(5, within(500 / Math.sqrt(points.length), 14)); // few are large
   context.globalAlpha = 0.7;
   for (let i = 0; i < points.length / 2; i++) {
     context.fillStyle = colour(labels?.[i]);
-    context.fillRect(across(points[2 * i]) - 2.5, down(points[2 * i + 1]) - 2.5, 5, 5);
+    context.fillRect(across(points[2 * i]) - dot / 2, down(points[2 * i + 1]) - dot / 2, dot, dot);
   }
   Object.assign(context, { globalAlpha: 1, font: "bold 28px system-ui, sans-serif", lineJoin: "round" });
   Object.assign(context, { textAlign: "center", textBaseline: "middle", fillStyle: "#000" });
