@@ -34,6 +34,24 @@ STOPWATCH = """() => {
 }"""
 UNLABELLED = """() => [...document.querySelectorAll("input, select, canvas[role], img, [role=img]")].filter(
     (it) => !(it.labels?.length || it.getAttribute("aria-label") || it.alt)).map((it) => it.id)"""
+# Of every visible element with words of its own: the words, and their colour's contrast to what is behind them by WCAG
+# 2.2, (brighter + 0.05) / (darker + 0.05) of relative luminances.
+CONTRASTS = r"""() => {
+    const parts = (colour) => colour.match(/[\d.]+/g).map(Number);
+    const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    const luminance = (colour) => parts(colour).slice(0, 3).reduce(
+        (sum, v, i) => sum + [0.2126, 0.7152, 0.0722][i] * linear(v / 255), 0.05);
+    const behind = (it) => {
+        const colour = getComputedStyle(it).backgroundColor;
+        return parts(colour)[3] === 0 ? behind(it.parentElement) : colour;
+    };
+    const speaks = (it) => it.checkVisibility() && (it.matches("input[type=number]")
+        || [...it.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()));
+    return [...document.body.querySelectorAll("*")].filter(speaks).map((it) => {
+        const [dark, bright] = [getComputedStyle(it).color, behind(it)].map(luminance).sort((a, b) => a - b);
+        return [it.textContent || it.id, bright / dark];
+    });
+}"""
 SOON = 20  # s
 
 
@@ -99,11 +117,17 @@ def put(page, selector, value):
     browser.wait_until(lambda: said.inner_text(), SOON, f"an answer to {selector} at {value}")
 
 
-def test_a_file_opens_soon_without_a_fault_and_asks_the_network_for_nothing(page):
-    ready = int(page.page.evaluate(READY))
-    (browser.artefacts() / "ready_play.json").write_text(json.dumps({"from opening to the first images, ms": ready}))
-    assert page.complaints == [] and ready < 10_000  # alone on two cores it is less than 1 s
+def test_a_file_opens_soon_without_a_fault_and_asks_the_network_for_nothing(chromium, page):
+    assert page.complaints == []
     assert [url for url in page.asked if not url.startswith(("file:///", "blob:"))] == [] and len(page.asked) == 2
+    ready = [int(page.page.evaluate(READY))]
+    while min(ready) > 2000 and len(ready) < 3:  # other work on the machine may slow one opening, hardly three
+        with opened(chromium, PUBLISHED) as another:
+            another.page.wait_for_function(READY, timeout=1000 * SOON)
+            ready.append(int(another.page.evaluate(READY)))
+    record = {"from opening to the first images, ms": min(ready)}
+    (browser.artefacts() / "ready_play.json").write_text(json.dumps(record))
+    assert min(ready) <= 2000
 
 
 @pytest.mark.parametrize("seed", [0, 123456])
@@ -124,15 +148,17 @@ def test_a_button_draws_others(page):
 
 def test_a_slider_moved_by_keys_shows_another_picture_soon(page, model):
     put(page, "#place", 0)
-    before, moves = pixels(page, "#between"), 12
+    before, moves = pixels(page, "#between"), 24
     page.page.evaluate(STOPWATCH)
     for number in range(1, moves + 1):
         page.press(page.page.locator("#place"), "PageUp" if number == moves else "ArrowRight")
         page.page.wait_for_function("number => window.waited.length >= number", arg=number, timeout=1000 * SOON)
     waited = page.page.evaluate("window.waited")
-    record = {"slider to picture, median of 12, ms": statistics.median(waited), "slowest, ms": max(waited)}
+    quickest = sorted(waited)[moves // 4 - 1]  # other work on the machine slows the others
+    record = {"slider to picture, median of 24, ms": statistics.median(waited), "slowest, ms": max(waited)}
+    record["quickest quarter, ms"] = quickest
     (browser.artefacts() / "latency_play.json").write_text(json.dumps(record))
-    assert statistics.median(waited) < 300  # README says what it takes alone; other work on the machine slows it
+    assert quickest <= 30
     place = int(page.page.locator("#place").input_value())
     assert np.abs(pixels(page, "#between") - before).max() > 50
     assert off(page, "#between", model.interpolate(0, 4, steps=101)[place, None]) <= 1
@@ -215,6 +241,14 @@ def test_drawing_works_by_keys(page):
 def test_every_control_and_every_picture_has_words(page):
     assert page.page.evaluate(UNLABELLED) == []
     assert page.page.locator("input, select").count() >= 10
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_all_words_stand_out_from_what_is_behind_them(page, scheme):
+    page.page.emulate_media(color_scheme=scheme)
+    contrasts = page.page.evaluate(CONTRASTS)
+    page.page.emulate_media(color_scheme="light")
+    assert [found for found in contrasts if found[1] < 4.5] == [] and len(contrasts) > 50
 
 
 def test_on_a_phone_and_in_the_dark_nothing_is_cut(page):
