@@ -248,31 +248,26 @@ def _quick_shapes(dataset: str, _: int | None) -> Config:
     return Config("quick", **override("quick", parts, _QUICK.get(dataset, {})))
 
 
-# With all images: as many epochs as two cores do in about two hours, by the loss of VGG19 too. An epoch of them has so
-# many steps that T and the third stage need fewer.
+# With all images, for about two hours on two cores by estimate, by the loss of VGG19 too. An epoch of them has so many
+# steps that T and the third stage need fewer.
 _MANY = {"imle_epochs": 100, "refine_epochs": 2}
 _FULL = {
     "mnist": {"glo_epochs": 100, "glo_batch_size": 128} | _MANY,
     "fashion": {"glo_epochs": 80} | _MANY,
     "cifar10": {"glo_epochs": 60} | _MANY,
     "svhn": {"glo_epochs": 40} | _MANY,
-    "celeba": {"data_train_images": 9000, "glo_epochs": 50},  # 162,770 would take a day
+    "celeba": {"data_train_images": 9000, "glo_epochs": 50},
 }
 
 
 def _full(dataset: str, image_size: int | None) -> Config:
-    quick = _quick(dataset, image_size)
+    kind = kind_of(dataset)
+    quick = _PROFILES["quick", kind](dataset, image_size)
+    shapes, images = {"train_models": None, "test_models": None}, {"train_images": None, "test_images": MOST_TESTED}
     parts = {name: getattr(quick, name) for name in ("data", *STAGES)}
-    parts["data"] = dataclasses.replace(quick.data, train_images=None, test_images=MOST_TESTED)
+    parts["data"] = dataclasses.replace(quick.data, **(shapes if kind == "shapes" else images))
     return Config("full", **override("full", parts, _FULL.get(dataset, {"glo_epochs": 3 * quick.glo.epochs})))
 
 
-def _full_shapes(dataset: str, _: int | None) -> Config:
-    quick = _quick_shapes(dataset, None)
-    data = dataclasses.replace(quick.data, train_models=None, test_models=None)
-    parts = {"data": data, "glo": quick.glo, "imle": quick.imle}
-    return Config("full", **override("full", parts, {"glo_epochs": 3 * quick.glo.epochs}))
-
-
 _PROFILES = {("quick", "images"): _quick, ("full", "images"): _full, ("paper", "images"): _paper}
-_PROFILES |= {("quick", "shapes"): _quick_shapes, ("full", "shapes"): _full_shapes, ("paper", "shapes"): _paper_shapes}
+_PROFILES |= {("quick", "shapes"): _quick_shapes, ("full", "shapes"): _full, ("paper", "shapes"): _paper_shapes}

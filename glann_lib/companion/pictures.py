@@ -28,23 +28,24 @@ INLINE = re.compile(r"data:image/(?:png|gif|jpeg);base64,([A-Za-z0-9+/=]+)")
 LEFT_OUT = "A live view, left out for its size: run the notebook to see it."
 
 
-def light(content: bytes) -> tuple[str, bytes]:
-    """Suffix (".webp") and bytes of a picture made light; raises ValueError where it is none."""
+def light(content: bytes) -> bytes:
+    """A picture made light, as WebP; raises ValueError where it is none."""
     picture = _opened(content)
-    if picture.format == "WEBP" and len(content) <= LARGEST:
-        return ".webp", content
-    if picture.format == "GIF":
+    moves = getattr(picture, "is_animated", False)
+    if picture.format == "WEBP" and (moves or len(content) <= LARGEST):
+        return content
+    if moves:
         first, *others = _frames(picture, picture.width)
-        kept = _played(picture)
-        return ".webp", _saved(first, "WEBP", save_all=True, append_images=others, quality=QUALITY["figure"], **kept)
+        options = {"quality": QUALITY["figure"]} | _played(picture)
+        return _saved(first, "WEBP", save_all=True, append_images=others, **options)
     picture = _on_white(picture)
     if drawn := _few_colours(picture):
         small = _saved(drawn.convert("RGB"), "WEBP", lossless=True, quality=100, method=6)
         if len(small) <= LARGEST:
-            return ".webp", small
+            return small
     while len(small := _saved(picture, "WEBP", quality=QUALITY["figure"], method=6)) > LARGEST:
         picture = _narrowed(picture, int(picture.width * SMALLER))
-    return ".webp", small
+    return small
 
 
 def light_notebook(text: bytes) -> bytes:

@@ -143,7 +143,7 @@ def _content(path: Path) -> tuple[str, bytes]:
     suffix, content, name = path.suffix, path.read_bytes(), f"{path.parent.name}/{path.name}"
     try:
         if path.suffix in report.PICTURES:
-            suffix, content = pictures.light(content)
+            suffix, content = ".webp", pictures.light(content)
         elif path.suffix == ".ipynb":
             content = pictures.light_notebook(content)
     except ValueError as error:

@@ -105,8 +105,8 @@ def contender(key: str, config: Config, loss: str | None = None) -> Contender:
 def budgets(config: Config, images: int, steps: int | None = None) -> dict[str, int]:
     """The budgets that rivals are trained under, name -> generator steps.
 
-    The quick profile gives as many steps as GLANN's generator takes ("equal"), fewer on data sets that need no download
-    ("short"); the paper profile "equal" and the protocol's epochs ("protocol"). `steps` replaces them all ("long" where
+    As many steps as GLANN's generator takes ("equal"); in the quick profile fewer on data sets that need no download
+    ("short"), in the paper profile the protocol's epochs, too ("protocol"). `steps` replaces them all ("long" where
     that is more).
     """
     equal = glo_steps(config, images)
@@ -114,7 +114,7 @@ def budgets(config: Config, images: int, steps: int | None = None) -> dict[str, 
         return {"equal" if steps == equal else "short" if steps < equal else "long": steps}
     if config.profile == "paper":
         return {"equal": equal, "protocol": protocol_steps(config.data.dataset, images)}
-    short = SHORT_STEPS.get(config.data.dataset, equal)
+    short = SHORT_STEPS.get(config.data.dataset, equal) if config.profile == "quick" else equal
     return {"short": short} if short < equal else {"equal": equal}
 
 

@@ -221,6 +221,8 @@ def test_budgets_of_the_quick_profile_are_glanns_steps_on_the_digits_fewer():
     assert budgets(digits, 85) == {"short": rivals.SHORT_STEPS["digits"]}
     assert budgets(mnist, 85) == {"equal": 320}
     assert budgets(small_config(glo_epochs=2), 85) == {"equal": 20}  # not more than there are
+    full = make_config("digits", "full")
+    assert budgets(full, 1500) == {"equal": rivals.glo_steps(full, 1500)}
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10", "digits"])
