@@ -94,12 +94,14 @@ def test_every_claim_is_measured_on_labelled_grey_images(tmp_path):
     """On the digits, whose own run trains nothing in notebook 09; all that trains there takes a few steps."""
     short = {name: IMAGES[name] for name in ("glo_epochs", "imle_epochs", "trial_seeds", "check_quality")}
     short |= {"train_images": 200, "samples": 60, "trial_steps": 6, "trial_rivals": "ns-gan", "refine_epochs": 1}
+    short |= {"stacked_steps": 12}
     options = [word for name, value in short.items() for word in ("--set", f"{name}={value}")]
     done = pipeline.main(["--dataset", "digits", "--only", "01", "02", "09", "--results", str(tmp_path), *options])
     assert done == 0
     folder = tmp_path / "digits-quick"
     claims = (folder / "tables/09_claims.csv").read_text()
     assert len(claims.splitlines()) == 13 and "not measured" not in claims
+    assert "hit, 12 generator steps." in (folder / "tables/09_stacked.json").read_text()
     choices = (folder / "tables/09_hidden_choices.csv").read_text()
     assert "(this run's)" in choices and "no BatchNorm in G" in choices
     losses = (folder / "tables/09_losses.csv").read_text()

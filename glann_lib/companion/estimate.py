@@ -192,11 +192,15 @@ class Estimate:
         epochs = given["sampler_epochs"] or (60 if glimpse else self.fitted.imle.epochs)
         samplers = 2 if glimpse else 10  # kinds of IMLE; the wide one counts for four
         found = samplers * timing.imle_seconds(replace(self.fitted.imle, epochs=epochs), self.train, self.device)
-        trials = seeds * (7 + len(HIDDEN)) + 1 if steps else 0  # by three factors, four losses; of stacked images
-        found += trials * steps / contenders.glo_steps(self.fitted, self.train) * (self._glo() + self._imle())
-        keys = given["trial_rivals"].split(",") * (3 * seeds + 1) if steps else []
-        found += sum(self._training(contenders.rival_settings(key, self.fitted, steps, self.train)) for key in keys)
-        scored = (12 + trials + len(keys)) * (given["samples"] or max(300, self._count("test")))
+        keys, stacked = given["trial_rivals"].split(","), given["stacked_steps"] or steps
+        # Trainings of GLANN (by three factors, four losses, each choice) and of each rival, and their steps.
+        trials = [(seeds * (7 + len(HIDDEN)), 3 * seeds, steps), (1, 1, stacked)] if steps else []
+        step = (self._glo() + self._imle()) / contenders.glo_steps(self.fitted, self.train)
+        for own, others, long in trials:
+            rivals = [contenders.rival_settings(key, self.fitted, long, self.train) for key in keys]
+            found += own * long * step + others * sum(map(self._training, rivals))
+        trained = sum(own + others * len(keys) for own, others, _ in trials)
+        scored = (12 + trained) * (given["samples"] or max(300, self._count("test")))
         return found + scored * timing.feature(self.shape, self.device)
 
     def _large(self) -> float:

@@ -30,7 +30,7 @@ from glann_lib.translation.domains import load_domain
 WRONG = 2  # exit code
 # Parameters of notebooks that are no field of a stage's settings: the least number, or the names to choose from.
 COUNTS = dict.fromkeys(("samples", "tiny_epochs", "inversion_steps", "seeds", "rival_seeds", "rival_steps"), 1)
-COUNTS |= {"steps": 2, "inverted": 2, "trial_steps": 0, "trial_seeds": 1, "sampler_epochs": 1}
+COUNTS |= {"steps": 2, "inverted": 2, "trial_steps": 0, "trial_seeds": 1, "stacked_steps": 1, "sampler_epochs": 1}
 NAMES = {
     "rival_names": ("all", *RIVALS),
     "trial_rivals": tuple(GAMES),

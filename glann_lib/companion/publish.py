@@ -2,7 +2,7 @@
 
     python -m glann_lib.companion.publish results/fashion-quick fashion
 
-Figures, tables, scores, meshes and executed notebooks go to results/published/fashion, beside the model that `release`
+Figures, tables, scores, a mesh and executed notebooks go to results/published/fashion, beside the model that `release`
 writes there; pictures in fewer bytes (see `pictures`). All of it is checked before anything is written. What was
 published of a notebook is replaced as a whole where the run holds that notebook executed; everything else stays.
 """
@@ -32,7 +32,7 @@ LARGEST = 5 * 2**20  # bytes of any file but a model, since every clone of the r
 KINDS = (
     *(f"figures/*{suffix}" for suffix in (*report.PICTURES, ".json")),
     *(f"tables/*{suffix}" for suffix in (".csv", ".md", ".tex", ".json")),
-    *("scores/*.json", "*-to-*/scores/*.json", "meshes/*.stl", "notebooks/*.ipynb"),
+    *("scores/*.json", "*-to-*/scores/*.json", "meshes/*_0.stl", "notebooks/*.ipynb"),  # one mesh shows how they look
 )
 PLAYGROUND = "10"  # this notebook plays with several models, not with the run's alone
 README = "README.md"

@@ -110,6 +110,12 @@ THREE = 4 * 2 * 11  # steps of stage 3, timed as those of stage 1 on 128 images
             {"trial_steps": 23, "trial_seeds": 1, "trial_rivals": "wgan"},
             2 * 60 * 1500 / 1280 + TRIALS * (368 + TWO) / 16 + 4 * 23 + (12 + TRIALS + 4) * 0.3,
         ),
+        (
+            "09",
+            "digits",
+            {"trial_steps": 23, "trial_seeds": 1, "trial_rivals": "wgan", "stacked_steps": 69},
+            2 * 60 * 1500 / 1280 + (TRIALS + 2) * (368 + TWO) / 16 + (3 + 3) * 23 + (12 + TRIALS + 4) * 0.3,
+        ),
         ("10", "digits", {}, 150),
         # of 256 px one image of two is looked for at a time
         (

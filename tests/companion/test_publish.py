@@ -286,11 +286,11 @@ def test_a_damaged_picture_is_named(run, out, capsys):
     assert "figures/03_a.png: a picture in it is none" in line_of(capsys, run, "fashion", "--folder", out)
 
 
-def test_one_format_of_meshes_is_published(run, out):
-    for name in ("03_shape.stl", "03_shape.obj"):
+def test_one_mesh_in_one_format_is_published(run, out):
+    for name in ("03_shape_0.stl", "03_shape_0.obj", "03_shape_1.stl"):
         storage.write_text(run / "meshes" / name, "solid")
     publish.publish(run, "fashion", out)
-    assert [path.name for path in (out / "fashion" / "meshes").iterdir()] == ["03_shape.stl"]
+    assert [path.name for path in (out / "fashion" / "meshes").iterdir()] == ["03_shape_0.stl"]
 
 
 def test_a_failure_in_the_middle_loses_nothing(run, out, monkeypatch, capsys):
