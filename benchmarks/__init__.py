@@ -1,3 +1,3 @@
-"""How fast the library's costly parts are against their textbook forms: `python -m benchmarks`."""
+"""What the library costs and gives, measured: `python -m benchmarks`, and the programs in each room."""
 
 import glann_lib  # noqa: F401 (before torch: it settles how torch's threads wait)

@@ -14,9 +14,11 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks import chart, growth, machine, quality, together
+from benchmarks import chart, machine
 from benchmarks.material import QUICK, Sizes
-from benchmarks.paths import PATHS
+from benchmarks.quality import ways
+from benchmarks.speed import growth, together
+from benchmarks.speed.paths import PATHS
 from benchmarks.timing import Comparison, as_record
 from glann_lib.engine import storage
 from glann_lib.engine.devices import resolve_precision, select_device
@@ -117,9 +119,9 @@ def run_quality(arguments: argparse.Namespace, device: torch.device) -> None:
     less |= {"data_train_images": arguments.images} if arguments.images else {}
     less |= {"glo_epochs": arguments.epochs} if arguments.epochs else {}
     given = arguments.quality, arguments.ways, arguments.repeats, device, arguments.minutes, arguments.folder
-    for row in quality.measure_all(*given, **less):
+    for row in ways.measure_all(*given, **less):
         record["rows"].append(row)
-        record["table"] = quality.table(record["rows"]).to_markdown(index=False)
+        record["table"] = ways.table(record["rows"]).to_markdown(index=False)
         if arguments.folder:
             storage.write_json(arguments.folder / "quality.json", record)
     print(record["table"])

@@ -192,15 +192,15 @@ class Estimate:
         epochs = given["sampler_epochs"] or (60 if glimpse else self.fitted.imle.epochs)
         samplers = 2 if glimpse else 10  # kinds of IMLE; the wide one counts for four
         found = samplers * timing.imle_seconds(replace(self.fitted.imle, epochs=epochs), self.train, self.device)
-        keys, stacked = given["trial_rivals"].split(","), given["stacked_steps"] or steps
-        # Trainings of GLANN (by three factors, four losses, each choice) and of each rival, and their steps.
-        trials = [(seeds * (7 + len(HIDDEN)), 3 * seeds, steps), (1, 1, stacked)] if steps else []
-        step = (self._glo() + self._imle()) / contenders.glo_steps(self.fitted, self.train)
-        for own, others, long in trials:
+        scored, step = 12, (self._glo() + self._imle()) / contenders.glo_steps(self.fitted, self.train)
+        # How often GLANN (by three factors, four losses, each choice) and a rival, by how many steps; stacked images.
+        plans = [(seeds * (7 + len(HIDDEN)), 3 * seeds, steps), (1, 1, given["stacked_steps"] or steps)]
+        for own, others, long in plans if steps else ():
+            keys = given["trial_rivals"].split(",")
             rivals = [contenders.rival_settings(key, self.fitted, long, self.train) for key in keys]
             found += own * long * step + others * sum(map(self._training, rivals))
-        trained = sum(own + others * len(keys) for own, others, _ in trials)
-        scored = (12 + trained) * (given["samples"] or max(300, self._count("test")))
+            scored += own + others * len(keys)
+        scored *= given["samples"] or max(300, self._count("test"))
         return found + scored * timing.feature(self.shape, self.device)
 
     def _large(self) -> float:
@@ -266,13 +266,8 @@ class Estimate:
 
 NOTEBOOKS: dict[str, Callable[[Estimate], float]] = {"00": Estimate._overview, "01": Estimate._glo}
 NOTEBOOKS |= {"02": Estimate._mapping, "03": Estimate._sampling, "04": Estimate._interpolation, "05": Estimate._tables}
-NOTEBOOKS |= {
-    "06": Estimate._chairs,
-    "07": Estimate._translations,
-    "08": Estimate._large,
-    "09": Estimate._claims,
-    "10": Estimate._inversion,
-}
+NOTEBOOKS |= {"06": Estimate._chairs, "07": Estimate._translations, "08": Estimate._large, "09": Estimate._claims}
+NOTEBOOKS |= {"10": Estimate._inversion}
 
 
 def image_shape(dataset: str, size: int) -> Shape:

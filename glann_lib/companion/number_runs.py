@@ -129,17 +129,17 @@ def quality(published: Published, name: str) -> str:
 
 
 def shared(published: Published, name: str) -> str:
-    """What several processes keep of one's rate that train one model, as `python -m benchmarks.shared` found it."""
+    """What several processes keep of one's rate, as `python -m benchmarks.speed.shared` found it."""
     return drawn("runs_shared", rows=published.record("benchmarks", name, "shared.json")["rows"], time=_time)
 
 
 def eyes(published: Published, name: str) -> str:
-    """Distances of the released models' images by two kinds of eyes, as `python -m benchmarks.eyes` found them."""
+    """Distances of released models' images by two kinds of eyes, as `python -m benchmarks.quality.eyes` found them."""
     return drawn("runs_eyes", rows=published.record("benchmarks", name, "eyes.json")["rows"])
 
 
 def refining(published: Published, name: str) -> str:
-    """What a third stage makes of the released models, as `python -m benchmarks.refining` found it."""
+    """What a third stage makes of the released models, as `python -m benchmarks.quality.refining` found it."""
     return drawn("runs_refining", rows=published.record("benchmarks", name, "refining.json")["rows"])
 
 
@@ -153,7 +153,7 @@ def refined_otherwise(published: Published, name: str, model: str) -> str:
 
 
 def lists(published: Published, name: str) -> str:
-    """The exact search beside faiss's inverted lists, as `python -m benchmarks.scale` found it."""
+    """The exact search beside faiss's inverted lists, as `python -m benchmarks.speed.scale` found it."""
     record = published.record("benchmarks", name, "scale.json")
     return drawn("runs_lists", rows=record["rows"], sizes=record["sizes"], time=_time, hours=_hours)
 

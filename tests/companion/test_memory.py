@@ -12,7 +12,7 @@ import torch
 from made_files import empty_place, write_files
 from PIL import Image
 
-from benchmarks import resolutions
+from benchmarks.speed import resolutions
 from glann_lib.companion import arguments, memory, preflight
 from glann_lib.companion.memory import GIB, step_bytes
 from glann_lib.config import GLOConfig

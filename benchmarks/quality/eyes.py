@@ -1,4 +1,4 @@
-"""`python -m benchmarks.eyes`: how near released models are to real images, by eyes that know photographs and others.
+"""`python -m benchmarks.quality.eyes`: how near released models are to real images, by several eyes.
 
 Frechet distances to held-out images of as many training images, their reconstructions, GLANN's samples and those of a
 Gaussian fitted to the codes. Where two kinds of eyes rank these otherwise, no model should be judged by one of them.
@@ -59,7 +59,7 @@ def measure(names: Sequence[str], count: int) -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     """Read the options, measure, print, and write eyes.json where it is asked for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.eyes", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.eyes", description=__doc__)
     parser.add_argument("models", nargs="*", default=Glann.available(), help="released ones (default: all of images)")
     parser.add_argument("--images", type=int, default=2000, help="of each set at most (default: 2,000)")
     parser.add_argument("--folder", type=Path, help="write eyes.json there")

@@ -20,9 +20,9 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import machine
+from benchmarks.gpu.running import Job
 from benchmarks.material import NOISE_DIM, make_latents, make_mapper, pictures, settle
-from benchmarks.paths import UNENDING
-from benchmarks.running import Job
+from benchmarks.speed.paths import UNENDING
 from benchmarks.timing import clocked, synchronise
 from glann_lib.config import GLOConfig, IMLEConfig
 from glann_lib.engine import devices, storage, training

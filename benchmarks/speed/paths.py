@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from benchmarks import textbook
 from benchmarks.material import (
     HIDDEN_DIM,
     LATENT_DIM,
@@ -22,6 +21,7 @@ from benchmarks.material import (
     pictures,
     settle,
 )
+from benchmarks.speed import textbook
 from benchmarks.timing import Comparison, count_operations, timed
 from glann_lib import features, glo, imle, inversion, sampling
 from glann_lib.config import GLOConfig, IMLEConfig
@@ -197,14 +197,14 @@ def compare_features(sizes: Sizes, device: torch.device, repeats: int) -> list[C
 
 def compare_move(sizes: Sizes, device: torch.device, repeats: int, size: int, channels: int) -> list[Comparison]:
     """A slider's move in the playground, see `moves`."""
-    from benchmarks import moves  # here: it needs matplotlib
+    from benchmarks.speed import moves  # here: it needs matplotlib
 
     return moves.compare_move(sizes, device, repeats, size, channels)
 
 
 def compare_scores(sizes: Sizes, device: torch.device, repeats: int, score: str) -> list[Comparison]:
     """A score of two sets of features, "frechet" or "prd", on the CPU whatever the device is."""
-    from benchmarks import scores  # here: it needs scipy and scikit-learn
+    from benchmarks.speed import scores  # here: it needs scipy and scikit-learn
 
     return [getattr(scores, f"compare_{score}")(*_score_features(sizes.features, sizes.width), repeats)]
 
@@ -233,7 +233,7 @@ def _epochs() -> Iterator[int]:
 
 @functools.cache
 def _score_features(count: int, width: int) -> tuple:
-    from benchmarks import scores
+    from benchmarks.speed import scores
 
     return scores.features(count, width)
 

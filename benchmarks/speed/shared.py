@@ -1,4 +1,4 @@
-"""`python -m benchmarks.shared`: how much of one process's rate several keep that train one model on this machine.
+"""`python -m benchmarks.speed.shared`: how much of one process's rate several keep that train one model.
 
 On a processor the cores are shared out: one process has as many threads as several have together.
 """
@@ -26,7 +26,7 @@ from glann_lib.config import GLOConfig, IMLEConfig
 from glann_lib.engine import ranks, storage
 from glann_lib.engine.devices import keep_freed_memory
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TIMED = (3, 5, 6, 7, 9)  # epochs: the others take snapshots, and the first makes the loss network
 PLACES = ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "RANK", "WORLD_SIZE")  # what torchrun tells its processes
 
@@ -56,7 +56,7 @@ def command(processes: int, *options: str) -> tuple[list[str], dict[str, str]]:
     run = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
     environment = {name: value for name, value in os.environ.items() if name not in PLACES}
     environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // processes))
-    return [sys.executable, *run, "-m", "benchmarks.shared", "--one", *options], environment
+    return [sys.executable, *run, "-m", "benchmarks.speed.shared", "--one", *options], environment
 
 
 def compare(counts: list[int], repeats: int, options: list[str]) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def _row(count: int, found: list[dict[str, Any]], base: list[dict[str, Any]]) ->
 
 def main() -> None:
     """Read the options; measure in this process, or start others and compare them."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.shared", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.shared", description=__doc__)
     parser.add_argument("--processes", nargs="+", type=int, default=[1, 2], help="how many (default: 1 2)")
     parser.add_argument("--repeats", type=int, default=3, help="of each measurement (default: 3)")
     parser.add_argument("--latents", type=int, default=20_000, help="of stage 2 (default: 20,000)")

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.resolutions`: the memory that stage 1 takes at each size of images, and the time of its steps.
+"""`python -m benchmarks.speed.resolutions`: memory and time of stage 1's steps at each size of images.
 
 Memory is counted, not measured: the paper profile's G, VGG16, Adam and one batch in bfloat16, tensor by tensor, see
 `glann_lib.engine.memory`. Time is measured, of narrow networks that a laptop trains.
@@ -77,7 +77,7 @@ def timed(sizes: Iterable[int], device: torch.device, batch_size: int = 16) -> I
 
 def main() -> None:
     """Read the options, count, measure, print, and write a JSON file where it is asked for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.resolutions", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.resolutions", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="*", choices=LARGE, default=LARGE, help="px, to be counted")
     parser.add_argument("--time", type=int, nargs="*", choices=LARGE, default=(), help="px, to be timed")
     parser.add_argument("--device", default="auto", help="that is timed")

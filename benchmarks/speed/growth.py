@@ -25,7 +25,7 @@ from glann_lib import glo, imle
 from glann_lib.config import GLOConfig, IMLEConfig
 from glann_lib.engine.devices import keep_freed_memory, resolve_precision
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TIMED = (3, 5, 6)  # epochs: others take snapshots, and the first makes the loss network
 
 
@@ -87,7 +87,7 @@ def measure(point: Point, device: torch.device, precision: str) -> dict[str, Any
 
 def command(point: Point, device: torch.device, precision: str) -> list[str]:
     """What to start, in the repository's folder, for one point in a process of its own: its last line is JSON."""
-    own = [sys.executable, "-m", "benchmarks.growth", "--point", json.dumps(dataclasses.asdict(point))]
+    own = [sys.executable, "-m", "benchmarks.speed.growth", "--point", json.dumps(dataclasses.asdict(point))]
     return [*own, "--device", device.type, "--precision", precision]
 
 
@@ -130,7 +130,7 @@ def _cache_bytes(stage: glo.GLO | imle.IMLE) -> int:
 
 def main() -> None:
     """Measure one point and print it as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description="One point, as JSON.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.growth", description="One point, as JSON.")
     parser.add_argument("--point", required=True, type=json.loads, help="the fields of Point, as JSON")
     parser.add_argument("--device", required=True, type=torch.device)
     parser.add_argument("--precision", required=True, choices=("float32", "bfloat16"))

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.scale`: the exact search of stage 2 beside faiss's inverted lists, on a million latents.
+"""`python -m benchmarks.speed.scale`: the exact search of stage 2 beside faiss's inverted lists, on a million latents.
 
 The lists are made anew in every epoch, as T moves all points; a part of the queries is searched, and timed.
 """
@@ -71,7 +71,7 @@ def _row(way: str, build: float, query: float, latents: int, recall: float, fart
 
 def main() -> None:
     """Read the options, measure, print, and write scale.json where it is asked for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.scale", description=__doc__)
     parser.add_argument("--latents", type=int, default=1_000_000, help="of the data set (default: 1,000,000)")
     parser.add_argument("--queries", type=int, default=4000, help="of them that are searched (default: 4,000)")
     parser.add_argument("--lists", type=int, default=2048, help="that faiss sorts the points into (default: 2,048)")

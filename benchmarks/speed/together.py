@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from benchmarks import growth
-from benchmarks.growth import Point
+from benchmarks.speed import growth
+from benchmarks.speed.growth import Point
 
 WAITS = {"asleep": {}, "spinning": {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "infinite"}}  # OpenMP's variables
 

@@ -12,12 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import gpu, gpu_facts, gpu_runs, packing
-from benchmarks.running import Job, Part
+from benchmarks.gpu import __main__ as program
+from benchmarks.gpu import facts, packing, runs
+from benchmarks.gpu.running import Job, Part
 from glann_lib import Glann
 from glann_lib.engine import training
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # Read by every Python that is started with its folder in PYTHONPATH: these packages cannot be imported there.
 BLOCKED = ["pandas", "matplotlib", "scipy", "sklearn", "trimesh", "ipywidgets", "anywidget", "papermill", "nbformat"]
 BLOCKED += ["IPython", "k3d", "jinja2", "torch_fidelity", "faiss", "pytest", "hypothesis", "xdist", "tabulate"]
@@ -47,7 +48,7 @@ def whole(tmp_path_factory):
 def values(whole):
     """What each part of it gave."""
     parts = json.loads((whole / "out" / "gpu.json").read_text())["parts"]
-    assert {name: part["state"] for name, part in parts.items()} == dict.fromkeys(gpu.ASKED, "done"), parts
+    assert {name: part["state"] for name, part in parts.items()} == dict.fromkeys(program.ASKED, "done"), parts
     return {name: part["values"] for name, part in parts.items()}
 
 
@@ -80,7 +81,7 @@ def test_bits_are_equal_and_nothing_is_found_wrong(values):
 
 def test_lines_stand_beside_the_textbook(values):
     lines = values["lines"]["lines"]
-    assert set(lines) == set(gpu_facts.QUICK_LINES) and set(lines) <= set(gpu_facts.ON_GPU)
+    assert set(lines) == set(facts.QUICK_LINES) and set(lines) <= set(facts.ON_GPU)
     assert all(row["ratio"] > 0 and row["here"]["seconds"] for line in lines.values() for row in line["rows"])
 
 
@@ -100,9 +101,9 @@ def test_the_packs_hold_the_same_files_for_another_machine(whole, tmp_path, caps
     packed = json.loads((whole / "out" / "gpu.json").read_text())["packed"]
     assert packed["parts"] == ["gpu.tar.gz.0"] and packed["left_out"] == []
     arguments = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--from", str(whole / "out")]
-    assert gpu.main([*arguments, "--quick"]) == 0  # nothing is left to do
+    assert program.main([*arguments, "--quick"]) == 0  # nothing is left to do
     said = capsys.readouterr().out
-    assert all(f"{name}: done already" in said for name in gpu.ASKED)
+    assert all(f"{name}: done already" in said for name in program.ASKED)
     kept = {path.relative_to(tmp_path / "work"): path for path in (tmp_path / "work").rglob("*") if path.is_file()}
     wanted = {path.relative_to(whole / "work"): path for path in packing._files(whole / "work")}
     assert kept.keys() == wanted.keys() and len(kept) == packed["files"]
@@ -122,11 +123,11 @@ def test_what_is_missing_on_a_bare_machine_is_left_out(tmp_path):
 
 def test_a_run_that_is_late_stops_and_goes_on_at_the_next_call(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(gpu_runs, "_score", lambda *_: {})
-    first = gpu_runs.run("mnist", Job("cpu", tmp_path, until=0.0, quick=True))
+    monkeypatch.setattr(runs, "_score", lambda *_: {})
+    first = runs.run("mnist", Job("cpu", tmp_path, until=0.0, quick=True))
     assert first["unfinished"] == "glo: 1 of 3 epochs" and "imle" not in first
     before = json.loads((tmp_path / "runs" / "mnist" / "glo.json").read_text())
-    second = gpu_runs.run("mnist", Job("cpu", tmp_path, quick=True, before={"peak_bytes": 10**15}))
+    second = runs.run("mnist", Job("cpu", tmp_path, quick=True, before={"peak_bytes": 10**15}))
     after = json.loads((tmp_path / "runs" / "mnist" / "glo.json").read_text())
     assert "unfinished" not in second and len(after) == 3 and after[:1] == before  # its seconds, too
     assert second["peak_bytes"] == 10**15
@@ -134,8 +135,8 @@ def test_a_run_that_is_late_stops_and_goes_on_at_the_next_call(tmp_path, monkeyp
 
 def test_trained_models_wait_for_their_scores_where_time_is_short(tmp_path, monkeypatch):
     job = Job("cpu", tmp_path, until=time.time() + 50, quick=True)
-    monkeypatch.setattr(Job, "pick", lambda self, whole, quick: whole if whole == gpu_runs.ENOUGH else quick)
-    assert gpu_runs.run("mnist", job)["unfinished"] == "trained; samples and scores are to come"
+    monkeypatch.setattr(Job, "pick", lambda self, whole, quick: whole if whole == runs.ENOUGH else quick)
+    assert runs.run("mnist", job)["unfinished"] == "trained; samples and scores are to come"
 
 
 @pytest.fixture
@@ -143,10 +144,10 @@ def tiny(monkeypatch, tmp_path):
     """The script with one part of our own, in this process; options go to a call of it."""
 
     def call(work, *options, least=0.0, limit=math.inf):
-        monkeypatch.setattr(gpu, "PARTS", (Part("own", work, least, limit),))
-        monkeypatch.setattr(gpu, "QUICK_LEAST", least)
+        monkeypatch.setattr(program, "PARTS", (Part("own", work, least, limit),))
+        monkeypatch.setattr(program, "QUICK_LEAST", least)
         folders = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--only", "own"]
-        code = gpu.main([*folders, "--device", "auto", "--quick", *options])
+        code = program.main([*folders, "--device", "auto", "--quick", *options])
         return code, json.loads((tmp_path / "out" / "gpu.json").read_text())["parts"].get("own")
 
     return call
@@ -189,16 +190,16 @@ def test_a_part_that_hangs_or_dies_takes_nothing_with_it(tiny, tmp_path):
 
 def test_a_line_that_takes_the_process_with_it_comes_last_at_the_next_call(tmp_path, monkeypatch):
     order = []
-    monkeypatch.setattr(gpu_facts, "QUICK_LINES", ("a", "b"))
-    monkeypatch.setattr(gpu_facts, "_line", lambda name, *_: order.append(name) or {"rows": []})
+    monkeypatch.setattr(facts, "QUICK_LINES", ("a", "b"))
+    monkeypatch.setattr(facts, "_line", lambda name, *_: order.append(name) or {"rows": []})
     folder = tmp_path / "lines"
     folder.mkdir()
     (folder / "a.json").write_text('{"error": "the process ended in it"}')
     job = Job("cpu", tmp_path, quick=True)
-    assert "error" not in gpu_facts.lines(job) and order == ["b", "a"]
-    assert gpu_facts.lines(job)["lines"] == {"a": {"rows": []}, "b": {"rows": []}} and order == ["b", "a"]
+    assert "error" not in facts.lines(job) and order == ["b", "a"]
+    assert facts.lines(job)["lines"] == {"a": {"rows": []}, "b": {"rows": []}} and order == ["b", "a"]
     (folder / "b.json").unlink()
-    late = gpu_facts.lines(Job("cpu", tmp_path, until=0.0, quick=True))
+    late = facts.lines(Job("cpu", tmp_path, until=0.0, quick=True))
     assert late["unfinished"] == "not measured yet: b"
 
 
@@ -236,18 +237,18 @@ def test_what_does_not_fit_is_left_out_the_largest_first(tmp_path):
 def test_wrong_options_are_refused_in_one_line(options, message, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit):
-        gpu.main(["--out", str(tmp_path), "--work", str(tmp_path / "work"), *options])
+        program.main(["--out", str(tmp_path), "--work", str(tmp_path / "work"), *options])
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_the_tests_of_the_script_exist():
-    assert [name for name in gpu_facts.TESTS + gpu_facts.QUICK_TESTS if not (ROOT / name).is_file()] == []
+    assert [name for name in facts.TESTS + facts.QUICK_TESTS if not (ROOT / name).is_file()] == []
 
 
 def test_a_conftest_that_cannot_be_imported_is_done_without(monkeypatch, tmp_path):
     said = iter(["ImportError while loading conftest 'x'", "FAILED tests/a.py::b - c\n1 failed, 2 passed in 3 s"])
     asked = []
-    monkeypatch.setattr(gpu_facts, "_said", lambda command, **_: asked.append(command) or next(said))
-    found = gpu_facts.run_tests(Job("cpu", tmp_path, quick=True))
+    monkeypatch.setattr(facts, "_said", lambda command, **_: asked.append(command) or next(said))
+    found = facts.run_tests(Job("cpu", tmp_path, quick=True))
     assert found["without_conftest"] and found["error"] == "1 failed, 2 passed in 3 s" and len(found["failed"]) == 1
     assert ["--noconftest" in command for command in asked] == [False, True]

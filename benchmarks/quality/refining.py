@@ -1,4 +1,4 @@
-"""`python -m benchmarks.refining`: what the third stage (`beyond.refining`) makes of released models of two stages.
+"""`python -m benchmarks.quality.refining`: what the third stage makes of released models of two.
 
 Frechet distances to held-out images by eyes that know photographs and by a random VGG16, before and after.
 Reconstructions are the best that two stages can draw, training images the floor. The median distance in pixels to the
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import machine
-from benchmarks.eyes import sets_of
+from benchmarks.quality.eyes import sets_of
 from glann_lib import Glann
 from glann_lib.beyond.refining import fit_refinement
 from glann_lib.config import LOSSES, RefineConfig, kind_of
@@ -88,7 +88,7 @@ def _nearest(images: Tensor, train: Tensor) -> float:
 
 def main() -> None:
     """Read the options, measure, print, and write refining.json where it is asked for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.refining", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.refining", description=__doc__)
     parser.add_argument("models", nargs="*", default=Glann.available(), help="released ones (default: all of images)")
     parser.add_argument("--images", type=int, default=2000, help="of each set at most (default: 2,000)")
     parser.add_argument("--epochs", type=int, default=10, help="of the third stage (default: 10)")

@@ -16,9 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks import machine
-from benchmarks.gpu_facts import origin
+from benchmarks.gpu.facts import origin
+from benchmarks.gpu.running import Job
 from benchmarks.material import pictures
-from benchmarks.running import Job
 from glann_lib.config import Config, make_config
 from glann_lib.data.images import load_images
 from glann_lib.data.record import ImageData

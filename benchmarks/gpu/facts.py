@@ -16,15 +16,15 @@ from typing import Any
 import torch
 
 from benchmarks import machine
+from benchmarks.gpu.running import Job, first_line
 from benchmarks.material import QUICK, Sizes
-from benchmarks.paths import ON_GPU, PATHS
-from benchmarks.running import Job, first_line
+from benchmarks.speed.paths import ON_GPU, PATHS
 from benchmarks.timing import as_record
 from glann_lib.engine import storage
 from glann_lib.engine.devices import has_bfloat16, select_device
 from glann_lib.records.runs import provenance
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ("torch", "torchvision", "numpy", "safetensors", "tqdm", "pillow", "triton")
 OPTIONAL = ("scipy", "sklearn", "pandas", "matplotlib", "trimesh", "pytest", "hypothesis", "xdist", "nbformat")
 OPTIONAL += ("papermill", "IPython", "ipywidgets", "anywidget", "k3d", "jinja2", "torch_fidelity", "faiss")

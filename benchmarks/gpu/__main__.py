@@ -16,23 +16,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu_facts, gpu_runs, gpu_training, packing, running
-from benchmarks.running import Job, Part
+from benchmarks.gpu import facts, packing, running, runs, training
+from benchmarks.gpu.running import Job, Part
 from glann_lib.engine import storage
 
 PARTS = (  # with what a GPU of the kind that they were thought out for may need, none of it measured
-    Part("machine", gpu_facts.describe, 5, 60),
-    Part("tests", gpu_facts.run_tests, 60, 300),
-    Part("precision", gpu_facts.precision, 20, 90),
-    Part("step", gpu_training.step, 40, 150),
-    Part("profile", gpu_training.profiled, 40, 150),
-    Part("search", gpu_training.search, 15, 90),
-    Part("bits", gpu_training.bits, 25, 120),
-    Part("resume", gpu_training.resume, 20, 90),
-    Part("memory", gpu_training.memory, 20, 90),
-    Part("imle", gpu_training.imle, 15, 90),
-    Part("lines", gpu_facts.lines, 60, 300),
-    *(Part(name, functools.partial(gpu_runs.run, name), 60) for name in gpu_runs.RUNS),
+    Part("machine", facts.describe, 5, 60),
+    Part("tests", facts.run_tests, 60, 300),
+    Part("precision", facts.precision, 20, 90),
+    Part("step", training.step, 40, 150),
+    Part("profile", training.profiled, 40, 150),
+    Part("search", training.search, 15, 90),
+    Part("bits", training.bits, 25, 120),
+    Part("resume", training.resume, 20, 90),
+    Part("memory", training.memory, 20, 90),
+    Part("imle", training.imle, 15, 90),
+    Part("lines", facts.lines, 60, 300),
+    *(Part(name, functools.partial(runs.run, name), 60) for name in runs.RUNS),
 )
 LATER = ("fashion", "cifar10")  # runs that are done where --only names them: one is enough for some calls
 ASKED = tuple(part.name for part in PARTS if part.name not in LATER)

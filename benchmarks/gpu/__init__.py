@@ -1,0 +1,1 @@
+"""What is to be known of a GPU, and a run at the paper's scale there: `python -m benchmarks.gpu`."""
