@@ -182,7 +182,8 @@ def test_full_trains_longer_on_all_images_by_quicks_other_settings(dataset):
     assert full.profile == "full" and full.data.test_images == 10_000
     assert full.data.train_images == (9000 if dataset == "celeba" else None)
     assert full.glo.epochs >= 40 and full.glo.decay_every == full.glo.epochs // 5
-    assert min(full.imle.epochs, 100) == 100 and full.refine.epochs in (2, 4)
+    assert min(full.imle.epochs, 100) == 100
+    assert make_config(dataset, "full", glo_loss="vgg19").refine.epochs in (2, 4)
     own = {name: getattr(quick.glo, name) for name in ("epochs", "batch_size", "decay_every")}
     assert dataclasses.replace(full.glo, **own) == quick.glo
     assert dataclasses.replace(full.imle, epochs=quick.imle.epochs) == quick.imle
@@ -346,11 +347,15 @@ def test_a_shortened_stage_1_has_no_coarse_epochs_that_could_be_more_than_all():
     assert settings.epochs == 30
 
 
-def test_the_third_stage_is_the_quick_profiles_of_small_images_alone():
-    asked = {dataset: make_config(dataset).refine.epochs for dataset in ("digits", "mnist", "celeba", "folder:photos")}
-    assert asked == dict.fromkeys(asked, 4)
+def test_the_third_stage_is_the_quick_profiles_of_digits_and_of_small_images_by_vgg19():
+    small = ("fashion", "cifar10", "celeba", "folder:photos")
+    for loss in ({"glo_loss": "vgg19"}, {"refine_loss": "vgg19"}):
+        assert [make_config(dataset, **loss).refine.epochs for dataset in ("digits", "mnist", *small)] == [4] * 6
+    assert [make_config(dataset).refine.epochs for dataset in ("digits", "mnist", *small)] == [4, 4, 0, 0, 0, 0]
+    assert make_config("fashion", "full", glo_loss="vgg19").refine.epochs == 2
+    assert make_config("fashion", refine_epochs=3).refine.epochs == 3  # asked for, by a random VGG16
     for dataset, profile in (("mnist", "paper"), ("made-landscapes", "quick"), ("made-chairs", "quick")):
-        assert make_config(dataset, profile).refine.epochs == 0
+        assert make_config(dataset, profile, glo_loss="vgg19").refine.epochs == 0
     changed = make_config("mnist", seed=3, refine_epochs=0, refine_lr=1.0e-3).refine
     assert (changed.epochs, changed.lr, changed.seed) == (0, 1.0e-3, 3)
 
