@@ -138,9 +138,10 @@ def eyes(published: Published, name: str) -> str:
     return drawn("runs_eyes", rows=published.record("benchmarks", name, "eyes.json")["rows"])
 
 
-def refining(published: Published, name: str) -> str:
+def refining(published: Published, *names: str) -> str:
     """What a third stage makes of the released models, as `python -m benchmarks.quality.refining` found it."""
-    return drawn("runs_refining", rows=published.record("benchmarks", name, "refining.json")["rows"])
+    found = [published.record("benchmarks", name, "refining.json")["rows"] for name in names]
+    return drawn("runs_refining", rows=[row for rows in found for row in rows])
 
 
 def refined_otherwise(published: Published, name: str, model: str) -> str:
