@@ -3,6 +3,7 @@
 On the digits, made chairs and made domains, as they are, pytest's nbval plugin runs them (./run_all.sh --test).
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from glann_lib import Glann
+from glann_lib import Glann, glo
 from glann_lib.companion import pipeline
 from glann_lib.translation.made_cars import make_cars
 
@@ -69,7 +70,7 @@ def discs(tmp_path_factory):
     return folder
 
 
-def test_the_story_is_told_on_colour_images_without_labels(discs, tmp_path, capsys):
+def test_the_story_is_told_on_colour_images_without_labels(discs, tmp_path, capsys, monkeypatch):
     folder = run(f"folder:{discs}", tmp_path, IMAGES)
     assert len(list((folder / "notebooks").glob("*.ipynb"))) == 8  # 00 to 05, 09, and the playground on their model
     assert not (folder / "tables/01_label_agreement.csv").exists()  # there are no labels to agree
@@ -88,6 +89,16 @@ def test_the_story_is_told_on_colour_images_without_labels(discs, tmp_path, caps
     given = f"dataset, image_size, seed, results_dir = 'folder:{discs}', 32, 1, '{tmp_path}'"
     with pytest.raises(ValueError, match="made with other seed: run notebook 01_glo_embedding"):
         exec("\n".join([imports, parameters, given, start]), {})
+
+    # Whether there is a third stage depends on the loss that notebook 01 took.
+    given, seen = given.replace("32, 1,", "32, 0,"), {}
+    left = glo.load_embedding(folder / "work/glo.safetensors", "cpu")
+    for loss in ("laplacian", "vgg19"):
+        by_loss = dataclasses.replace(left, config=dataclasses.replace(left.config, loss=loss))
+        monkeypatch.setattr(glo, "load_embedding", lambda *_, found=by_loss: found)
+        exec("\n".join([imports, parameters, given, start]), namespace := {})
+        seen[loss] = namespace["config"].refine.epochs
+    assert seen == {"laplacian": 0, "vgg19": 4}
 
 
 def test_every_claim_is_measured_on_labelled_grey_images(tmp_path):
