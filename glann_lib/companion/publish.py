@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,9 @@ KINDS = (
 )
 PLAYGROUND = "10"  # this notebook plays with several models, not with the run's alone
 README = "README.md"
+UP = "../../../../"  # from results/published/X/notebooks to the repository, which is ../ from notebooks/
+# In a notebook: to what lies in the repository, or to a notebook.
+LINK = re.compile(r"(?<=\]\()(?:\.\./|(?P<book>\d\d_\w+\.ipynb))")
 # Where no place is looked for: a picture in a notebook may hold any letters, and JSON writes a new line as \\n.
 ENCODED = re.compile(r"[A-Za-z0-9+/=]{200,}|\\[nrt]|\\u[0-9a-f]{4}")
 
@@ -64,7 +67,8 @@ def publish(run: Path, name: str, folder: Path | None = None, dirty: bool = Fals
     new = {place: path for place, path in found.items() if owner(place, path) in numbers}
     kept = {place: path for place, path in before.items() if owner(place, path) not in numbers}
     require_records(found, new, kept, dirty)
-    made = {place: _content(path) for place, path in new.items()}
+    books = {path.name for path in (*new.values(), *kept.values()) if path.suffix == ".ipynb"}
+    made = {place: _content(path, books) for place, path in new.items()}
     new = {str(Path(place).with_suffix(made[place][0])): path for place, path in new.items()}
     contents = dict(zip(new, (content for _, content in made.values()), strict=True))
     require_no_places(contents, [str(copy.values["dataset"]) for copy in copies])
@@ -138,14 +142,24 @@ def require_no_places(contents: dict[str, bytes], datasets: Sequence[str]) -> No
                 )
 
 
-def _content(path: Path) -> tuple[str, bytes]:
+def relinked(notebook: bytes, books: Collection[str]) -> bytes:
+    """An executed notebook whose links lead from where it is published; of other notebooks `books` lie beside it."""
+
+    def moved(link: re.Match[str]) -> str:
+        book = link["book"]
+        return UP if not book else book if book in books else f"{UP}notebooks/{book}"
+
+    return LINK.sub(moved, notebook.decode()).encode()
+
+
+def _content(path: Path, books: Collection[str]) -> tuple[str, bytes]:
     """The suffix and bytes of a file as published; ValueError where a picture in it is damaged, or it is too large."""
     suffix, content, name = path.suffix, path.read_bytes(), f"{path.parent.name}/{path.name}"
     try:
         if path.suffix in report.PICTURES:
             suffix, content = ".webp", pictures.light(content)
         elif path.suffix == ".ipynb":
-            content = pictures.light_notebook(content)
+            content = relinked(pictures.light_notebook(content), books)
     except ValueError as error:
         raise ValueError(f"{name}: a picture in it {error}: run its notebook again") from None
     if len(content) > LARGEST:

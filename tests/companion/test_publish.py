@@ -286,6 +286,12 @@ def test_a_damaged_picture_is_named(run, out, capsys):
     assert "figures/03_a.png: a picture in it is none" in line_of(capsys, run, "fashion", "--folder", out)
 
 
+def test_links_of_a_notebook_lead_from_where_it_is_published():
+    text = b"[a](../README.md#x) [b](01_a.ipynb) [c](02_b.ipynb#y) [d](https://e.org/../f) [g](#h)"
+    found = b"[a](../../../../README.md#x) [b](01_a.ipynb) [c](../../../../notebooks/02_b.ipynb#y)"
+    assert publish.relinked(text, {"01_a.ipynb"}) == found + b" [d](https://e.org/../f) [g](#h)"
+
+
 def test_one_mesh_in_one_format_is_published(run, out):
     for name in ("03_shape_0.stl", "03_shape_0.obj", "03_shape_1.stl"):
         storage.write_text(run / "meshes" / name, "solid")

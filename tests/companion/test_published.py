@@ -1,5 +1,7 @@
 """What is published agrees with itself: tables are those of the stored scores, the page of numbers says the same."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,13 @@ def test_the_page_of_numbers_tells_of_a_released_model_what_its_card_tells(name)
     assert f" {card['training_images']:,} " in row
     assert f"[{card['bytes'] / 2**20:.1f}{NO_BREAK}MiB]({name}/model.md)" in row
     assert not card["uncommitted_changes"] and card["commit"] and card["made_by"].startswith("./run_all.sh")
+
+
+def test_links_of_published_notebooks_lead_somewhere():
+    books = sorted(Path(released.FOLDER).glob("*/notebooks/*.ipynb"))
+    assert books
+    for book in books:
+        cells = json.loads(book.read_text(encoding="utf-8"))["cells"]
+        text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith("http")]
+        assert [link for link in links if link and not (book.parent / link).exists()] == [], book
