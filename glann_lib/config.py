@@ -200,7 +200,7 @@ def _paper_large(dataset: str, image_size: int | None) -> Config:
 
 
 # What suits one data set in the quick profile: see "What quality costs" in results/published/benchmarks. Where texture
-# tells, the directions in which codes vary least matter ("matched"); in digits and the faces they hold noise.
+# tells, the directions in which codes vary least matter ("matched").
 _CHEAPER = {"glo_loss": "random-vgg16-quarter", "glo_batch_size": 64}
 _SOONER = {"glo_schedule": "cosine", "glo_latent_init": "pca", "glo_generator_lr_ratio": 0.4}
 _SOONER |= {"imle_epochs": 600, "imle_batch_size": 64, "imle_lr": 2.0e-3}

@@ -146,7 +146,7 @@ class Glann:
         return sampling.class_codes(self.mapper, self.latents, self.labels == named[0], count, seed)
 
     def sample_gaussian(self, count: int, seed: int = 0) -> Tensor:
-        """What GLO alone would give: images of a Gaussian fitted to the latents, uint8 [count, C, S, S]."""
+        """Images of a Gaussian fitted to the latents, uint8 [count, C, S, S]: GLO's, where G had no third stage."""
         return sampling.decode(self.generator, sampling.GaussianSampler(self.latents).sample(count, seed))
 
     def reconstruct(self, rows: ArrayLike | None = None) -> Tensor:

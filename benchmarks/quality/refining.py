@@ -1,7 +1,7 @@
 """`python -m benchmarks.quality.refining`: what the third stage makes of released models of two.
 
 Frechet distances to held-out images by eyes that know photographs and by a random VGG16, before and after.
-Reconstructions are the best that two stages can draw, training images the floor. The median distance in pixels to the
+Reconstructions are what G makes of codes that it knows, training images the floor. The median distance in pixels to the
 nearest training image tells of copies: new images should be as far as real ones that were not trained on.
 """
 

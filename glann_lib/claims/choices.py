@@ -232,9 +232,9 @@ def _model(choice: Choice) -> str:
 def prices(records: Iterable[Mapping[str, Any]], config: Config) -> list[dict[str, Any]]:
     """A row a choice for a table, of what `score_choices` gave: the run's own of each group that is there, and others.
 
-    Rows are {group, choice, own, mean, price, standard deviation, diverged}: the mean main score over seeds, what it
-    is more than the run's own of the same seeds, the standard deviation (ddof=1) of that, and the seeds that diverged;
-    None where there is no number.
+    Rows are {group, choice, own, mean, standard deviation, price, its standard deviation, diverged}: of the main score
+    over seeds (ddof=1), of what it is more than the run's own of the same seed, and the seeds that diverged; None where
+    there is no number.
     """
     found: dict[str, dict[int, float]] = {}
     for record in records:
@@ -247,15 +247,14 @@ def prices(records: Iterable[Mapping[str, Any]], config: Config) -> list[dict[st
 
 
 def _row(choice: Choice, own: bool, values: Mapping[int, float], base: Mapping[int, float]) -> dict[str, Any]:
-    trained = [value for value in values.values() if np.isfinite(value)]
-    more = [value - base.get(seed, np.nan) for seed, value in values.items()]
-    more = [value for value in more if np.isfinite(value)]
-    return {
-        "group": choice.group,
-        "choice": choice.label,
-        "own": own,
-        "mean": float(np.mean(trained)) if trained else None,
-        "price": float(np.mean(more)) if more else None,
-        "standard deviation": float(np.std(more, ddof=1)) if len(more) > 1 else None,
-        "diverged": len(values) - len(trained),
-    }
+    mean, spread = _mean_and_spread(values.values())
+    price, its = _mean_and_spread(value - base.get(seed, np.nan) for seed, value in values.items())
+    row = {"group": choice.group, "choice": choice.label, "own": own, "mean": mean, "standard deviation": spread}
+    diverged = sum(not np.isfinite(value) for value in values.values())
+    return row | {"price": price, "its standard deviation": its, "diverged": diverged}
+
+
+def _mean_and_spread(values: Iterable[float]) -> tuple[float | None, float | None]:
+    known = [value for value in values if np.isfinite(value)]
+    mean = float(np.mean(known)) if known else None
+    return mean, float(np.std(known, ddof=1)) if len(known) > 1 else None

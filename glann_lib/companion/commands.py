@@ -106,6 +106,8 @@ def made_by(config: Config) -> str:
     """The command that trains a model of these settings again."""
     dataset, seed = config.data.dataset, config.glo.seed
     usual = make_config(dataset, config.profile, seed).as_dict()
+    by_loss = make_config(dataset, config.profile, seed, glo_loss=config.glo.loss, refine_loss=config.refine.loss)
+    usual["refine"]["epochs"] = by_loss.refine.epochs  # whether there is a third stage depends on the loss
     settings = {
         prefix + field: value
         for stage, prefix in (("data", ""), *((stage, f"{stage}_") for stage in STAGES))

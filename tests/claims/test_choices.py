@@ -199,8 +199,9 @@ def test_prices_are_differences_of_the_same_seeds():
         ("Adam kept from epoch to epoch", True),
     ]
     assert (rows[0]["mean"], rows[0]["price"], rows[0]["diverged"]) == (16.0, 1.0, 0)
-    assert rows[0]["standard deviation"] == pytest.approx(8**0.5)
-    assert (rows[1]["mean"], rows[1]["price"], rows[1]["standard deviation"]) == (15.0, 0.0, 0.0)
+    assert [row["standard deviation"] for row in rows] == pytest.approx([18**0.5, 50**0.5])
+    assert rows[0]["its standard deviation"] == pytest.approx(8**0.5)
+    assert (rows[1]["mean"], rows[1]["price"], rows[1]["its standard deviation"]) == (15.0, 0.0, 0.0)
 
 
 def test_an_unknown_choice_costs_no_training(tmp_path, monkeypatch):
