@@ -17,6 +17,7 @@ from glann_lib.data.listing import printable
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
 
 SIGNIFICANT = 4  # digits of a column's largest number; the others get as many decimals
 MOST_DECIMALS = 4
@@ -28,6 +29,7 @@ NUMBER = re.compile(rf"[-+{MINUS}]?\d[\d.,e-]*( ± \d[\d.,e-]*)?|{DASH}")
 LATEX_SIGNS = {"±": r"$\pm$", DASH: "--", MINUS: "$-$", DAGGER: r"\dag{}", "<": "$<$", ">": "$>$", "∞": r"$\infty$"}
 LATEX_SIGNS |= {"|": "$|$", "[": "{[}", "*": "{*}"}  # after a row's end brackets and stars are commands
 LATEX_SIGNS |= {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "→": r"$\rightarrow$", "\N{MULTIPLICATION SIGN}": r"$\times$"}
+QUANTILES = {"5% quantile": 0.05, "median": 0.5, "95% quantile": 0.95}
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,12 @@ class Column:
     cells: list[str]
     is_number: bool  # to stand on the right
     is_quoted: bool  # to look different; its cells have their dagger
+
+
+def quantiles(values: Tensor) -> dict[str, float]:
+    """Numbers of any shape, float, by the names of QUANTILES: the ends of a row of a table."""
+    found = values.flatten().quantile(values.new_tensor(list(QUANTILES.values())))
+    return dict(zip(QUANTILES, found.tolist(), strict=True))
 
 
 def read_columns(text: str) -> list[Column]:

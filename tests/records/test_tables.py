@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from glann_lib.records import runs
 from glann_lib.records import tables as report_tables
@@ -164,3 +165,8 @@ def test_tables_without_such_names_are_as_they_were():
 @pytest.mark.parametrize(("text", "written"), [("caf\udce9 \ud83d", "caf� �"), ("猫🐱\n", "猫🐱\n"), (3, "3")])
 def test_text_that_cannot_be_written_becomes_text_that_can(text, written):
     assert report_tables.encodable(text) == written
+
+
+def test_quantiles_are_named_and_lie_between():
+    found = report_tables.quantiles(torch.arange(101.0).reshape(1, 101))
+    assert found == {"5% quantile": 5.0, "median": 50.0, "95% quantile": 95.0}
