@@ -139,11 +139,14 @@ def ways(dataset: str) -> list[Way]:
             "the generator twice as wide": {"glo_feature_channels": 256},
             "codes of 128 numbers": {"glo_latent_dim": 128},
             "no BatchNorm": {"glo_normalisation": "none"},
+            "no BatchNorm, codes of 128 numbers": {"glo_normalisation": "none", "glo_latent_dim": 128},
+            "no BatchNorm, the generator twice as wide": {"glo_normalisation": "none", "glo_feature_channels": 256},
             "latents from principal components": {"glo_latent_init": "pca"},
             "steps along a cosine, Adam kept": {"glo_schedule": "cosine", "glo_optimiser": "persistent"},
             "the codes' moments learned": {"imle_moments": "learned"},
             "T 512 wide": {"imle_hidden_dim": 512},
         }
+        others += [Way("released, no BatchNorm", released | {"glo_normalisation": "none"})]
         others += [Way("released by VGG19", photographs)]
         others += [Way(f"released by VGG19, {name}", photographs | own) for name, own in one_change.items()]
     return [
