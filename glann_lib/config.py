@@ -45,6 +45,9 @@ __all__ = [
 ]  # fmt: skip
 
 STAGES = ("glo", "imle", "refine")
+HALVINGS = 5  # of the steps of stage 1, but in the paper profile
+# Elsewhere a third stage by random weights only pleases those: see "A third stage" in results/published/README.md.
+REFINED_BY_ALL = ("digits", "mnist")
 MOST_TESTED = 10_000  # held-out images in the full profile, as many as MNIST and CIFAR-10 have
 # With fewer the notebooks say what to expect, and hold no result to their claims. On 500 and 1,000 digits GLANN drew
 # better than the Gaussian from 4,000 steps of stage 2 on, after 2,000 worse.
@@ -72,7 +75,9 @@ class Config:
         for name, stage in stages.items() if self.profile != "paper" else ():
             epochs = -(-FEW_STEPS[name] // (count // stage.batch_size))
             if f"{name}_epochs" not in self.given and epochs > stage.epochs:
-                stages[name] = dataclasses.replace(stage, epochs=epochs)
+                follows = name == "glo" and "glo_decay_every" not in self.given
+                own = {"decay_every": max(1, epochs // HALVINGS)} if follows else {}
+                stages[name] = dataclasses.replace(stage, epochs=epochs, **own)
         return dataclasses.replace(self, **stages)
 
     def remark(self, count: int) -> str:
@@ -150,7 +155,8 @@ def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, 
     stages = {stage: dataclasses.replace(getattr(base, stage), seed=seed) for stage in STAGES}
     given = tuple(name for name, value in overrides.items() if value is not None)
     found = override(profile, {"data": base.data, **stages}, overrides)
-    if "refine_epochs" not in given and not _sees(dataset, found["refine"].loss or found["glo"].loss):
+    loss = found["refine"].loss or found["glo"].loss
+    if "refine_epochs" not in given and loss != "vgg19" and dataset not in REFINED_BY_ALL:
         found["refine"] = dataclasses.replace(found["refine"], epochs=0)
     return Config(profile, **found, given=given)
 
@@ -158,7 +164,7 @@ def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, 
 def override(profile: str, parts: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     """Settings by the names of their parts, with the override "PART_X" in place of field X; None leaves it as it is.
 
-    Where steps in stage 1 are halved, they are five times but in the paper profile, unless an override says when.
+    Where steps in stage 1 are halved, they are HALVINGS times but in the paper profile, unless an override says when.
     ValueError: an override that names no field.
     """
     changes: dict[str, dict[str, Any]] = {part: {} for part in parts}
@@ -171,14 +177,8 @@ def override(profile: str, parts: dict[str, Any], overrides: dict[str, Any]) -> 
             changes[part][field] = value
     found = {part: dataclasses.replace(settings, **changes[part]) for part, settings in parts.items()}
     if profile != "paper" and "decay_every" not in changes["glo"]:
-        found["glo"] = dataclasses.replace(found["glo"], decay_every=max(1, found["glo"].epochs // 5))
+        found["glo"] = dataclasses.replace(found["glo"], decay_every=max(1, found["glo"].epochs // HALVINGS))
     return found
-
-
-def _sees(dataset: str, loss: str) -> bool:
-    """Whether a third stage by this loss is known to help: see "A third stage" in results/published/README.md."""
-    # By random weights G soon pleases those weights alone, but where images are digits.
-    return loss == "vgg19" or dataset in ("digits", "mnist")
 
 
 def _paper(dataset: str, image_size: int | None) -> Config:

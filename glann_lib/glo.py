@@ -78,17 +78,16 @@ class GLO(SteppedStage):
 
     def __init__(self, images: Tensor, config: GLOConfig, device: torch.device, loss: ReconstructionLoss | None = None):
         require_kind(images)
-        if loss is not None and config.coarse_epochs:
-            raise ValueError(f"coarse_epochs is {config.coarse_epochs}: give 0 with a loss of your own")
+        if config.coarse_epochs and (loss is not None or images.dtype == torch.bool):
+            raise ValueError(f"coarse_epochs is {config.coarse_epochs}: give 0 with shapes, or with a loss of your own")
         config = for_count(config, len(images))
         self.config, self.epochs, self.device, self.graphs = config, config.epochs, device, config.graphs
         self.count, self.image_shape = len(images), list(images.shape[1:])
         ranks.part(config.batch_size)  # refuses batches that cannot be shared
         self.images_sha256 = storage.tensor_digest(images)
         ranks.require_same(self.images_sha256, "images")
-        settings = {name: value for name, value in dataclasses.asdict(config).items() if name != "graphs"}
         own = [[loss.power, *(storage.tensor_digest(v.float()) for v in loss.state_dict().values())]] if loss else []
-        self.fingerprint = storage.digest(settings, self.images_sha256, *own)
+        self.fingerprint = storage.digest(config.decisive(), self.images_sha256, *own)
         self.dtype = devices.resolve_precision(config.precision, device)
         self.given = loss
         self.loss: ReconstructionLoss | None = None  # made when an epoch needs it: a finished training does not
@@ -253,7 +252,7 @@ def fit_glo(
         config: settings.
         device: where to train; within `ranks.joined` with others, all of which call this and get all that it gives.
         path: *.safetensors for checkpoints and the result; what is finished there is not trained again.
-        show: is given, SHOWN times at even intervals, an epoch's number, the first images as they are redrawn then, and
+        show: is given, SHOWN times at least, an epoch's number, the first images as they are redrawn then, and
             as many that a Gaussian fitted to the codes draws, uint8 [SEEN, *shape] each.
         loss: of the caller's own, known by its weights, in place of `config.loss`; without coarse epochs.
 

@@ -189,6 +189,8 @@ def _nearest_candidates(
     render: Callable[[Tensor], Tensor], candidates: Tensor, images: Tensor, restarts: int
 ) -> Tensor:
     """Codes [N, restarts, D]: for each image the candidates whose images are nearest to it in pixels."""
+    if not 1 <= restarts <= len(candidates):
+        raise ValueError(f"restarts is {restarts}: give 1 to {len(candidates)}, as many as there are candidates")
     with torch.no_grad():
         parts = candidates.split(images_at_once(BLOCK, images.shape[-1]))
         pixels = torch.cat([smaller(render(rows), COMPARED).flatten(1) for rows in parts])

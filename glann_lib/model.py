@@ -151,7 +151,7 @@ class Glann:
 
     def reconstruct(self, rows: ArrayLike | None = None) -> Tensor:
         """Training images as G(z_i), uint8 [n, C, S, S]: of the numbers `rows`, or all; IndexError without one."""
-        latents = self.latents if rows is None else self.latents[torch.as_tensor(rows)]
+        latents = self.latents if rows is None else self.latents[torch.atleast_1d(torch.as_tensor(rows))]
         return sampling.decode(self.generator, latents)
 
     def interpolate(

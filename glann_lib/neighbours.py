@@ -36,7 +36,10 @@ class Neighbours:
 
 
 def nearest_neighbours(queries: Tensor, points: Tensor, k: int = 1) -> Neighbours:
-    """The k points nearest to each query by Euclidean distance; equal to comparing each pair.
+    """The k points nearest to each query by Euclidean distance; for k = 1 equal to comparing each pair.
+
+    For more, points whose squared distances differ by less than the rounding of |p|^2, p counted from the points' mean,
+    can be taken for one another.
 
     Args:
         queries: [N, D], floating point.

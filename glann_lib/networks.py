@@ -73,7 +73,7 @@ class InfoGANGenerator(nn.Module):
             BatchNorm2d(features // 2) if normalise else nn.Identity(),
             nn.LeakyReLU(0.2),
             Doubling(features // 2, channels),
-            nn.Sigmoid(),
+            LastSigmoid(),
         )
         for layer in self.layers:
             if isinstance(layer, nn.Linear | nn.ConvTranspose2d):
@@ -88,6 +88,14 @@ def require_channels(channels: int) -> None:
     """Refuse, by a ValueError, images that are neither grey nor in colour."""
     if channels not in (1, 3):
         raise ValueError(f"images have {channels} channels: give grey (1) or colour (3)")
+
+
+class LastSigmoid(nn.Sigmoid):
+    """In float32 also where the rest is in bfloat16: there it is 1, and without a gradient, from about 6.3 on."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Numbers in [0, 1], float32, of x of any shape."""
+        return super().forward(x.float())
 
 
 class Doubling(nn.ConvTranspose2d):
@@ -161,7 +169,7 @@ class VoxelGenerator(nn.Module):
         for wide, narrow in itertools.pairwise(widths):
             layers += [BatchNorm3d(wide), nn.ReLU()]
             layers += [nn.ConvTranspose3d(wide, narrow, kernel_size=4, stride=2, padding=1, bias=False)]
-        layers += [BatchNorm3d(widths[-1]), nn.ReLU(), LastDoubling(widths[-1]), nn.Sigmoid()]
+        layers += [BatchNorm3d(widths[-1]), nn.ReLU(), LastDoubling(widths[-1]), LastSigmoid()]
         self.layers = nn.Sequential(*layers)
         for layer in self.layers:
             if isinstance(layer, nn.ConvTranspose3d):

@@ -83,7 +83,7 @@ class ResNetGenerator(nn.Module):
         x = self.first(z).unflatten(1, (-1, self.start, self.start))
         for number, block in enumerate(self.blocks):
             x = self._run(block, x if number == 0 else interpolate(x, scale_factor=2, mode="nearest"))
-        return self.last(leaky_relu(self.normal(x), 0.2)).sigmoid()
+        return self.last(leaky_relu(self.normal(x), 0.2)).float().sigmoid()  # see networks.LastSigmoid
 
     def _run(self, block: nn.Module, x: Tensor) -> Tensor:
         if not (self.checkpointing and x.requires_grad):

@@ -124,7 +124,7 @@ def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False)
             f"from {list(start.shape)} to {list(end.shape)} in {steps} steps: 2 steps or more, equal sizes"
         )
     t = torch.linspace(0, 1, steps)[:, None].to(start)
-    if not spherical:
+    if not spherical or not (start.any() and end.any()):  # 0 has no direction
         return (1 - t) * start + t * end
     lengths = start.norm(), end.norm()
     a, b = start / lengths[0], end / lengths[1]

@@ -7,7 +7,7 @@ only, so that the command line can check its arguments before anything is instal
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from glann_lib.engine.checks import require_choice, require_count, require_part, require_positive
@@ -31,6 +31,7 @@ LOSSES += ("iou",)  # of shapes
 FOLDER, MESHES, CARS = "folder:", "meshes:", "cars:"  # before the path of a person's own images, meshes, two domains
 ARRAY = "array"  # images or voxels that the caller holds in memory
 LEAST_IMAGES = 2  # images or shapes to train on: T's BatchNorm, and most generators', needs two different rows
+PRECISIONS = ("auto", "float32", "bfloat16")  # of numbers in training
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,15 @@ class GLOConfig:
         require_choice(self, "optimiser", ("official", "persistent"))
         require_choice(self, "schedule", ("halving", "cosine"))
         require_choice(self, "latent_init", ("noise", "pca"))
-        require_choice(self, "precision", ("auto", "float32", "bfloat16"))
+        require_choice(self, "precision", PRECISIONS)
         require_choice(self, "graphs", ("auto", "off"))
         require_choice(self, "generator", ("infogan", "resnet"))
         require_choice(self, "subsampling", ("bilinear", "average"))
         require_choice(self, "checkpointing", (False, True))
+
+    def decisive(self) -> dict[str, Any]:
+        """The fields that decide the weights: all but those of speed and memory."""
+        return {name: value for name, value in asdict(self).items() if name not in ("graphs", "cache_mib")}
 
     def shortened(self, epochs: int, **changes: Any) -> GLOConfig:
         """The same for a short training beside a run's own, without coarse epochs; `changes` replace other fields."""

@@ -381,7 +381,9 @@ def test_fewer_images_than_a_batch_are_one_batch():
     assert few.run_epoch(1).loss == whole.run_epoch(1).loss and few.fingerprint == whole.fingerprint
     assert few.facts()["config"]["batch_size"] == 24
     settings = dataclasses.replace(whole.config, batch_size=8)  # a set that is large enough is trained as it is told
-    deciding = {name: value for name, value in dataclasses.asdict(settings).items() if name != "graphs"}
+    deciding = {
+        name: value for name, value in dataclasses.asdict(settings).items() if name not in ("graphs", "cache_mib")
+    }
     assert stage_of(batch_size=8).fingerprint == storage.digest(deciding, whole.images_sha256)
     with pytest.raises(ValueError, match=r"^1 to train on: give 2 or more") as error:
         GLO(blobs(1), SMALL, CPU)
@@ -578,9 +580,11 @@ def test_a_network_in_bfloat16_makes_a_fingerprint_too():
     assert GLO(blobs(24), SMALL, CPU, loss).fingerprint != stage_of().fingerprint
 
 
-def test_a_loss_of_the_callers_own_has_no_coarse_epochs():
-    with pytest.raises(ValueError, match=r"^coarse_epochs is 1: give 0 with a loss of your own$"):
-        GLO(blobs(24), dataclasses.replace(SMALL, coarse_epochs=1), CPU, make_loss("l1", 28))
+def test_a_loss_of_the_callers_own_and_shapes_have_no_coarse_epochs():
+    coarse, shapes = dataclasses.replace(SMALL, coarse_epochs=1), torch.zeros(8, 32, 32, 32, dtype=torch.bool)
+    for given in ((blobs(24), coarse, CPU, make_loss("l1", 28)), (shapes, coarse, CPU)):
+        with pytest.raises(ValueError, match=r"^coarse_epochs is 1: give 0 with shapes, or with a loss of your own$"):
+            GLO(*given)
 
 
 def test_a_training_out_of_memory_gives_up_the_cache_then_names_its_settings(monkeypatch, capsys):

@@ -73,7 +73,7 @@ def test_inversion_leaves_the_networks_as_they_were(networks):
 
 def test_more_restarts_than_candidates_are_a_one_line_error(networks):
     wanted = sampling.sample(*networks, 2, seed=1)
-    with pytest.raises(ValueError, match="among 3") as error:
+    with pytest.raises(ValueError, match="give 1 to 3, as many as there are candidates") as error:
         inverted(networks, wanted, candidates=draw_noise(3, 8, seed=0), restarts=4)
     assert "\n" not in str(error.value)
 
@@ -129,7 +129,7 @@ def test_a_search_that_is_stopped_leaves_nothing_behind(networks):
 @pytest.mark.parametrize(("count", "options"), [(2, {}), (0, {}), (1, {"every": 0}), (1, {"restarts": 65})])
 def test_searches_that_there_are_not_are_one_line_errors_at_once(networks, count, options):
     images = torch.zeros(count, 1, 28, 28, dtype=torch.uint8)
-    with pytest.raises(ValueError, match=r"give one image|among 64") as error:
+    with pytest.raises(ValueError, match=r"give one image|give 1 to 64") as error:
         watched(networks, images, **options)
     assert "\n" not in str(error.value)
 

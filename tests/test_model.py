@@ -234,6 +234,7 @@ def test_reconstructions_are_of_the_training_images(model):
     assert everything.shape == (48, 1, 28, 28) and everything.dtype == torch.uint8
     assert torch.equal(model.reconstruct([3, 40]), everything[[3, 40]])
     assert torch.equal(model.reconstruct(np.arange(5)), everything[:5])
+    assert torch.equal(model.reconstruct(3), everything[3:4])
     with pytest.raises(IndexError):
         model.reconstruct([48])
 

@@ -306,3 +306,13 @@ def test_voxel_generators_that_there_are_not_are_one_line_errors(size, channels,
     with pytest.raises(ValueError, match=named) as error:
         VoxelGenerator(size, 16, channels)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("make", [lambda: InfoGANGenerator(28, 1, 8), lambda: VoxelGenerator(32, 8, 16)])
+def test_a_pixel_that_is_too_bright_has_a_gradient_in_half_the_bits_too(make):
+    *_, last = make().layers
+    logits = torch.full((3,), 7.0, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = last(logits.bfloat16())
+    found.sum().backward()
+    assert found.dtype == torch.float32 and found.max() < 1 and logits.grad.min() > 5e-4

@@ -214,6 +214,11 @@ def test_a_spherical_path_between_equal_or_parallel_ends_is_finite():
     assert torch.isfinite(interpolate(start, -start, 5, spherical=True)).all()
 
 
+def test_a_path_to_the_noise_zero_which_has_no_direction_is_straight():
+    found = interpolate(torch.zeros(4), torch.ones(4), 3, spherical=True)
+    assert torch.equal(found, torch.tensor([[0.0], [0.5], [1.0]]).expand(3, 4))
+
+
 @pytest.mark.parametrize(
     ("shapes", "steps"), [(((4,), (4,)), 1), (((4,), (4,)), 0), (((4,), (5,)), 3), (((1, 4), (1, 4)), 3)]
 )

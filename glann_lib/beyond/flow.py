@@ -8,20 +8,18 @@ with noise e ~ N(0, I) of a code's own dimensions and t uniform in [0, 1]. Codes
 from __future__ import annotations
 
 import copy
-import dataclasses
 import itertools
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from glann_lib.config import for_count
-from glann_lib.engine import devices, storage
+from glann_lib.engine import devices
 from glann_lib.engine.checks import require_count, require_positive
 from glann_lib.engine.stages import SteppedStage, batches, fall_to_zero, make_adam
 from glann_lib.networks import unit_length
@@ -89,7 +87,6 @@ class Flow(SteppedStage):
     def __init__(self, latents: Tensor, config: FlowConfig, device: torch.device):
         config = for_count(config, len(latents))
         self.config, self.device = config, device
-        self.fingerprint = storage.digest(dataclasses.asdict(config), storage.tensor_digest(latents))
         self.epochs = math.ceil(config.steps / (len(latents) // config.batch_size))
         self.codes = latents.float().to(device) * latents.shape[1] ** 0.5
         with devices.scoped_seed(config.seed, "flow weights"):
@@ -124,10 +121,6 @@ class Flow(SteppedStage):
     def trained(self) -> Iterator[Tensor]:
         """The network's weights."""
         return self.network.parameters()
-
-    def state(self) -> dict[str, Any]:
-        """Nothing: it is trained in seconds, and never goes on."""
-        return {}
 
 
 class Path(nn.Module):

@@ -110,6 +110,8 @@ class Refining(SteppedStage):
     def __init__(
         self, images: Tensor, embedding: Embedding, mapping: Mapping, config: RefineConfig, device: torch.device
     ):
+        if images.dtype != torch.uint8:
+            raise ValueError("a third stage is for images: give refine_epochs=0 with shapes")
         if storage.tensor_digest(images) != embedding.images_sha256:
             raise ValueError("stage 1 was trained on other images: give the same to stage 3")
         config = for_count(config, len(images))
@@ -120,7 +122,7 @@ class Refining(SteppedStage):
         self.mapper = mapping.mapper.to(device)
         weights = [*self.generator.state_dict().values(), *self.mapper.state_dict().values(), self.latents]
         digests = [storage.tensor_digest(values) for values in weights]
-        self.fingerprint = storage.digest(dataclasses.asdict(config), dataclasses.asdict(self.glo), digests)
+        self.fingerprint = storage.digest(dataclasses.asdict(config), self.glo.decisive(), digests)
         self.dtype = devices.resolve_precision(self.glo.precision, device)
         self.loss: ReconstructionLoss | None = None  # made when an epoch needs it: a finished training does not
         groups = [{"params": list(self.generator.parameters()), "lr": config.lr}]

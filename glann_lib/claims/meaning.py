@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -106,11 +107,8 @@ def attributes(images: Tensor) -> dict[str, Tensor]:
 
 def principal_components(images: Tensor, count: int) -> Tensor:
     """The first `count` principal components of pixels, or as many as there are, float32 [N, count]."""
-    pixels = unit(images).flatten(1)
-    centred = pixels - pixels.mean(0)
-    with devices.scoped_seed(0, "components"):
-        directions = torch.pca_lowrank(centred, min(count, *pixels.shape), center=False, niter=4)[2]
-    return centred @ directions
+    pixels = unit(images).flatten(1).numpy()
+    return torch.from_numpy(PCA(min(count, *pixels.shape), svd_solver="full").fit_transform(pixels))
 
 
 def vae_codes(images: Tensor, config: VAEConfig, device: torch.device) -> Tensor:

@@ -146,7 +146,8 @@ class Estimate:
         glo, refine = self.fitted.glo, config.for_count(self.settings.refine, self.train)
         if not refine.epochs:
             return 0.0
-        return self._training(glo.shortened(2 * refine.epochs, batch_size=2 * refine.batch_size))
+        own = {"loss": refine.loss or glo.loss, "batch_size": 2 * refine.batch_size}
+        return self._training(glo.shortened(2 * refine.epochs, **own))
 
     def _mapping(self) -> float:
         return self._imle() + self._refine()

@@ -69,7 +69,7 @@ class Recording:
             # Not tried without: after a recording that failed, torch 2.11 can abort when it frees memory.
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             less = "a lower glo_cache_mib, or with " if isinstance(error, torch.OutOfMemoryError) else ""
-            advice = f"start again with {less}glo_graphs=off or the environment variable GLANN_GRAPHS=off"
+            advice = f"start again with {less}the environment variable GLANN_GRAPHS=off"
             raise RuntimeError(f"the step cannot be recorded as a CUDA graph ({reason}): {advice}") from None
         self.graph = graph
 

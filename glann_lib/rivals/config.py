@@ -12,7 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from glann_lib.engine.checks import require_choice, require_count, require_positive
+from glann_lib.engine.checks import require_choice, require_count, require_part, require_positive
+from glann_lib.settings import LOSSES, PRECISIONS
 
 GAMES = ("mm-gan", "ns-gan", "lsgan", "wgan", "wgan-gp", "dragan", "began")
 LIKELIHOODS = ("bernoulli", "l1", "perceptual")
@@ -45,6 +46,9 @@ class GANConfig:
         if (self.game == "began") != isinstance(self, BEGANConfig):
             raise ValueError("began has a BEGANConfig, every other game a GANConfig: make_gan_config knows which")
         require_count(self, "steps", "critic_steps", "batch_size", "latent_dim", "feature_channels")
+        require_positive(self, "lr")
+        require_part(self, "beta1", "beta2")
+        require_choice(self, "precision", PRECISIONS)
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,10 @@ class VAEConfig:
     def __post_init__(self) -> None:
         require_choice(self, "likelihood", LIKELIHOODS)
         require_count(self, "steps", "batch_size", "latent_dim", "feature_channels", "voxel_channels")
+        require_choice(self, "loss", LOSSES)
+        require_positive(self, "lr")
+        require_part(self, "beta1")
+        require_choice(self, "precision", PRECISIONS)
 
 
 # What a game sets otherwise than GANConfig's defaults: its own paper's penalty or clipping, and what the search found.

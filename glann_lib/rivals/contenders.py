@@ -154,6 +154,12 @@ def fit_glann(
     return {"glo": glo, "glann": glann, "glann-refined": third}
 
 
+def decisive(key: str, settings: Settings, config: Config) -> dict[str, Any]:
+    """All settings that decide what a rival learns: its own, and of IMLE on pixels the network, which is stage 1's."""
+    pixels = {"normalisation": config.glo.normalisation, "feature_channels": config.glo.feature_channels}
+    return dataclasses.asdict(settings) | (pixels if key == "imle-pixel" else {})
+
+
 def rival_settings(key: str, config: Config, steps: int, images: int) -> Settings:
     """The settings of one of RIVALS (else a ValueError), with seed, loss and variant of GLANN's where they apply.
 

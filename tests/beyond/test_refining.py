@@ -152,3 +152,16 @@ def test_bad_input_is_told_in_a_line(stages, tmp_path):
     for field, value in (("epochs", -1), ("lr", 0.0), ("weight", -1.0), ("batch_size", 1), ("loss", "vgg")):
         with pytest.raises(ValueError, match=field):
             RefineConfig(**{field: value})
+
+
+def test_shapes_have_no_third_stage(stages):
+    images, embedding, mapping = stages
+    with pytest.raises(ValueError, match=r"^a third stage is for images: give refine_epochs=0 with shapes$"):
+        fit_refinement(images.bool(), embedding, mapping, THIRD)
+
+
+def test_what_concerns_speed_changes_no_fingerprint(stages):
+    images, embedding, mapping = stages
+    slow = dataclasses.replace(embedding, config=dataclasses.replace(embedding.config, graphs="off", cache_mib=3))
+    one, other = (Refining(images, own, mapping, THIRD, torch.device("cpu")) for own in (embedding, slow))
+    assert one.fingerprint == other.fingerprint

@@ -108,3 +108,17 @@ def test_an_unknown_likelihood_is_a_one_line_error(make):
 def test_counts_below_1_or_not_whole_are_one_line_errors(make, name, field, value):
     with pytest.raises(ValueError, match=rf"^{field} is {value!r}: give a whole number, 1 or more$"):
         make(name, **{"steps": 10, field: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"lr": 0}, "lr is 0: give a number above 0"),
+        ({"beta1": 1.5}, "beta1 is 1.5: give a number from 0 to below 1"),
+        ({"precision": "half"}, "unknown precision 'half': choose one of auto, float32, bfloat16"),
+    ],
+)
+@pytest.mark.parametrize(("make", "name"), [(make_gan_config, "wgan"), (make_vae_config, "bernoulli")])
+def test_numbers_out_of_range_are_one_line_errors(make, name, change, said):
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        make(name, 10, **change)

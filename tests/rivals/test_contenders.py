@@ -345,3 +345,11 @@ def test_the_vae_of_shapes_has_their_width_and_batch():
     assert rates == [5.0e-3, 1.0e-3, 1.0e-3]
     assert budgets(make_config("made-chairs"), 500) == {"short": rivals.SHORT_STEPS["made-chairs"]}
     assert budgets(make_config("chairs"), 800) == {"equal": 2500}
+
+
+def test_what_decides_a_rival_is_told_whole():
+    """IMLE on pixels has stage 1's network, though its settings are stage 2's."""
+    narrow, wide = (make_config("mnist", glo_feature_channels=width) for width in (64, 128))
+    for key in ("imle-pixel", "wgan", "vae"):
+        one, other = (rivals.decisive(key, rival_settings(key, own, 10, 5000), own) for own in (narrow, wide))
+        assert one != other and one == rivals.decisive(key, rival_settings(key, narrow, 10, 5000), narrow)
