@@ -40,8 +40,13 @@ def drawn(template: str, **values: Any) -> str:
     """The Markdown table of a template, its columns made as wide as their cells."""
     shown = {"title": title, "folder": folder, "bold": bold, "rounded": rounded, "NO_BREAK": NO_BREAK}
     text = render(f"{template}.md.j2", **shown, **values)
-    heads, align, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines())
+    heads, align, *rows = _cells(text)
     return markdown(heads, rows, words=align.count(":--"))
+
+
+def _cells(table: str) -> list[list[str]]:
+    """The cells of a Markdown table, line by line."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
 
 
 def released_models(published: Published) -> str:
@@ -123,9 +128,10 @@ def speed(published: Published, machines: Sequence[str] = MACHINES) -> str:
     return drawn("runs_speed", rows=found, time=_time)
 
 
-def quality(published: Published, name: str) -> str:
-    """What each way to train costs and gives, as `python -m benchmarks --quality` found it."""
-    return published.record("benchmarks", name, "quality.json")["table"]
+def quality(published: Published, *names: str) -> str:
+    """What each way to train costs and gives, as `python -m benchmarks --quality` found it, in one or several goes."""
+    tables = [_cells(published.record("benchmarks", name, "quality.json")["table"]) for name in names]
+    return markdown(tables[0][0], [row for _, _, *rows in tables for row in rows])
 
 
 def shared(published: Published, name: str) -> str:
