@@ -108,7 +108,7 @@ def attributes(images: Tensor) -> dict[str, Tensor]:
 def principal_components(images: Tensor, count: int) -> Tensor:
     """The first `count` principal components of pixels, or as many as there are, float32 [N, count]."""
     pixels = unit(images).flatten(1).numpy()
-    return torch.from_numpy(PCA(min(count, *pixels.shape), svd_solver="full").fit_transform(pixels))
+    return torch.from_numpy(PCA(min(count, *pixels.shape), random_state=0).fit_transform(pixels))
 
 
 def vae_codes(images: Tensor, config: VAEConfig, device: torch.device) -> Tensor:

@@ -71,9 +71,8 @@ class Contest:
             for key in keys:
                 settings = rivals.rival_settings(key, config, steps, len(self.images))
                 fit = functools.partial(rivals.fit_rival, key, self.images, config, budget, steps, self.device, folder)
-                plan.append(
-                    (rivals.contender(key, self.config), seed, budget, rivals.decisive(key, settings, config), fit)
-                )
+                own = rivals.decisive(key, settings, config)
+                plan.append((rivals.contender(key, self.config), seed, budget, own, fit))
         return [self.score(*planned) for planned in plan]
 
     def score(
