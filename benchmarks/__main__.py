@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import sys
 from collections.abc import Sequence
 from importlib import util
@@ -21,6 +22,7 @@ from benchmarks.speed import growth, together
 from benchmarks.speed.paths import PATHS
 from benchmarks.timing import Comparison, as_record
 from glann_lib.engine import storage
+from glann_lib.engine.checks import first_line
 from glann_lib.engine.devices import resolve_precision, select_device
 
 NO_FAISS = "faiss is not installed: neighbours and imle are compared with torch.cdist only"
@@ -37,8 +39,7 @@ def compare(
         try:
             found = PATHS[name](sizes, device, repeats)
         except (RuntimeError, MemoryError, ImportError) as error:  # torch's lack of memory is a RuntimeError
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            left_out.append(f"{name}: {reason}")
+            left_out.append(f"{name}: {first_line(error)}")
             print(f"left out: {left_out[-1]}", file=sys.stderr, flush=True)
             continue
         comparisons += found
@@ -129,7 +130,9 @@ def run_quality(arguments: argparse.Namespace, device: torch.device) -> None:
 
 def _keep(folder: Path, name: str, record: dict[str, Any], chart_name: str, figure: Figure) -> None:
     storage.write_json(folder / name, record)
-    figure.savefig(folder / chart_name, dpi=200)
+    chart = io.BytesIO()
+    figure.savefig(chart, dpi=200, format=Path(chart_name).suffix[1:])
+    storage.write_bytes(folder / chart_name, chart.getvalue())
 
 
 def main() -> None:

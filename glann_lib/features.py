@@ -136,6 +136,14 @@ def weights_folder() -> Path:
     return Path(os.path.expanduser(os.environ.get("GLANN_WEIGHTS", ROOT / "data" / "weights")))
 
 
+def missing_weights(name: str) -> str:
+    """The file of weights that the extractor `name` lacks on this machine, "" where it lacks none."""
+    file = {"vgg16": VGG16_FILE, "vgg19": VGG19_FILE}.get(name, "")
+    downloads = Path(torch.hub.get_dir()) / "checkpoints"  # torchvision's, of VGG16
+    here = (weights_folder() / file).is_file() or (name == "vgg16" and (downloads / file).is_file())
+    return "" if not file or here else file
+
+
 @torch.no_grad()
 def pooled_features(extractor: VGGFeatures, images: Tensor, batch_size: int = 256) -> Tensor:
     """One vector an image for scores: the mean over space of every tap, joined.

@@ -22,7 +22,8 @@ from torch import Tensor
 from glann_lib.config import GLOConfig, for_count
 from glann_lib.engine import devices, ranks, storage, training
 from glann_lib.engine.stages import SteppedStage, batches, make_adam, set_step_size
-from glann_lib.losses import ReconstructionLoss, TargetsByRow, loss_of
+from glann_lib.engine.targets import TargetsByRow
+from glann_lib.losses import ReconstructionLoss, loss_of
 from glann_lib.moments import principal_codes
 from glann_lib.networks import InfoGANGenerator, VoxelGenerator, load_weights, make_generator
 from glann_lib.resnet import ResNetGenerator
@@ -171,8 +172,8 @@ class GLO(SteppedStage):
     def _make_loss(self, epoch: int) -> None:
         """The loss network, and what it sees of all images where that fits into the memory set aside for it."""
         coarse = epoch <= self.config.coarse_epochs
-        self.loss = self.given or loss_of(self.config, self.images.shape[-1], self.dtype, coarse)
-        self.targets = TargetsByRow(self.loss.to(self.device), self.images, self.device, self.config.cache_mib)
+        self.loss = (self.given or loss_of(self.config, self.images.shape[-1], self.dtype, coarse)).to(self.device)
+        self.targets = TargetsByRow(self.loss.targets_of, self.images, self.device, self.config.cache_mib)
 
     def _set_learning_rate(self, passes: float) -> float:
         """Give the optimiser its steps after so many passes over the images; returns that of the latents."""

@@ -18,7 +18,6 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from glann_lib import features
 from glann_lib.config import LOSSES, GLOConfig
-from glann_lib.engine import devices
 from glann_lib.features import PerceptualRepresentation, copies_of
 
 NUMBERS_AT_ONCE = 2**21  # that a processor subtracts and sums up at a time: they stay in its cache meanwhile
@@ -53,8 +52,12 @@ class ReconstructionLoss(nn.Module):
         """phi of images to be matched; computed once, it serves every later `compare`."""
         return self.represent(images.detach())  # phi may hand the images on as they are
 
+    def targets_of(self, images: Tensor) -> list[Tensor]:
+        """`targets` of images uint8 [N, C, H, W], 0 to 255, or of voxels bool [N, S, S, S]."""
+        return self.targets(unit(images))
+
     def compare(self, generated: Tensor, targets: list[Tensor]) -> Tensor:
-        """`forward` with the targets' phi at hand, from `targets` or a `TargetCache`."""
+        """`forward` with the targets' phi at hand, from `targets` or an `engine.targets.TargetCache`."""
         return self.compare_maps(self.represent(generated), targets)
 
     def compare_maps(self, maps: list[Tensor], targets: list[Tensor]) -> Tensor:
@@ -147,73 +150,6 @@ def smaller(images: Tensor, side: int) -> Tensor:
     return torch.cat([avg_pool2d(rows.float(), part).round().to(images.dtype) for rows in images.split(64)])
 
 
-class TargetCache:
-    """phi of a whole data set, computed once: training images never change, so neither does what the network sees.
-
-    Args:
-        loss: whose phi.
-        images: uint8 [N, C, H, W], or voxels bool [N, S, S, S].
-        device: where the maps are kept, and `loss` is.
-    """
-
-    def __init__(self, loss: ReconstructionLoss, images: Tensor, device: torch.device):
-        self.levels: list[Tensor] = []
-        at_once = devices.images_at_once(128, images.shape[-1])
-        for start in range(0, len(images), at_once):
-            batch = unit(images[start : start + at_once].to(device))
-            parts = [_channels_last(level) for level in loss.targets(batch)]
-            # Filled in place: joining the parts at the end would take twice the memory.
-            self.levels = self.levels or [part.new_empty(len(images), *part.shape[1:]) for part in parts]
-            for level, part in zip(self.levels, parts, strict=True):
-                level[start : start + at_once] = part
-
-    def __getitem__(self, rows: Tensor) -> list[Tensor]:
-        """The targets of images by number, for `ReconstructionLoss.compare`."""
-        return [level[rows].movedim(-1, 1) if level.dim() == 4 else level[rows] for level in self.levels]
-
-    @staticmethod
-    def size(loss: ReconstructionLoss, images: Tensor, device: torch.device) -> int:
-        """Bytes that a cache of these images would take."""
-        one = loss.targets(unit(images[:1].to(device)))
-        return len(images) * sum(level.nbytes for level in one)
-
-
-class TargetsByRow:
-    """What phi shows of training images by number: kept in memory where that fits, else computed anew.
-
-    Args:
-        loss: whose phi, on `device`.
-        images: uint8 [N, C, H, W], or voxels bool [N, S, S, S], wherever they are.
-        device: of the targets.
-        cache_mib: the maps of all images are kept where they take no more than so many MiB, on a GPU also where they
-            take no more than half of what is free; 0: never.
-    """
-
-    def __init__(self, loss: ReconstructionLoss, images: Tensor, device: torch.device, cache_mib: int):
-        self.loss, self.device = loss, device
-        self.cache: TargetCache | None = None
-        if TargetCache.size(loss, images, device) <= devices.memory_budget(cache_mib, device):
-            try:
-                self.cache = TargetCache(loss, images, device)
-            except torch.OutOfMemoryError:
-                self._say_given_up()
-
-    def __call__(self, rows: Tensor, images: Tensor) -> list[Tensor]:
-        """The targets of images, uint8 or bool [B, ...] of numbers int [B], for `ReconstructionLoss.compare`."""
-        return self.loss.targets(unit(images)) if self.cache is None else self.cache[rows]
-
-    def give_up_cache(self) -> bool:
-        """Free the memory that the maps take, and say so; False where there are none to free."""
-        held, self.cache = self.cache is not None, None
-        if held:
-            self._say_given_up()
-        return held
-
-    def _say_given_up(self) -> None:
-        what = "features of the training images are computed at every step"
-        print(f"memory is short on {self.device}: {what}", flush=True)
-
-
 class Halved(nn.Module):
     """`represent` of images [N, C, S, S] at half their side."""
 
@@ -280,8 +216,3 @@ def loss_of(
         half = make_loss(config.loss, image_size // 2, dtype, subsampling=config.subsampling)
         return type(half)(Halved(half.represent), half.power)
     return make_loss(config.loss, image_size, dtype, config.loss_copies, config.subsampling)
-
-
-def _channels_last(level: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, H, W, C] in memory, so that picked rows are channels-last, as the network's own maps are."""
-    return level.movedim(1, -1).contiguous() if level.dim() == 4 else level

@@ -130,10 +130,13 @@ class GLOConfig:
         require_choice(self, "generator", ("infogan", "resnet"))
         require_choice(self, "subsampling", ("bilinear", "average"))
         require_choice(self, "checkpointing", (False, True))
+        if self.checkpointing and self.generator != "resnet":
+            raise ValueError("checkpointing is True: leave it out, since only the generator resnet has it")
 
     def decisive(self) -> dict[str, Any]:
         """The fields that decide the weights: all but those of speed and memory."""
-        return {name: value for name, value in asdict(self).items() if name not in ("graphs", "cache_mib")}
+        changing_nothing = "graphs", "cache_mib", "checkpointing"
+        return {name: value for name, value in asdict(self).items() if name not in changing_nothing}
 
     def shortened(self, epochs: int, **changes: Any) -> GLOConfig:
         """The same for a short training beside a run's own, without coarse epochs; `changes` replace other fields."""

@@ -244,6 +244,18 @@ def test_vgg16_takes_torchvisions_file(folder, no_network):
 
 
 @pytest.mark.parametrize(("name", "file"), [("vgg16", VGG16_FILE), ("vgg19", VGG19_FILE)])
+def test_weights_that_are_not_here_are_named(folder, tmp_path, monkeypatch, name, file):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    assert features.missing_weights(name) == file and not features.missing_weights("random-vgg16")
+    downloads = tmp_path / "hub" / "checkpoints"
+    downloads.mkdir(parents=True)
+    (downloads / file).touch()
+    assert features.missing_weights(name) == ("" if name == "vgg16" else file)  # torchvision has no VGG19 of ours
+    (folder / file).touch()
+    assert not features.missing_weights(name)
+
+
+@pytest.mark.parametrize(("name", "file"), [("vgg16", VGG16_FILE), ("vgg19", VGG19_FILE)])
 def test_a_missing_file_without_network_says_what_to_do(folder, no_network, name, file):
     with pytest.raises(FileNotFoundError, match=file) as error:
         make_extractor(name, 28)

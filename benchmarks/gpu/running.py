@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from glann_lib.engine import storage
+from glann_lib.engine import checks, storage
 from glann_lib.engine.devices import select_device
 
 FORK = multiprocessing.get_context("fork")
@@ -107,8 +107,8 @@ def log_path(work: Path, name: str) -> Path:
 
 
 def first_line(error: BaseException) -> str:
-    """An error in a line."""
-    return f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}"
+    """An error in a line, with its kind."""
+    return f"{type(error).__name__}: {checks.first_line(error)}"
 
 
 def _work(part: Part, job: Job, tries: int) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
+from torchvision.utils import save_image
 
 from benchmarks import machine
 from benchmarks.gpu.facts import origin
@@ -120,7 +120,8 @@ def _finish(
     start = time.monotonic()
     samples = model.sample(job.pick(SAMPLES, 40))
     sampled = time.monotonic() - start
-    _draw(samples[:SHOWN], folder / "samples.png")
+    folder.mkdir(parents=True, exist_ok=True)
+    save_image(samples[:SHOWN].float() / 255, folder / "samples.png", nrow=10, padding=0)
     scores = _score(samples, train, test, device)
     found = {"scores": scores, "sampling_seconds": sampled, "scoring_seconds": time.monotonic() - start - sampled}
     storage.write_json(folder / "scores.json", found | {"provenance": record})
@@ -137,14 +138,3 @@ def _score(samples: Tensor, train: ImageData, test: ImageData, device: torch.dev
         return Reference.of(test.images, [extractor]).score(samples)
     except ImportError as error:
         return {"left_out": str(error)}
-
-
-def _draw(images: Tensor, path: Path) -> None:
-    """Images uint8 [N, 1 or 3, S, S] in rows of ten, as a PNG; fewer than ten in one row."""
-    count, channels, size, _ = images.shape
-    columns = min(10, count)
-    rows = count // columns
-    grid = images[: rows * columns].view(rows, columns, channels, size, size).permute(0, 3, 1, 4, 2)
-    pixels = grid.reshape(rows * size, columns * size, channels).numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(path)

@@ -27,6 +27,7 @@ from glann_lib.config import Config, make_config
 from glann_lib.data import load_images
 from glann_lib.data.record import ImageData
 from glann_lib.engine import progress, training
+from glann_lib.engine.targets import TargetsByRow
 from glann_lib.imle import fit_imle
 from glann_lib.scores import imagenet
 from glann_lib.scores.features import RANDOM_SEED, make_score_extractor
@@ -89,7 +90,7 @@ class Redrawn(glo.GLO):
         """An epoch with weights of its own; what they see of the images is kept for so long."""
         network = features.make_extractor(self.config.loss, self.images.shape[-1], self.dtype, seed=1000 + epoch)
         self.loss = losses.ReconstructionLoss(losses.PerceptualRepresentation([network])).to(self.device)
-        self.targets = losses.TargetsByRow(self.loss, self.images, self.device, self.config.cache_mib)
+        self.targets = TargetsByRow(self.loss.targets_of, self.images, self.device, self.config.cache_mib)
         self.graphs = "off"  # a recorded step would keep the network that it was recorded with
         return super().run_epoch(epoch)
 
@@ -172,7 +173,7 @@ class Judge:
         """By a random VGG16, and by VGG19 and EfficientNet-Lite0 with ImageNet's weights where they are at hand."""
         size = images.shape[-1]
         networks = {"random VGG16": features.make_extractor("random-vgg16", size, seed=RANDOM_SEED)}
-        if (features.weights_folder() / features.VGG19_FILE).is_file():
+        if not features.missing_weights("vgg19"):
             networks["VGG19"] = features.make_extractor("vgg19", size)
         found = {name: functools.partial(features.pooled_features, own) for name, own in networks.items()}
         if imagenet.find_weights():

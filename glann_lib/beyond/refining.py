@@ -29,9 +29,10 @@ from torch.nn.functional import avg_pool2d
 from glann_lib.config import GLOConfig, RefineConfig, for_count
 from glann_lib.engine import devices, storage, training
 from glann_lib.engine.stages import SteppedStage, batches, fall_to_zero, make_adam
+from glann_lib.engine.targets import TargetsByRow
 from glann_lib.glo import Embedding, Generator, generator_of
 from glann_lib.imle import Mapping
-from glann_lib.losses import ReconstructionLoss, TargetsByRow, loss_of, unit
+from glann_lib.losses import ReconstructionLoss, loss_of, unit
 from glann_lib.networks import load_weights
 from glann_lib.sampling import run_blocks
 
@@ -180,7 +181,7 @@ class Refining(SteppedStage):
     def _make_loss(self) -> None:
         """The loss of stage 1, what it sees of all images, and of real ones to compare with."""
         self.loss = loss_of(self.glo, self.images.shape[-1], self.dtype).to(self.device)
-        self.targets = TargetsByRow(self.loss, self.images, self.device, self.glo.cache_mib)
+        self.targets = TargetsByRow(self.loss.targets_of, self.images, self.device, self.glo.cache_mib)
         random = devices.seeded(self.config.seed, "refine compared")
         kept = torch.randperm(len(self.images), generator=random)[:KEPT]
         self.pooled = Pooled(self.loss, self.images[kept.to(self.images.device)], self.device)

@@ -24,7 +24,7 @@ from glann_lib.beyond.self_supervised import SelfSupervisedConfig, fit_self_supe
 from glann_lib.claims.stability import or_diverged
 from glann_lib.config import Config, GLOConfig
 from glann_lib.engine import devices, training
-from glann_lib.features import EXTRACTORS, VGG16_FILE, VGG19_FILE, VGGFeatures, weights_folder
+from glann_lib.features import EXTRACTORS, VGGFeatures, missing_weights
 from glann_lib.glo import GLO, Embedding
 from glann_lib.losses import loss_of
 from glann_lib.rivals import contenders as rivals
@@ -194,9 +194,8 @@ def missing(key: str, config: Config) -> str:
     choice = CHOICES[key]
     if choice.group in OF_THE_VGG and config.glo.loss not in EXTRACTORS:
         return f"the loss {config.glo.loss} sees by no VGG"
-    file = {"vgg16": VGG16_FILE, "vgg19": VGG19_FILE}.get(choice.changes.get("glo_loss", ""))
-    here = file is None or (weights_folder() / file).is_file()
-    return "" if here else f"{file} is not here: see data/README.md"
+    file = missing_weights(choice.changes.get("glo_loss", ""))
+    return f"{file} is not here: see data/README.md" if file else ""
 
 
 def score_choices(contest: Contest, keys: Sequence[str], seeds: Sequence[int]) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from glann_lib.config import GLOConfig, IMLEConfig, ShapeConfig
 from glann_lib.data import places
 from glann_lib.data.listing import list_images, list_meshes
 from glann_lib.engine import devices
+from glann_lib.engine.targets import TargetCache
 from glann_lib.inversion import candidates_of
 from glann_lib.rivals import contenders
 from glann_lib.rivals.pixel_imle import PixelIMLE
@@ -87,7 +88,7 @@ class Estimate:
         try:
             glo, one = timing.plain(self.settings.glo), timing.random_data(1, self.shape)
             loss = losses.loss_of(glo, self.shape[-1], devices.resolve_precision(glo.precision, self.device))
-            needed = self.train * losses.TargetCache.size(loss.to(self.device), one, self.device)
+            needed = self.train * TargetCache.size(loss.to(self.device).targets_of, one, self.device)
             kept = "vgg" in glo.loss and needed <= devices.memory_budget(glo.cache_mib, self.device)
             return needed / 2**20 if kept else 0.0
         except UNKNOWN:

@@ -15,8 +15,9 @@ from glann_lib.companion.timing import Shape
 from glann_lib.config import LEAST_IMAGES, GLOConfig, for_count
 from glann_lib.engine import devices, memory
 from glann_lib.engine.stages import make_adam
+from glann_lib.engine.targets import TargetCache
 from glann_lib.glo import GLO, generator_of
-from glann_lib.losses import ReconstructionLoss, TargetCache, loss_of, unit
+from glann_lib.losses import ReconstructionLoss, loss_of
 
 GIB = 2**30
 BESIDE = 3 * GIB // 4  # bytes for the program itself and for what kernels ask for beside tensors
@@ -58,14 +59,14 @@ def _stage(networks: Any, count: int, config: GLOConfig, dtype: torch.dtype, dev
     optimiser = make_adam(groups, device, betas=(config.beta1, 0.999))
 
     def targets(rows: Tensor, images: Tensor) -> list[Tensor]:
-        return loss.targets(unit(images))
+        return loss.targets_of(images)
 
     stage = {"generator": generator, "loss": loss, "latents": latents, "optimiser": optimiser, "targets": targets}
     return SimpleNamespace(**stage, device=device, dtype=dtype)
 
 
 def _cache(loss: ReconstructionLoss, images: Tensor, config: GLOConfig, device: torch.device) -> Tensor | None:
-    size = TargetCache.size(loss, images, device)
+    size = TargetCache.size(loss.targets_of, images, device)
     kept = size <= devices.memory_budget(config.cache_mib, device)
     return torch.empty(size, dtype=torch.uint8, device=device) if kept else None
 

@@ -46,8 +46,8 @@ def plain(settings: Any, steps: int = 1) -> Any:
     changes = {"seed": 0} | ({"steps": 9 * steps} if hasattr(settings, "steps") else {"epochs": 9})
     if getattr(settings, "coarse_epochs", 0):
         changes |= {"coarse_epochs": 8}
-    loss, vgg19 = getattr(settings, "loss", ""), features.weights_folder() / features.VGG19_FILE
-    if loss == "vgg16" or (loss == "vgg19" and not vgg19.is_file()):
+    loss = getattr(settings, "loss", "")
+    if loss == "vgg16" or (loss == "vgg19" and features.missing_weights(loss)):
         changes["loss"] = "random-vgg16"
     return replace(settings, **changes)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from glann_lib.companion import arguments
 from glann_lib.companion.plans import SHARED, Plan, overrides
 from glann_lib.config import kind_of
+from glann_lib.engine.checks import first_line
 from glann_lib.records import runs
 
 FAILED = 1  # exit code
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for dataset, folder in shared(plan).items():
                 train(plan, dataset, folder, device)
     except FAULTS as error:
-        words = (str(error).strip() or type(error).__name__).splitlines()[0]
+        words = first_line(error)
         told = words if words.startswith("process ") else f"process {number}: {words}"
         print(f"run_all.sh: {told}", file=sys.stderr, flush=True)
         return FAILED

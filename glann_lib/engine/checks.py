@@ -1,4 +1,7 @@
-"""Checks of settings: each refuses a field of a dataclass by its name, a ValueError that says what to give."""
+"""Checks of settings: each refuses a field of a dataclass by its name, a ValueError that says what to give.
+
+And what an error says, in a line.
+"""
 
 from __future__ import annotations
 
@@ -39,3 +42,8 @@ def require_choice(config: Any, name: str, choices: tuple[Any, ...]) -> None:
     value = getattr(config, name)
     if value not in choices:
         raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(map(str, choices))}")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, its first line; the kind of one that says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

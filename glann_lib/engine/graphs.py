@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from glann_lib.engine.checks import first_line
+
 WARM_UP = 3  # steps before the recording: libraries choose their kernels and take their memory in them
 
 
@@ -67,10 +69,9 @@ class Recording:
                 self.result = step(*self.inputs)
         except RuntimeError as error:
             # Not tried without: after a recording that failed, torch 2.11 can abort when it frees memory.
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             less = "a lower glo_cache_mib, or with " if isinstance(error, torch.OutOfMemoryError) else ""
             advice = f"start again with {less}the environment variable GLANN_GRAPHS=off"
-            raise RuntimeError(f"the step cannot be recorded as a CUDA graph ({reason}): {advice}") from None
+            raise RuntimeError(f"the step cannot be recorded as a CUDA graph ({first_line(error)}): {advice}") from None
         self.graph = graph
 
     def _beside(self, step: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> Tensor:

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, distributed, nn
 
+from glann_lib.engine.checks import first_line
+
 TOGETHER = 2**16  # numbers of a tensor, up to which it is sent with others: each message takes its time
 PATIENCE = 50  # seconds that a process waits for the others; GLANN_PATIENCE is another number
 _in_step = False  # whether BatchNorm's statistics are those of all processes
@@ -262,7 +264,6 @@ def _with_others() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # torch has no class for connections that are lost and for others that do not answer
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         advice = "start again, it goes on from the last checkpoint"
-        told = f"process {rank()}: another one stopped or does not answer ({reason})"
+        told = f"process {rank()}: another one stopped or does not answer ({first_line(error)})"
         raise ConnectionError(f"{told}: {advice}") from None

@@ -22,7 +22,8 @@ from torch import Tensor
 from glann_lib.config import for_count
 from glann_lib.engine import devices, storage, training
 from glann_lib.engine.stages import SteppedStage, batches, make_adam
-from glann_lib.losses import ReconstructionLoss, TargetsByRow, unit
+from glann_lib.engine.targets import TargetsByRow
+from glann_lib.losses import ReconstructionLoss, unit
 from glann_lib.networks import load_weights
 from glann_lib.translation.config import UP_TO_COLOUR, NAMConfig
 from glann_lib.translation.losses import make_translation_loss
@@ -126,7 +127,7 @@ class NAM(SteppedStage):
 
     def _make_loss(self) -> None:
         self.loss = make_translation_loss(self.config.loss, self.images.shape[-1], self.dtype).to(self.device)
-        self.targets = TargetsByRow(self.loss, self.images, self.device, CACHE_MIB)
+        self.targets = TargetsByRow(self.loss.targets_of, self.images, self.device, CACHE_MIB)
         if self.config.search == "memory":
             self.memory = devices.place(self.target.memory, self.device)
 

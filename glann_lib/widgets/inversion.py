@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -29,9 +28,7 @@ FILE, DRAWING, NOTHING = "file", "drawing", "nothing"
 
 def require_weights(model: Glann) -> None:
     """FileNotFoundError, with where to put the weights, where the model's loss would need a download."""
-    places = features.weights_folder(), Path(torch.hub.get_dir()) / "checkpoints"
-    here = any((place / features.VGG16_FILE).is_file() for place in places)
-    if model.config.glo.loss == "vgg16" and not here:
+    if model.config.glo.loss == "vgg16" and features.missing_weights("vgg16"):
         raise FileNotFoundError(
             f"this model's loss needs the ImageNet weights of VGG16, which are not here: put {features.VGG16_FILE} "
             "into data/weights or into the folder that GLANN_WEIGHTS names"

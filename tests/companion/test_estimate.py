@@ -17,7 +17,8 @@ from glann_lib.companion.plans import Times
 from glann_lib.config import CAR_FAMILIES, CARS3D, DATASETS, SHAPES, DataConfig, GLOConfig, IMLEConfig
 from glann_lib.data.images import load_images
 from glann_lib.data.record import SPLITS
-from glann_lib.losses import TargetCache, make_loss
+from glann_lib.engine.targets import TargetCache
+from glann_lib.losses import make_loss
 from glann_lib.rivals.config import make_gan_config, make_vae_config
 from glann_lib.rivals.pixel_imle import PixelIMLE
 from glann_lib.scores.classifier_training import ClassifierConfig
@@ -253,7 +254,8 @@ def test_grey_images_have_one_channel():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_the_cache_is_known_before_it_is_filled(dtype, monkeypatch):
     monkeypatch.setattr(estimate.devices, "resolve_precision", lambda name, device: dtype)
-    levels = TargetCache(make_loss("random-vgg16", 28, dtype), torch.zeros(3, 1, 28, 28, dtype=torch.uint8), CPU).levels
+    seen, images = make_loss("random-vgg16", 28, dtype).targets_of, torch.zeros(3, 1, 28, 28, dtype=torch.uint8)
+    levels = TargetCache(seen, images, CPU).levels
     wanted = 5000 * sum(level.nbytes for level in levels) / 3 / 2**20
     assert (wanted > 1536) == (dtype == torch.float32)  # what does not fit is not kept
     assert make("01", "fashion").cache_mib() == pytest.approx(wanted if wanted <= 1536 else 0)

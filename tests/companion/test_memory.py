@@ -16,7 +16,8 @@ from benchmarks.speed import resolutions
 from glann_lib.companion import arguments, memory, preflight
 from glann_lib.companion.memory import GIB, step_bytes
 from glann_lib.config import GLOConfig
-from glann_lib.losses import TargetCache, loss_of
+from glann_lib.engine.targets import TargetCache
+from glann_lib.losses import loss_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -83,7 +84,7 @@ def test_images_and_what_is_kept_of_them_are_counted():
     few, many = counted(images=100), counted(images=300)
     assert 0 <= many - few - 200 * one < 8 * 300 * SMALL.latent_dim  # and what Adam divides by
     images = torch.zeros(300, 3, 64, 64, dtype=torch.uint8)
-    cache = TargetCache.size(loss_of(SMALL, 64), images, CPU)
+    cache = TargetCache.size(loss_of(SMALL, 64).targets_of, images, CPU)
     assert counted(images=300, cache_mib=cache // 2**20 + 1) - many == cache
     assert counted(images=300, cache_mib=cache // 2**20) == many  # it does not fit, and is not made
     assert counted(images=3, batch_size=9) == counted(images=3, batch_size=3)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from glann_lib.engine.checks import require_choice, require_count, require_part, require_positive
+from glann_lib.engine.checks import first_line, require_choice, require_count, require_part, require_positive
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,11 @@ def test_several_fields_are_checked_at_once():
             check(fields, "first", "second")
     with pytest.raises(ValueError, match=r"unknown side 'up': choose one of left, 2"):
         require_choice(SimpleNamespace(side="up"), "side", ("left", 2))
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(ValueError("\nno disk\nat all"), "no disk"), (KeyError(), "KeyError"), (RuntimeError(" \n"), "RuntimeError")],
+)
+def test_an_error_is_told_in_a_line(error, line):
+    assert first_line(error) == line

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from glann_lib.losses import ReconstructionLoss, TargetsByRow
+from glann_lib.engine.targets import TargetsByRow
+from glann_lib.losses import ReconstructionLoss
 from glann_lib.translation import losses as translation_losses
 from glann_lib.translation.config import UP_TO_COLOUR
 from glann_lib.translation.losses import UpToColour, make_translation_loss
@@ -165,7 +166,7 @@ def test_targets_by_row_are_the_same_from_the_cache_or_anew(name, channels):
     loss, images = make_translation_loss(name, 16), as_bytes(pictures(130, channels))
     calls, real = [], loss.targets
     loss.targets = lambda given: calls.append(len(given)) or real(given)
-    cached, fresh = (TargetsByRow(loss, images, CPU, mib) for mib in (64, 0))
+    cached, fresh = (TargetsByRow(loss.targets_of, images, CPU, mib) for mib in (64, 0))
     calls.clear()
     rows = torch.tensor([129, 4, 4, 0])
     kept = cached(rows, images[rows])
