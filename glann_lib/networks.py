@@ -91,7 +91,7 @@ def require_channels(channels: int) -> None:
 
 
 class LastSigmoid(nn.Sigmoid):
-    """In float32 also where the rest is in bfloat16: there it is 1, and without a gradient, from about 6.3 on."""
+    """In float32 also where the rest is in bfloat16: there it is 1, and without a gradient, from 6.25 on."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Numbers in [0, 1], float32, of x of any shape."""
