@@ -179,14 +179,11 @@ def fit_choice(choice: Choice, images: Tensor, config: Config, device: torch.dev
     changed = with_choice(config, choice)
     shared = choice.stage is GLO and changed.glo == config.glo
     places = [folder / key / f"seed{config.glo.seed}" for key in (OWN.key if shared else choice.key, choice.key)]
-    embedding = _embedded(choice.stage(images, changed.glo, device), places[0] / "glo.safetensors")
+    stage = choice.stage(images, changed.glo, device)
+    history = training.run(stage, places[0] / "glo.safetensors")
+    known = history, stage.snapshots, stage.config, stage.images_sha256, stage.facts()["precision"]
+    embedding = Embedding(stage.generator.eval(), stage.latents.detach(), *known)
     return rivals.fit_glann(images, changed, device, places[1], embedding)["glann"]
-
-
-def _embedded(stage: GLO, path: Path) -> Embedding:
-    history = training.run(stage, path)
-    origin = stage.images_sha256, stage.facts()["precision"]
-    return Embedding(stage.generator.eval(), stage.latents.detach(), history, stage.snapshots, stage.config, *origin)
 
 
 def missing(key: str, config: Config) -> str:

@@ -50,9 +50,13 @@ class Judged:
 
 
 def read(folder: Path) -> list[Entry]:
-    """The entries of a folder's map, in the paper's order."""
+    """The entries of a folder's map, in the paper's order; a ValueError names a row that is not as long as the head."""
     with open(folder / FILE, encoding="utf-8", newline="") as file:
-        return [Entry(**row) for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if None in row or None in row.values():
+            raise ValueError(f"{FILE}: the row that says {row['says']!r} has too many or too few cells")
+    return [Entry(**row) for row in rows]
 
 
 def judge(published: Published, entry: Entry) -> Judged:

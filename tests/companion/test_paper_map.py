@@ -81,6 +81,15 @@ def test_a_line_that_says_nothing_or_too_much_is_refused(published, line, words)
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("cells", ["Sec. 1,it is, so,05,Table 1,,,,,", "Sec. 1,it is,05,Table 1"])
+def test_a_row_with_too_many_or_too_few_cells_is_refused_in_one_line(tmp_path, cells):
+    head = (released.FOLDER / paper_map.FILE).read_text().splitlines()[0]
+    (tmp_path / paper_map.FILE).write_text(f"{head}\n{cells}\n")
+    with pytest.raises(ValueError, match="says 'it is' has too many or too few cells") as error:
+        paper_map.read(tmp_path)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("line", ENTRIES, ids=lambda line: line.says[:40])
 def test_every_line_leads_to_a_heading_and_is_judged_by_what_is_published(line):
     (notebook,) = (runs.ROOT / "notebooks").glob(f"{line.notebook}_*.ipynb")
