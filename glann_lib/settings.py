@@ -130,8 +130,6 @@ class GLOConfig:
         require_choice(self, "generator", ("infogan", "resnet"))
         require_choice(self, "subsampling", ("bilinear", "average"))
         require_choice(self, "checkpointing", (False, True))
-        if self.checkpointing and self.generator != "resnet":
-            raise ValueError("checkpointing is True: leave it out, since only the generator resnet has it")
 
     def decisive(self) -> dict[str, Any]:
         """The fields that decide the weights: all but those of speed and memory."""

@@ -158,7 +158,6 @@ def test_unknown_names_are_one_line_errors(settings, named):
         {"glo_beta1": 1.0},
         {"glo_latent_init_std": 0.0},
         {"glo_resnet_channels": 0},
-        {"glo_checkpointing": True},  # of a generator that has it not
         {"glo_loss_copies": -1},
         {"glo_loss_copies": 1.5},
         {"imle_epochs": 0},

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from made_pictures import LOCAL, as_bytes, pictures
 from torch import nn
 from torch.nn.functional import interpolate
 from torchvision.models.vgg import cfgs, make_layers
@@ -22,15 +23,6 @@ from glann_lib.losses import (
 from glann_lib.shapes.metrics import iou, iou_matrix
 
 CPU = torch.device("cpu")
-LOCAL = ("random-vgg16", "laplacian", "l1", "l2", "iou")  # those that need no weights file
-
-
-def pictures(count, channels=1, size=28, seed=0):
-    return torch.rand(count, channels, size, size, generator=torch.Generator().manual_seed(seed))
-
-
-def as_bytes(images):
-    return images.mul(255).round().to(torch.uint8)
 
 
 @pytest.mark.parametrize("name", LOCAL)

@@ -32,7 +32,7 @@ from glann_lib.engine.stages import SteppedStage, batches, fall_to_zero, make_ad
 from glann_lib.engine.targets import TargetsByRow
 from glann_lib.glo import Embedding, Generator, generator_of
 from glann_lib.imle import Mapping
-from glann_lib.losses import ReconstructionLoss, loss_of, unit
+from glann_lib.losses import ReconstructionLoss, loss_of
 from glann_lib.networks import load_weights
 from glann_lib.sampling import run_blocks
 
@@ -73,7 +73,7 @@ class Pooled:
 
     def __init__(self, loss: ReconstructionLoss, images: Tensor, device: torch.device):
         parts = images.split(devices.images_at_once(128, images.shape[-1]))
-        cells = [[_cells(level) for level in loss.targets(unit(part.to(device)))] for part in parts]
+        cells = [[_cells(level) for level in loss.targets_of(part.to(device))] for part in parts]
         weights = torch.cat([_weights(level) for level in cells[0]]).to(device)
         rows = torch.cat([_joined(levels) for levels in cells])
         self.mean, spread = rows.mean(0), rows.std(0)

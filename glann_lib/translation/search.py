@@ -64,7 +64,7 @@ def nearest_in_memory(network: nn.Module, loss: ReconstructionLoss, memory: Tens
     """
     network.eval()
     device = next(network.parameters()).device
-    targets = loss.targets(unit(images.to(device)))
+    targets = loss.targets_of(images.to(device))
     distance = torch.full((len(images), 0), torch.inf, device=device)
     index = torch.zeros(len(images), 0, dtype=torch.long, device=device)
     for start in range(0, len(memory), BLOCK):

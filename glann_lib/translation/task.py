@@ -163,5 +163,5 @@ class TranslationTask:
 
     def _nearest_up_to_colour(self) -> Tensor:
         loss, offered = UpToColour(), unit(self.target.images).mean(1, keepdim=True)
-        targets = loss.targets(unit(self.source_test.images))
+        targets = loss.targets_of(self.source_test.images)
         return self.target.images[loss.distances(offered, targets).argmin(1)]

@@ -4,20 +4,12 @@ import weakref
 
 import pytest
 import torch
+from made_pictures import LOCAL, as_bytes, pictures
 
 from glann_lib.engine.targets import TargetCache, TargetsByRow
 from glann_lib.losses import ReconstructionLoss, make_loss
 
 CPU = torch.device("cpu")
-LOCAL = ("random-vgg16", "laplacian", "l1", "l2", "iou")  # losses that need no weights file
-
-
-def pictures(count, channels=1, size=28, seed=0):
-    return torch.rand(count, channels, size, size, generator=torch.Generator().manual_seed(seed))
-
-
-def as_bytes(images):
-    return images.mul(255).round().to(torch.uint8)
 
 
 @pytest.mark.parametrize("name", LOCAL)
