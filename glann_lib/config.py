@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from glann_lib.engine.checks import require_read
 from glann_lib.settings import (
     ARRAY,
     CAR_FAMILIES,
@@ -48,6 +49,9 @@ STAGES = ("glo", "imle", "refine")
 HALVINGS = 5  # of the steps of stage 1, but in the paper profile
 # Elsewhere a third stage by random weights only pleases those: see "A third stage" in results/published/README.md.
 REFINED_BY_ALL = ("digits", "mnist")
+# Which generator reads a setting of stage 1 that others do not.
+READERS = {"feature_channels": "infogan", "resnet_channels": "resnet", "resnet_start": "resnet"}
+READERS |= {"checkpointing": "resnet", "voxel_channels": "voxel"}
 MOST_TESTED = 10_000  # held-out images in the full profile, as many as MNIST and CIFAR-10 have
 # With fewer the notebooks say what to expect, and hold no result to their claims. On 500 and 1,000 digits GLANN drew
 # better than the Gaussian from 4,000 steps of stage 2 on, after 2,000 worse.
@@ -147,7 +151,7 @@ def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, 
         **overrides: "data_X", "glo_X", "imle_X" or "refine_X" replaces field X of that stage; None leaves it as it is.
 
     Raises:
-        ValueError: unknown data set, profile or override.
+        ValueError: unknown data set, profile or override, or one that this generator does not read.
     """
     if profile not in PROFILES:
         raise ValueError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
@@ -155,6 +159,8 @@ def make_config(dataset: str = "digits", profile: str = "quick", seed: int = 0, 
     stages = {stage: dataclasses.replace(getattr(base, stage), seed=seed) for stage in STAGES}
     given = tuple(name for name, value in overrides.items() if value is not None)
     found = override(profile, {"data": base.data, **stages}, overrides)
+    generator = "voxel" if kind_of(dataset) == "shapes" else found["glo"].generator
+    require_read(found["glo"], base.glo, "glo_", READERS, generator)
     loss = found["refine"].loss or found["glo"].loss
     if "refine_epochs" not in given and loss != "vgg19" and dataset not in REFINED_BY_ALL:
         found["refine"] = dataclasses.replace(found["refine"], epochs=0)

@@ -8,7 +8,6 @@ back on the sphere at the end of each epoch.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -217,8 +216,7 @@ class GLO(SteppedStage):
 
     def facts(self) -> dict[str, Any]:
         """Settings, images and number format."""
-        images = {"image_shape": self.image_shape, "images_sha256": self.images_sha256}
-        return images | {"config": dataclasses.asdict(self.config), "precision": str(self.dtype).removeprefix("torch.")}
+        return super().facts() | {"image_shape": self.image_shape, "images_sha256": self.images_sha256}
 
 
 def step_size(config: GLOConfig, passes: float) -> float:

@@ -143,11 +143,6 @@ class IMLE(SteppedStage):
         """T's weights."""
         return self.mapper.parameters()
 
-    @property
-    def advice(self) -> str:
-        """What to change where a number is not finite."""
-        return f"try a smaller imle_lr (now {self.config.lr:g})"
-
     @torch.no_grad()
     def match(self, noise: Tensor) -> Neighbours:
         """For every latent the noise whose image under T is nearest, exactly (Eq. 4).

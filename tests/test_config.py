@@ -109,6 +109,28 @@ def test_overrides_replace_one_field_each():
     assert make_config("mnist", seed=7, imle_seed=8).imle.seed == 8
 
 
+@pytest.mark.parametrize(
+    ("dataset", "settings", "named"),
+    [
+        ("mnist", {"glo_checkpointing": True}, "glo_checkpointing=True .* resnet .* infogan"),
+        ("celeba", {"glo_resnet_channels": 32}, "glo_resnet_channels=32 .* resnet .* infogan"),
+        ("made-landscapes", {"glo_feature_channels": 64}, "glo_feature_channels=64 .* infogan .* resnet"),
+        ("made-chairs", {"glo_feature_channels": 64}, "glo_feature_channels=64 .* infogan .* voxel"),
+        ("digits", {"glo_voxel_channels": 8}, "glo_voxel_channels=8 .* voxel .* infogan"),
+    ],
+)
+def test_a_setting_of_another_generator_is_refused_for_it_would_change_nothing(dataset, settings, named):
+    with pytest.raises(ValueError, match=f"{named} one: leave it out$"):
+        make_config(dataset, **settings)
+
+
+def test_a_setting_of_another_generator_as_it_is_anyway_passes():
+    usual = make_config("mnist")
+    assert make_config("mnist", glo_checkpointing=False, glo_resnet_channels=usual.glo.resnet_channels) == usual
+    both = {"glo_generator": "resnet", "glo_checkpointing": True, "glo_resnet_channels": 32}
+    assert make_config("celeba", **both).glo.checkpointing
+
+
 def test_none_leaves_a_setting_as_it_is():
     assert make_config("mnist", glo_epochs=None, data_train_images=None) == make_config("mnist")
 

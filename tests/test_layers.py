@@ -25,8 +25,8 @@ WHOLE = {"model"}  # G, T and both stages as one object, which knows images, sha
 # From the ground up; "method" and "whole" are the files of glann_lib itself, every other name is a folder.
 ROOMS = ("engine", "method", "beyond", "data", "records", "files", "rivals", "scores", "claims", "shapes")
 ROOMS += ("translation", "whole", "widgets", "companion")
-MOST_FILES, MOST_ROOT_LINES, MOST_LINES_OF_A_FILE = 14, 2960, 300
-MOST_LINES = 20_530
+MOST_FILES, MOST_ROOT_LINES, MOST_LINES_OF_A_FILE = 14, 2957, 300
+MOST_LINES = 20_525
 
 
 def modules_of(package):

@@ -169,11 +169,6 @@ class Refining(SteppedStage):
         """G's weights."""
         return self.generator.parameters()
 
-    @property
-    def advice(self) -> str:
-        """What to change where a number is not finite."""
-        return f"try a smaller refine_lr (now {self.config.lr:g})"
-
     def give_up_cache(self) -> bool:
         """Free what the loss network sees of all images; it is computed anew for each batch then."""
         return self.targets.give_up_cache()
@@ -199,12 +194,8 @@ class Refining(SteppedStage):
 
     def facts(self) -> dict[str, Any]:
         """Settings, images' shape and number format."""
-        return {
-            "config": dataclasses.asdict(self.config),
-            "glo": dataclasses.asdict(self.glo),
-            "image_shape": list(self.images.shape[1:]),
-            "precision": str(self.dtype).removeprefix("torch."),
-        }
+        own = {"glo": dataclasses.asdict(self.glo), "image_shape": list(self.images.shape[1:])}
+        return super().facts() | own
 
 
 def fit_refinement(

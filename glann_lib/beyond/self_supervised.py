@@ -154,10 +154,6 @@ class SelfSupervised(SteppedStage):
         self.dtype = getattr(torch, facts["precision"])
         training.restore_optimiser(self.optimiser, state)
 
-    def facts(self) -> dict[str, Any]:
-        """Settings and number format."""
-        return {"config": dataclasses.asdict(self.config), "precision": str(self.dtype).removeprefix("torch.")}
-
 
 def fit_self_supervised(
     images: Tensor, config: SelfSupervisedConfig, device: torch.device | str = "cpu", path: Path | None = None

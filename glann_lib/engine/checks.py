@@ -6,7 +6,7 @@ And what an error says, in a line.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -42,6 +42,15 @@ def require_choice(config: Any, name: str, choices: tuple[Any, ...]) -> None:
     value = getattr(config, name)
     if value not in choices:
         raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(map(str, choices))}")
+
+
+def require_read(config: Any, usual: Any, prefix: str, readers: Mapping[str, str], kind: str) -> None:
+    """Refuse fields that are not as in `usual` where only another kind reads them, by `readers`, field -> kind."""
+    for name, reader in readers.items():
+        value = getattr(config, name)
+        if reader != kind and value != getattr(usual, name):
+            words = f"only the {reader} generator reads it, and this run has the {kind} one: leave it out"
+            raise ValueError(f"{prefix}{name}={value} would change nothing: {words}")
 
 
 def first_line(error: BaseException) -> str:

@@ -10,6 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ class SteppedStage:
     epochs: int
     config: Any  # a dataclass with the field batch_size
     device: torch.device
+    dtype: torch.dtype  # of training, where its settings leave a choice
     graphs = "auto"  # or "off": no step is recorded
     prefix = ""  # of its settings' names in a notebook: "glo_", for example
     shared = False  # whether several processes may train it together, see `ranks`
@@ -59,7 +61,7 @@ class SteppedStage:
     @property
     def advice(self) -> str:
         """What to change where a number is not finite."""
-        return f"try a smaller lr (now {self.config.lr:g})"
+        return f"try a smaller {self.prefix}lr (now {self.config.lr:g})"
 
     @property
     def memory_advice(self) -> str:
@@ -69,6 +71,10 @@ class SteppedStage:
     def give_up_cache(self) -> bool:
         """Free what is kept only for speed; False: there is nothing."""
         return False
+
+    def facts(self) -> dict[str, Any]:
+        """Settings and number format, for the checkpoint's record."""
+        return {"config": asdict(self.config), "precision": str(self.dtype).removeprefix("torch.")}
 
     def run_epoch(self, epoch: int) -> Any:
         """Train epoch number `epoch`, from 1, and return its record."""

@@ -104,7 +104,3 @@ class GeneratorStage(SteppedStage):
         """Train to the end; the generator in eval mode, and a record an epoch."""
         history = training.run(self, path)
         return self.generator.eval(), history
-
-    def facts(self) -> dict[str, Any]:
-        """Settings and number format."""
-        return {"config": dataclasses.asdict(self.config), "precision": str(self.dtype).removeprefix("torch.")}

@@ -160,7 +160,7 @@ class NAM(SteppedStage):
     def facts(self) -> dict[str, Any]:
         """Settings, images and number format."""
         own = {"image_shape": list(self.images.shape[1:]), "images_sha256": self.images_sha256}
-        return {"config": vars(self.config), "precision": str(self.dtype).removeprefix("torch.")} | own
+        return super().facts() | own
 
 
 def fit_nam(
