@@ -134,8 +134,9 @@ def ways(dataset: str) -> list[Way]:
             Way("cheaper recipe by VGG19", cheaper | {"glo_loss": "vgg19"}),
             Way("ResNet generator by VGG19", resnet | {"glo_loss": "vgg19"}),
         ]
-    if dataset == "cifar10":  # where its loss of quality lies: in G, the codes or T
+    if dataset in ("mnist", "fashion", "cifar10"):  # where their loss of quality lies: in G, the codes or T
         photographs = released | {"glo_loss": "vgg19"}
+        cosine = {"glo_schedule": "cosine", "glo_optimiser": "persistent"}
         one_change: dict[str, dict[str, Any]] = {
             "the generator twice as wide": {"glo_feature_channels": 256},
             "codes of 128 numbers": {"glo_latent_dim": 128},
@@ -143,10 +144,13 @@ def ways(dataset: str) -> list[Way]:
             "no BatchNorm, codes of 128 numbers": {"glo_normalisation": "none", "glo_latent_dim": 128},
             "no BatchNorm, the generator twice as wide": {"glo_normalisation": "none", "glo_feature_channels": 256},
             "latents from principal components": {"glo_latent_init": "pca"},
-            "steps along a cosine, Adam kept": {"glo_schedule": "cosine", "glo_optimiser": "persistent"},
-            "the codes' moments learned": {"imle_moments": "learned"},
+            "components, codes of 128 numbers": {"glo_latent_init": "pca", "glo_latent_dim": 128},
+            "steps along a cosine, Adam kept": cosine,
+            "components, a cosine, Adam kept": cosine | {"glo_latent_init": "pca"},
             "T 512 wide": {"imle_hidden_dim": 512},
         }
+        if dataset != "mnist":  # which learns them anyway
+            one_change["the codes' moments learned"] = {"imle_moments": "learned"}
         others += [Way("released, no BatchNorm", released | {"glo_normalisation": "none"})]
         others += [Way("released by VGG19", photographs)]
         others += [Way(f"released by VGG19, {name}", photographs | own) for name, own in one_change.items()]

@@ -68,7 +68,7 @@ USED = {"digits": "narrower recipe", "mnist": "released, a quarter in batches of
 
 
 def test_every_way_is_another_setting():
-    for dataset in ("digits", "mnist", "cifar10", "celeba"):
+    for dataset in ("digits", "mnist", "fashion", "cifar10", "celeba"):
         every, quick = ways.ways(dataset), make_config(dataset)
         assert every[0].name == "released recipe" and {way.name for way in every} >= set(USED.values())
         found = [make_config(dataset, **way.settings) for way in every]
