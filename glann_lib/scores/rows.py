@@ -73,6 +73,6 @@ def extractors(rows: Iterable[Row], metric: str) -> list[str]:
 
 def place(row: Row) -> tuple[int, int, str, int, str]:
     """What rows are sorted by: kind, the paper's order of models, budget."""
-    family = row.model.partition("-")[0]  # "glann-vgg19" stands behind "glann"
-    known = next((model for model in (row.model, family) if model in ORDER), "")
+    families = (model for model in ORDER if f"{row.model}-".startswith(f"{model}-"))
+    known = max(families, key=len, default="")  # "glann-vgg19" stands behind "glann"
     return KINDS.index(row.kind), ORDER.index(known), row.model, (*BUDGETS, row.budget).index(row.budget), row.budget

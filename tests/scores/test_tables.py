@@ -36,6 +36,8 @@ def records():
         record("ns-gan", "NS-GAN", budget="protocol", scores=[("classifier", "frechet", 6.5)], epochs=20.0),
         record("ns-gan", "NS-GAN", scores=[("classifier", "frechet", 300.04)], seconds=9.5),
         record("imle-pixel", "IMLE on pixels", "non-adversarial", scores=[("random-vgg16", "frechet", 0.0123)]),
+        record("glann-refined-vgg19", "GLANN, stage 3, VGG19", "non-adversarial"),
+        record("glann-refined", "GLANN, stage 3", "non-adversarial"),
         record("glann-vgg19", "GLANN, VGG19", "non-adversarial"),
         record("tomorrow", "a model of tomorrow", "non-adversarial"),
     ]
@@ -64,6 +66,8 @@ def test_rows_stand_in_the_papers_order(records):
         ("a model of tomorrow", "equal"),
         ("GLANN", "equal"),
         ("GLANN, VGG19", "equal"),
+        ("GLANN, stage 3", "equal"),
+        ("GLANN, stage 3, VGG19", "equal"),
         ("GLANN, Places365", DASH),
         ("real training images", DASH),
     ]
