@@ -133,7 +133,7 @@ def test_inception_scores_give_fid_and_its_difference(records):
 
 def test_a_data_set_without_reported_numbers(records):
     table = score_tables.quality_table(records, "digits")
-    assert len(table) == 8
+    assert len(table) == 10
     assert not {"reported FID (quoted)", "FID", "difference"} & set(table), "there is nothing to stand there"
     assert not any("quoted" in head for head in score_tables.prd_table(records, "digits"))
     assert score_tables.quality_note(records, "digits").startswith("The paper has no numbers for this data set.")
