@@ -15,20 +15,21 @@ from glann_lib.widgets import shapes as shapes_widget
 from glann_lib.widgets.picture import png_bytes, strip_of
 from glann_lib.widgets.shapes import FRAMES, SHOWN, ShapesWidget, camera, stl_of
 
-FIT = {"glo_epochs": 1, "glo_batch_size": 8, "glo_latent_dim": 8, "glo_voxel_channels": 8, "glo_loss": "l1"}
+FIT = {"glo_epochs": 1, "glo_batch_size": 8, "glo_latent_dim": 8, "glo_loss": "l1"}
 FIT |= {"imle_epochs": 1, "imle_batch_size": 8, "glo_precision": "float32"}
 
 
-def fitted(data):
+def fitted(data, **width):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GLANN_PROGRESS", "lines")
-        return Glann.fit(data, device="cpu", **FIT)
+        return Glann.fit(data, device="cpu", **FIT, **width)
 
 
 @pytest.fixture(scope="module")
 def model():
     """Small shapes that differ: after one epoch alone all fields would be nearly the same."""
-    made = fitted(torch.rand(16, 32, 32, 32, generator=torch.Generator().manual_seed(0)) > 0.5)
+    voxels = torch.rand(16, 32, 32, 32, generator=torch.Generator().manual_seed(0)) > 0.5
+    made = fitted(voxels, glo_voxel_channels=8)
     last = made.generator.layers[-2]
     last.weight.data.abs_().mul_(20)  # of one sign: the surfaces are less ragged, and fast to draw
     last.bias.data.zero_()
@@ -133,4 +134,4 @@ def test_the_ends_are_the_samples_of_their_seeds(model, widget):
 def test_a_model_of_images_is_refused():
     images = np.random.default_rng(0).integers(0, 256, (16, 28, 28), dtype=np.uint8)
     with pytest.raises(ValueError, match=r"^this model draws images.*widgets\.InterpolationWidget$"):
-        ShapesWidget(fitted(images))
+        ShapesWidget(fitted(images, glo_feature_channels=8))
