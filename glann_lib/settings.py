@@ -137,8 +137,9 @@ class GLOConfig:
         return {name: value for name, value in asdict(self).items() if name not in changing_nothing}
 
     def shortened(self, epochs: int, **changes: Any) -> GLOConfig:
-        """The same for a short training beside a run's own, without coarse epochs; `changes` replace other fields."""
-        return replace(self, epochs=epochs, coarse_epochs=0, **changes)
+        """The same for a shorter training: no coarse epochs, as many halvings; `changes` replace other fields."""
+        every = max(1, round(self.decay_every * epochs / self.epochs))
+        return replace(self, epochs=epochs, coarse_epochs=0, decay_every=every, **changes)
 
 
 @dataclass(frozen=True)

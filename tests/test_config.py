@@ -369,6 +369,11 @@ def test_a_shortened_stage_1_has_no_coarse_epochs_that_could_be_more_than_all():
     assert settings.epochs == 30
 
 
+def test_a_shortened_stage_1_halves_its_steps_as_often():
+    settings = GLOConfig(epochs=100, decay_every=20)
+    assert [settings.shortened(epochs).decay_every for epochs in (200, 50, 10, 2)] == [40, 10, 2, 1]
+
+
 def test_the_third_stage_is_the_quick_profiles_of_digits_and_of_small_images_by_vgg19():
     small = ("fashion", "cifar10", "celeba", "folder:photos")
     for loss in ({"glo_loss": "vgg19"}, {"refine_loss": "vgg19"}):

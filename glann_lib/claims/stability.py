@@ -43,10 +43,9 @@ def of_steps(config: Config, steps: int, images: int) -> Config:
     """
     glo = for_count(config.glo, images)
     epochs = max(1, round(steps / (images // glo.batch_size)))
-    every = max(1, round(glo.decay_every * epochs / glo.epochs))
     imle = dataclasses.replace(config.imle, epochs=max(1, round(config.imle.epochs * epochs / glo.epochs)))
     refine = dataclasses.replace(config.refine, epochs=0)
-    return dataclasses.replace(config, glo=glo.shortened(epochs, decay_every=every), imle=imle, refine=refine)
+    return dataclasses.replace(config, glo=glo.shortened(epochs), imle=imle, refine=refine)
 
 
 def score_stability(

@@ -182,9 +182,7 @@ def rival_settings(key: str, config: Config, steps: int, images: int) -> Setting
         epochs = max(1, round(steps / (images // config.imle.batch_size)))
         return dataclasses.replace(config.imle, epochs=epochs, noise_dim=glo.latent_dim, moments="learned")
     epochs = max(1, round(steps / (images // glo.batch_size)))
-    # The same number of halvings within the epochs there are.
-    every = max(1, round(glo.decay_every * epochs / glo.epochs))
-    return glo.shortened(epochs, loss="laplacian", decay_every=every)
+    return glo.shortened(epochs, loss="laplacian")
 
 
 def scaled(settings: Settings, factor: float) -> Settings:
