@@ -10,6 +10,7 @@ published of a notebook is replaced as a whole where the run holds that notebook
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import sys
@@ -160,6 +161,8 @@ def _content(path: Path, books: Collection[str]) -> tuple[str, bytes]:
             suffix, content = ".webp", pictures.light(content)
         elif path.suffix == ".ipynb":
             content = relinked(pictures.light_notebook(content), books)
+        elif path.parent.name == "scores":  # curves of many numbers, which nobody reads line by line
+            content = json.dumps(json.loads(content), separators=(",", ":")).encode()
     except ValueError as error:
         raise ValueError(f"{name}: a picture in it {error}: run its notebook again") from None
     if len(content) > LARGEST:
