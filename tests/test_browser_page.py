@@ -219,7 +219,7 @@ def test_a_drawing_is_found(page):
     rows, columns = np.nonzero(drawn[..., 0] > 0.25)
     assert 18 <= rows.max() - rows.min() + 1 <= 22 and abs(columns.mean() - 14) < 3  # placed as MNIST's digits are
     error = np.square(drawn - found).mean()
-    assert error < np.square(drawn).mean() / 2  # of so plain a seven the model draws the slant, not the bar
+    assert error < np.square(drawn).mean() / 4
     assert error == pytest.approx(float(said.inner_text().split("differences ")[1].split(":")[0]), abs=0.002)
     page.screenshot("play_drawing")
     page.page.locator("#wipe").click()

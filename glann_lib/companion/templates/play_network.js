@@ -242,10 +242,12 @@ function point({ x, y }) {
   return { pixels: drawn(G(unit(z, 1).y, 1).y), nearest };
 }
 
-// ---- Eq. 6: the noise that draws a given image --------------------------------------------------------------------
+// ---- Eq. 6: the noise that draws a given image, then the code ------------------------------------------------------
 // By squared differences of pixels in place of the training's loss, whose network is much larger than G. The worse half
-// of the starts is given up twice, so that most of the time goes to the best.
-const STARTS = 4, STEPS = 60, HALVED = [6, 12], RATE = 0.25;
+// of the starts is given up twice, to save time. What T does not reach, the code may: the last steps move that instead.
+const STARTS = 4, HALVED = [6, 12];
+const NOISE = { through: (x, n) => T(x, n), steps: 36, rate: 0.25 }, CODE = { through: unit, steps: 24, rate: 0.1 };
+const startAt = (x) => ({ x, mean: new Float32Array(x.length), square: new Float32Array(x.length) });
 const pool = { e: new Float32Array(0), images: new Float32Array(0) }; // where a search may start; grows while idle
 let search;
 
@@ -267,31 +269,29 @@ function compare(images, wanted, n) {
 
 function begin({ wanted }) {
   const { noise: size } = facts, { order } = compare(pool.images, wanted, pool.images.length / wanted.length);
-  const zeros = () => new Float32Array(size), at = (i) => pool.e.slice(i * size, (i + 1) * size);
-  const starts = order.slice(0, STARTS).map((i) => ({ e: at(i), mean: zeros(), square: zeros() }));
-  search = { wanted, starts, step: 0, loss: Infinity };
+  const starts = order.slice(0, STARTS).map((i) => startAt(pool.e.slice(i * size, (i + 1) * size)));
+  search = { wanted, starts, phase: NOISE, step: 0, told: 0, loss: Infinity };
   return descend();
 }
 
 // One step of Adam (Kingma and Ba, 2015) for every start, its size falling to zero; the best image so far is shown.
 function descend() {
-  const { starts, wanted } = search, n = starts.length, size = facts.noise, e = new Float32Array(n * size);
-  starts.forEach((start, i) => e.set(start.e, i * size));
-  const z = T(e, n), images = G(z.y, n), { gradient, losses, order } = compare(images.y, wanted, n);
-  const slopes = z.back(images.back(gradient)), [best] = order;
-  const image = images.y.slice(best * wanted.length, (best + 1) * wanted.length);
-  if (losses[best] < search.loss) Object.assign(search, { loss: losses[best], image });
-  const rate = 0.5 * RATE * (1 + Math.cos((Math.PI * search.step) / STEPS)), step = ++search.step;
-  starts.forEach(({ e, mean, square }, i) => {
-    for (let d = 0; d < size; d++) {
-      const g = slopes[i * size + d];
+  const { starts, wanted, phase } = search, n = starts.length;
+  const z = phase.through(Float32Array.from(starts.flatMap(({ x }) => [...x])), n), images = G(z.y, n);
+  const { gradient, losses, order, order: [at] } = compare(images.y, wanted, n), slopes = z.back(images.back(gradient));
+  const top = (y) => y.slice((at * y.length) / n, ((at + 1) * y.length) / n);
+  if (losses[at] < search.loss) Object.assign(search, { loss: losses[at], image: top(images.y) });
+  const rate = 0.5 * phase.rate * (1 + Math.cos((Math.PI * search.step) / phase.steps)), step = ++search.step;
+  starts.forEach(({ x, mean, square }, i) => {
+    slopes.subarray(i * x.length, (i + 1) * x.length).forEach((g, d) => {
       mean[d] += 0.1 * (g - mean[d]);
       square[d] += 0.001 * (g * g - square[d]);
-      e[d] -= (rate * mean[d]) / (1 - 0.9 ** step) / (Math.sqrt(square[d] / (1 - 0.999 ** step)) + 1e-8);
-    }
+      x[d] -= (rate * mean[d]) / (1 - 0.9 ** step) / (Math.sqrt(square[d] / (1 - 0.999 ** step)) + 1e-8);
+    });
   });
-  if (HALVED.includes(step)) search.starts = order.slice(0, n / 2).map((i) => starts[i]);
-  return { pixels: drawn(search.image), loss: search.loss, step: step - 1, done: step > STEPS };
+  if (n > 1 && HALVED.includes(step)) search.starts = order.slice(0, n / 2).map((i) => starts[i]);
+  if (phase === NOISE && step >= phase.steps) search = { ...search, phase: CODE, step: 0, starts: [startAt(top(z.y))] };
+  return { pixels: drawn(search.image), loss: search.loss, step: search.told++, done: step > phase.steps };
 }
 
 const ANSWERS = { load, samples, path, move, point, grow, begin, descend };
