@@ -191,8 +191,7 @@ def _paper(dataset: str, image_size: int | None) -> Config:
     if is_large(dataset, image_size):
         return _paper_large(dataset, image_size)
     grey = dataset in ("digits", "mnist", "fashion")
-    own_size = 28 if grey else 64 if dataset == "celeba" or dataset.startswith(FOLDER) else 32
-    size = image_size or own_size
+    size = image_size or (28 if grey else 64 if dataset == "celeba" or dataset.startswith(FOLDER) else 32)
     glo = GLOConfig(normalisation="batch" if grey else "none", latent_lr=0.003 if size == 64 else 0.01)
     return Config("paper", DataConfig(dataset, size), glo, IMLEConfig())
 
@@ -218,7 +217,8 @@ _LARGE |= {"glo_epochs": 40, "imle_noise_dim": 32}
 _QUICK = {
     "digits": _CHEAPER | _SOONER | {"glo_optimiser": "persistent", "glo_epochs": 16} | _NARROW,
     "mnist": _CHEAPER | {"imle_hidden_dim": 256},
-    **{dataset: {"imle_moments": "matched"} for dataset in ("fashion", "cifar10")},
+    "fashion": {"imle_moments": "matched", "glo_latent_init": "pca"},
+    "cifar10": {"imle_moments": "matched"},
     "made-landscapes": {"data_train_images": 240, "data_test_images": 60, "glo_resnet_channels": 8}
     | {"glo_batch_size": 6, "glo_epochs": 8},
     # With squares in place of L1 the codes leave empty space at once: a quarter of the epochs is enough.

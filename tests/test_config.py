@@ -374,6 +374,13 @@ def test_a_shortened_stage_1_halves_its_steps_as_often():
     assert [settings.shortened(epochs).decay_every for epochs in (200, 50, 10, 2)] == [40, 10, 2, 1]
 
 
+def test_codes_start_from_principal_components_where_that_was_measured_to_help():
+    starts = {name: make_config(name).glo.latent_init for name in ("digits", "fashion", "mnist", "cifar10")}
+    assert starts == {"digits": "pca", "fashion": "pca", "mnist": "noise", "cifar10": "noise"}
+    assert make_config("fashion", "full").glo.latent_init == "pca"
+    assert make_config("fashion", "paper").glo.latent_init == "noise"
+
+
 def test_the_third_stage_is_the_quick_profiles_of_digits_and_of_small_images_by_vgg19():
     small = ("fashion", "cifar10", "celeba", "folder:photos")
     for loss in ({"glo_loss": "vgg19"}, {"refine_loss": "vgg19"}):
