@@ -40,14 +40,15 @@ def contest(published: Published, dataset: str) -> str:
     return _beside(_names([rows]), [*columns, ("*FID in the paper*", _quoted(rows, dataset))])
 
 
-def overview(published: Published, datasets: Sequence[str] = DATASETS) -> str:
-    """Table 1 in short: Fréchet distances by the random VGG16, beside them the paper's FID, without spreads."""
-    runs = {name: published.rows(folder(name), "scores") for name in datasets}
+def overview(published: Published, datasets: Sequence[str] = DATASETS, extractor: str = "imagenet") -> str:
+    """Table 1 in short, of the data sets that an extractor has scored: its Fréchet distances, and the paper's FID."""
+    found = ((name, published.rows(folder(name), "scores")) for name in datasets)
+    runs = {name: own for name, own in found if extractor in extractors(own, "frechet")}
     columns, short = [], LABELS | NAMES["overview"]
     for name, own in runs.items():
         # What is best may be a rival that is not shown, but not GLANN by another loss.
         rows = with_reported([row for row in own if row.model in short or row.budget != "own"], name)
-        columns.append((TITLES[name], _cells(rows, "random-vgg16", "frechet", spread=False)))
+        columns.append((TITLES[name], _cells(rows, extractor, "frechet", spread=False)))
         columns.append(("*paper*", _quoted(rows, name, spread=False)))
     names = {key: name for key, name in _names(runs.values(), short).items() if key[0] in short and not key[1]}
     return _beside(names, columns)
@@ -131,8 +132,7 @@ def _cells(
 ) -> Cells:
     """A column: a score of each row, the best trained model's in bold, then that of chance where it is given."""
     values = {_key(row): [scale * value for value in row.values(extractor, metric)] for row in rows}
-    values |= {} if chance is None else {CHANCE: [scale * chance]}
-    values = {key: own for key, own in values.items() if own}
+    values = {key: own for key, own in values.items() if own} | ({} if chance is None else {CHANCE: [scale * chance]})
     kinds = {_key(row): row.kind for row in rows}
     trained = {key: np.mean(own) for key, own in values.items() if kinds.get(key, "floor") not in UNTRAINED}
     best = {"lower": min, "higher": max}[MEASURES[metric].better](trained.values(), default=None)

@@ -163,8 +163,8 @@ def contest(folder, dataset="mnist"):
     return number_scores.contest(Published(folder), dataset)
 
 
-def overview(folder, *datasets):
-    return short_table(Published(folder), datasets)
+def overview(folder, *datasets, extractor="random-vgg16"):
+    return short_table(Published(folder), datasets, extractor)
 
 
 def test_seeds_become_mean_and_deviation_beside_the_papers_number(scored):
@@ -214,6 +214,15 @@ def test_data_sets_stand_beside_one_another_in_the_papers_order(scored):
         "real training images": ["0.50", DASH, DASH, DASH],
     }
     assert heads_of(contest(scored, "celeba")) == ["", "Fréchet distance, random VGG16", "*FID in the paper*"]
+
+
+def test_the_short_table_shows_the_data_sets_that_its_eyes_have_seen(scored):
+    write_score(scored, "glann", {("imagenet", "frechet"): 30.0}, run="fashion")
+    write_score(scored, "glann-refined", {("imagenet", "frechet"): 20.0}, run="fashion")
+    table = overview(scored, "mnist", "fashion", extractor="imagenet")
+    assert heads_of(table) == ["", "Fashion-MNIST", "*paper*"]
+    assert cells_of(table)["GLANN, with a third stage"] == ["**20**", DASH]
+    assert short_table(Published(scored), ["mnist", "fashion"]) == table  # what README shows
 
 
 def test_a_label_that_differs_between_data_sets_is_told_in_full(tmp_path, monkeypatch):
@@ -564,7 +573,7 @@ def page(scored, monkeypatch):
     (templates / "page.md.j2").write_text('# A page\n\n{{ scores.contest(published, "mnist") }}\n', encoding="utf-8")
     monkeypatch.setattr(numbers, "PAGES", {"README.md": "page.md.j2"})
     monkeypatch.setattr(pages, "render", lambda name, **values: render(name, templates, **values))
-    monkeypatch.setattr(number_scores, "overview", lambda published: short_table(published, ["mnist"]))
+    monkeypatch.setattr(number_scores, "overview", lambda published: overview(scored, "mnist"))
     readme = scored / "top.md"
     readme.write_text(f"# Top\n\n{START}\n| old |\n{CLOSE}\nThe end.\n", encoding="utf-8")
     return ["--readme", str(readme), "--folder", str(scored)]
