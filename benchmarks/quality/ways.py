@@ -182,6 +182,7 @@ def _by_photographs(released: dict[str, Any], dataset: str) -> list[Way]:
     learned = {"the codes' moments learned": {"imle_moments": "learned"}} if dataset != "mnist" else {}
     return [
         Way("released, no BatchNorm", released | {"glo_normalisation": "none"}),
+        Way("released, latents from principal components", released | {"glo_latent_init": "pca"}),
         Way("released by VGG19", by_vgg19),
         *_changed("released by VGG19", by_vgg19, ONE_CHANGE | learned),
     ]
