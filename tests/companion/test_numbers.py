@@ -1,5 +1,6 @@
 """The pages of numbers: they say what is published, and made-up records give what they must."""
 
+import itertools
 import json
 import re
 import subprocess
@@ -99,6 +100,16 @@ def test_a_cell_is_of_the_stored_numbers():
         values += [s["value"] for s in scores if (s["extractor"], s["metric"]) == ("classifier", "frechet")]
     cell = cells_of(number_scores.contest(Published(PUBLISHED), "mnist"))["WGAN"][2]
     assert cell == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+
+
+def test_what_was_looked_at_on_validation_images_differs_in_nothing_else():
+    others = []
+    for moments, epochs in itertools.product(("learned", "matched"), (400, 4000)):
+        config = json.loads((PUBLISHED / f"moments/fashion-validation-{moments}-{epochs}.json").read_text())["config"]
+        assert (config["imle"].pop("moments"), config["imle"].pop("epochs")) == (moments, epochs)
+        assert config["data"]["held_out"] == "validation" and config["refine"]["epochs"] == 4
+        others.append(config)
+    assert others == others[:1] * 4
 
 
 def test_the_readme_is_for_a_minute():
