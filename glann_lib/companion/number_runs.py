@@ -152,11 +152,8 @@ def refining(published: Published, *names: str) -> str:
 
 def refined_otherwise(published: Published, name: str, model: str) -> str:
     """The same of one model by a random VGG16, before and after, in words."""
-    rows = published.record("benchmarks", name, "refining.json")["rows"]
-    before, after = next(
-        [row[f"{of}, random-vgg16"] for of in ("GLANN", "stage 3")] for row in rows if row["model"] == model
-    )
-    return f"{rounded(before)} before and {rounded(after)} after"
+    row = next(row for row in published.record("benchmarks", name, "refining.json")["rows"] if row["model"] == model)
+    return f"{rounded(row['GLANN, random-vgg16'])} before and {rounded(row['stage 3, random-vgg16'])} after"
 
 
 def lists(published: Published, name: str) -> str:
@@ -177,9 +174,8 @@ def needs(published: Published, name: str, counts: Sequence[int] = (60_000, 1_00
         "an epoch of it, on those two cores": lambda n: _hours(query * n * 2 * n / points),
         "steps of stage 1 an epoch, batches of 128": lambda n: f"{n // 128:,}",
     }
-    return markdown(
-        ["images", *(f"{n:,}" for n in counts)], [[what, *map(work, counts)] for what, work in rows.items()]
-    )
+    heads = ["images", *(f"{n:,}" for n in counts)]
+    return markdown(heads, [[what, *map(work, counts)] for what, work in rows.items()])
 
 
 def _bytes(count: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from glann_lib.companion.number_runs import TITLES, bold, drawn, folder, markdown, title
+from glann_lib.companion.number_runs import NO_BREAK, TITLES, bold, drawn, folder, markdown, title
 from glann_lib.companion.pages import NAMES
 from glann_lib.companion.traced import Published
 from glann_lib.scores import measures
@@ -52,6 +52,15 @@ def overview(published: Published, datasets: Sequence[str] = DATASETS, extractor
         columns.append(("*paper*", _quoted(rows, name, spread=False)))
     names = {key: name for key, name in _names(runs.values(), short).items() if key[0] in short and not key[1]}
     return _beside(names, columns)
+
+
+def said(published: Published, dataset: str, model: str, extractor: str = "imagenet", spread: bool = False) -> str:
+    """The Fréchet distance of a model, for a sentence; raises a ValueError where it has none."""
+    rows = published.rows(folder(dataset), "scores")
+    found = [row.values(extractor, "frechet") for row in rows if row.model == model and row.budget != "protocol"]
+    if not any(found):
+        raise ValueError(f"{folder(dataset)} has no {extractor} score of {model}: publish it, or drop the sentence")
+    return column_text(found, spread=spread)[0].replace(" ± ", f"{NO_BREAK}±{NO_BREAK}")
 
 
 def budgets(published: Published, datasets: Sequence[str] = DATASETS) -> str:

@@ -33,13 +33,8 @@ def draw(folder: Path, readme: Path, published: Published | None = None) -> dict
     Raises ValueError or FileNotFoundError where a score, a record or a template is missing or wrong: names the file.
     """
     published = published or Published(folder)
-    values = {
-        "published": published,
-        "runs": number_runs,
-        "scores": number_scores,
-        "paper": paper_map,
-        "command": COMMAND,
-    }
+    values = {"runs": number_runs, "scores": number_scores, "paper": paper_map}
+    values |= {"published": published, "command": COMMAND}
     drawn = {folder / place: pages.render(template, **values) for place, template in PAGES.items()}
     text = readme.read_text(encoding="utf-8")
     if len(BLOCK.findall(text)) != 1:

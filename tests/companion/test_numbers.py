@@ -102,6 +102,25 @@ def test_a_cell_is_of_the_stored_numbers():
     assert cell == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
 
 
+def test_a_number_in_a_sentence_is_of_the_stored_ones():
+    stored = json.loads((PUBLISHED / "fashion/scores/wgan-equal-seed0.json").read_text())["scores"]
+    value = next(s["value"] for s in stored if (s["extractor"], s["metric"]) == ("classifier", "frechet"))
+    assert number_scores.said(Published(PUBLISHED), "fashion", "wgan", "classifier") == f"{value:.2f}"
+    cell = cells_of(number_scores.contest(Published(PUBLISHED), "mnist"))["WGAN"][0]
+    assert number_scores.said(Published(PUBLISHED), "mnist", "wgan", spread=True).replace("\xa0", " ") == cell
+
+
+def test_sentences_about_the_contest_have_their_distances_drawn():
+    text = (pages.TEMPLATES / "numbers.md.j2").read_text(encoding="utf-8")
+    said = re.sub("{{.*?}}", "", text[text.index("**MNIST.**") : text.index("## Eyes that know")])
+    assert re.findall(r"\d+\.\d+", said) == ["0.052", "0.146"]  # of a commit that is named there
+
+
+def test_a_sentence_about_what_nobody_scored_is_refused():
+    with pytest.raises(ValueError, match="fashion has no inception score of wgan: publish it"):
+        number_scores.said(Published(PUBLISHED), "fashion", "wgan", "inception")
+
+
 def test_what_was_looked_at_on_validation_images_differs_in_nothing_else():
     others = []
     for moments, epochs in itertools.product(("learned", "matched"), (400, 4000)):
