@@ -207,8 +207,8 @@ def _paper_large(dataset: str, image_size: int | None) -> Config:
 # What suits one data set in the quick profile: see "What quality costs" in results/published/benchmarks. Where texture
 # tells, the directions in which codes vary least matter ("matched").
 _CHEAPER = {"glo_loss": "random-vgg16-quarter", "glo_batch_size": 64}
-_SOONER = {"glo_schedule": "cosine", "glo_latent_init": "pca", "glo_generator_lr_ratio": 0.4}
-_SOONER |= {"imle_epochs": 600, "imle_batch_size": 64, "imle_lr": 2.0e-3}
+_STEPS = {"glo_schedule": "cosine", "glo_latent_init": "pca", "glo_generator_lr_ratio": 0.4}
+_SOONER = _STEPS | {"imle_epochs": 600, "imle_batch_size": 64, "imle_lr": 2.0e-3}
 _NARROW = {"glo_feature_channels": 64, "glo_latent_lr": 0.03, "imle_epochs": 300, "imle_lr": 4.0e-3}
 # BatchNorm, codes of 64 numbers, and a linear layer that gives 32 px: few epochs are enough with them.
 _LARGE = {"glo_loss": "random-vgg16-quarter", "glo_optimiser": "persistent", "glo_normalisation": "batch"}
@@ -218,7 +218,7 @@ _QUICK = {
     "digits": _CHEAPER | _SOONER | {"glo_optimiser": "persistent", "glo_epochs": 16} | _NARROW,
     "mnist": _CHEAPER | {"imle_hidden_dim": 256},
     "fashion": {"imle_moments": "matched", "glo_latent_init": "pca"},
-    "cifar10": {"imle_moments": "matched"},
+    "cifar10": {"imle_moments": "matched", "glo_epochs": 100},
     "made-landscapes": {"data_train_images": 240, "data_test_images": 60, "glo_resnet_channels": 8}
     | {"glo_batch_size": 6, "glo_epochs": 8},
     # With squares in place of L1 the codes leave empty space at once: a quarter of the epochs is enough.
@@ -231,14 +231,14 @@ def _quick(dataset: str, image_size: int | None) -> Config:
         return _quick_large(dataset, image_size)
     paper = _paper(dataset, image_size)
     large = paper.data.image_size == 64  # a step costs eight times as much
-    steps = {"epochs": 20, "batch_size": 64} if large else {"epochs": 100 if dataset == "cifar10" else 30}
+    sooner = _STEPS | {"glo_optimiser": "persistent", "glo_epochs": 20, "glo_batch_size": 64} if large else {}
     # BatchNorm and the larger step everywhere: few epochs are enough with them, faces stay blurred without.
-    glo = dataclasses.replace(paper.glo, normalisation="batch", latent_lr=0.01, loss="random-vgg16", **steps)
+    glo = dataclasses.replace(paper.glo, normalisation="batch", latent_lr=0.01, loss="random-vgg16", epochs=30)
     data = dataclasses.replace(paper.data, train_images=2000 if large else 5000, test_images=1000)
     # T learns by steps, not epochs: few images give few steps an epoch, so they need more epochs than the paper's.
-    parts = {"data": data, "glo": glo, "imle": dataclasses.replace(paper.imle, epochs=400)}
-    parts["refine"] = RefineConfig(epochs=4)
-    return Config("quick", **override("quick", parts, _QUICK.get(dataset, {})))
+    imle = dataclasses.replace(paper.imle, epochs=400)
+    parts = {"data": data, "glo": glo, "imle": imle, "refine": RefineConfig(epochs=4)}
+    return Config("quick", **override("quick", parts, sooner | _QUICK.get(dataset, {})))
 
 
 def _quick_large(dataset: str, image_size: int | None) -> Config:

@@ -375,10 +375,19 @@ def test_a_shortened_stage_1_halves_its_steps_as_often():
 
 
 def test_codes_start_from_principal_components_where_that_was_measured_to_help():
-    starts = {name: make_config(name).glo.latent_init for name in ("digits", "fashion", "mnist", "cifar10")}
-    assert starts == {"digits": "pca", "fashion": "pca", "mnist": "noise", "cifar10": "noise"}
-    assert make_config("fashion", "full").glo.latent_init == "pca"
-    assert make_config("fashion", "paper").glo.latent_init == "noise"
+    names = ("digits", "fashion", "celeba", "folder:photos", "mnist", "cifar10")
+    assert [make_config(name).glo.latent_init for name in names] == ["pca"] * 4 + ["noise"] * 2
+    for name in ("fashion", "celeba"):
+        assert make_config(name, "full").glo.latent_init == "pca"
+        assert make_config(name, "paper").glo.latent_init == "noise"
+
+
+def test_faces_keep_adam_and_fall_along_a_cosine_but_by_the_papers_settings():
+    for name in FACES:
+        for profile, steps in (("quick", ("persistent", "cosine", 0.4)), ("paper", ("official", "halving", 0.1))):
+            glo = make_config(name, profile).glo
+            assert (glo.optimiser, glo.schedule, glo.generator_lr_ratio) == steps
+    assert make_config("folder:photos", data_image_size=32).glo.optimiser == "official"
 
 
 def test_the_third_stage_is_the_quick_profiles_of_digits_and_of_small_images_by_vgg19():

@@ -98,6 +98,14 @@ ONE_CHANGE: dict[str, dict[str, Any]] = {  # in the released recipe by VGG19
 }
 
 
+SOONER = COSINE | {"glo_latent_init": "pca", "glo_generator_lr_ratio": 0.4}  # as the cheaper recipe starts and steps
+ON_FACES: dict[str, dict[str, Any]] = {
+    "latents from principal components": {"glo_latent_init": "pca"},
+    "sooner": SOONER,
+    "sooner, no BatchNorm": SOONER | {"glo_normalisation": "none"},
+}
+
+
 @dataclass(frozen=True)
 class Way:
     """One way to train: what `make_config` is told, all else as in the quick profile."""
@@ -135,7 +143,7 @@ def ways(dataset: str) -> list[Way]:
         *_changed("cheaper", cheaper, _changes(epochs)),
         Way("cheaper, new random weights in every epoch", cheaper, Redrawn),
         Way("narrower recipe", NARROWER | {"glo_epochs": epochs // 2}),
-        *(_on_faces(cheaper) if dataset == "celeba" else ()),
+        *(_on_faces(released, cheaper) if dataset == "celeba" else ()),
         *(_by_photographs(released, dataset) if dataset in ("mnist", "fashion", "cifar10") else ()),
     ]
 
@@ -163,7 +171,10 @@ def _changes(epochs: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def _on_faces(cheaper: dict[str, Any]) -> list[Way]:
+def _on_faces(released: dict[str, Any], cheaper: dict[str, Any]) -> list[Way]:
+    in_64 = released | {"glo_batch_size": 64}
+    by_epochs = {name: value for name, value in released.items() if name != "glo_decay_every"}  # --epochs decides it
+    by_vgg19 = by_epochs | {"glo_batch_size": 32, "glo_loss": "vgg19", "imle_moments": "matched"}
     resnet = RESNET | {name: cheaper[name] for name in ("imle_epochs", "glo_epochs")}
     same = {name: cheaper[name] for name in ("glo_batch_size", "glo_generator_lr_ratio")}
     return [
@@ -172,6 +183,10 @@ def _on_faces(cheaper: dict[str, Any]) -> list[Way]:
         Way("ResNet generator, batches and steps of the cheaper recipe", resnet | same),
         Way("cheaper recipe by VGG19", cheaper | {"glo_loss": "vgg19"}),
         Way("ResNet generator by VGG19", resnet | {"glo_loss": "vgg19"}),
+        Way("released in batches of 64", in_64),
+        *_changed("released in batches of 64", in_64, ON_FACES),
+        Way("by VGG19 in batches of 32", by_vgg19),
+        *_changed("by VGG19 in batches of 32", by_vgg19, ON_FACES),
     ]
 
 
