@@ -68,7 +68,7 @@ USED = {
     "digits": "narrower recipe",
     "mnist": "released, a quarter in batches of 64, T 256 wide",
     "fashion": "released, latents from principal components",
-    "celeba": "released in batches of 64, sooner",
+    "celeba": "released in batches of 64, sooner, moments matched",
 }
 
 
