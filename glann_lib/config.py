@@ -209,7 +209,7 @@ def _paper_large(dataset: str, image_size: int | None) -> Config:
 _CHEAPER = {"glo_loss": "random-vgg16-quarter", "glo_batch_size": 64}
 _STEPS = {"glo_schedule": "cosine", "glo_latent_init": "pca", "glo_generator_lr_ratio": 0.4}
 _SOONER = _STEPS | {"imle_epochs": 600, "imle_batch_size": 64, "imle_lr": 2.0e-3}
-_LARGER = _STEPS | {"glo_optimiser": "persistent", "glo_epochs": 20, "glo_batch_size": 64, "imle_moments": "matched"}
+_AT_64 = _STEPS | {"glo_optimiser": "persistent", "glo_epochs": 20, "glo_batch_size": 64, "imle_moments": "matched"}
 _NARROW = {"glo_feature_channels": 64, "glo_latent_lr": 0.03, "imle_epochs": 300, "imle_lr": 4.0e-3}
 # BatchNorm, codes of 64 numbers, and a linear layer that gives 32 px: few epochs are enough with them.
 _LARGE = {"glo_loss": "random-vgg16-quarter", "glo_optimiser": "persistent", "glo_normalisation": "batch"}
@@ -231,14 +231,14 @@ def _quick(dataset: str, image_size: int | None) -> Config:
     if is_large(dataset, image_size):
         return _quick_large(dataset, image_size)
     paper = _paper(dataset, image_size)
-    large = paper.data.image_size == 64  # a step costs eight times as much
+    at_64 = paper.data.image_size == 64  # a step costs eight times as much
     # BatchNorm and the larger step everywhere: few epochs are enough with them, faces stay blurred without.
     glo = dataclasses.replace(paper.glo, normalisation="batch", latent_lr=0.01, loss="random-vgg16", epochs=30)
-    data = dataclasses.replace(paper.data, train_images=2000 if large else 5000, test_images=1000)
+    data = dataclasses.replace(paper.data, train_images=2000 if at_64 else 5000, test_images=1000)
     # T learns by steps, not epochs: few images give few steps an epoch, so they need more epochs than the paper's.
     imle = dataclasses.replace(paper.imle, epochs=400)
     parts = {"data": data, "glo": glo, "imle": imle, "refine": RefineConfig(epochs=4)}
-    return Config("quick", **override("quick", parts, (_LARGER if large else {}) | _QUICK.get(dataset, {})))
+    return Config("quick", **override("quick", parts, (_AT_64 if at_64 else {}) | _QUICK.get(dataset, {})))
 
 
 def _quick_large(dataset: str, image_size: int | None) -> Config:

@@ -1,8 +1,8 @@
 """What quality costs: GLANN trained in many ways on the same images, the seconds of each and how good its images are.
 
-The first way is the released recipe, by which the quick profile trains all images but digits and MNIST (those of 64 px
-in batches of 64). Scores are Frechet distances to the training images, by features that no loss here uses; and the mean
-error of the reconstructions.
+The first way is the released recipe, by which the quick profile trains images of 32 px; digits, MNIST, Fashion-MNIST
+and images of 64 px have another of these ways. Scores are Frechet distances to the training images, by features that no
+loss here uses; and the mean error of the reconstructions.
 """
 
 from __future__ import annotations
@@ -96,8 +96,6 @@ ONE_CHANGE: dict[str, dict[str, Any]] = {  # in the released recipe by VGG19
     "components, a cosine, Adam kept": COSINE | {"glo_latent_init": "pca"},
     "T 512 wide": {"imle_hidden_dim": 512},
 }
-
-
 SOONER = COSINE | {"glo_latent_init": "pca", "glo_generator_lr_ratio": 0.4}  # as the cheaper recipe starts and steps
 ON_FACES: dict[str, dict[str, Any]] = {
     "latents from principal components": {"glo_latent_init": "pca"},
@@ -134,7 +132,7 @@ def ways(dataset: str) -> list[Way]:
     """
     epochs = RELEASED_EPOCHS.get(dataset, 30)
     second: dict[str, Any] = {"imle_epochs": 600 if dataset == "digits" else 400}
-    second |= {"imle_moments": "learned"} if dataset == "celeba" else {}  # as before they were looked at
+    second |= {"imle_moments": "learned"} if dataset == "celeba" else {}  # as when faces were measured first
     released = RELEASED | second | {"glo_epochs": epochs, "glo_decay_every": epochs // 5}
     cheaper = CHEAPER | second | {"glo_epochs": epochs // 2}
     return [
