@@ -21,7 +21,7 @@ UNSEEN = 2.5  # grey levels of 255, root mean square, by which a palette may be 
 SMALLER = 0.9  # of its width, until a picture is no longer large
 TURNING = 48  # colours of a moving picture
 SCREEN = (640, 520, 400, 300)  # px, widest picture in a notebook: the first with which it is not large
-QUALITY = {"notebook": 70, "figure": 80}  # of a photograph, 0 to 100
+QUALITY = {"notebook": 60, "figure": 75}  # of a photograph, 0 to 100
 MOVING = 4  # times narrower than others: what moves
 PICTURES = {"image/png", "image/gif", "image/jpeg"}
 INLINE = re.compile(r"data:image/(?:png|gif|jpeg);base64,([A-Za-z0-9+/=]+)")
