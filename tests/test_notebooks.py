@@ -7,14 +7,17 @@ import dataclasses
 import json
 import os
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 from PIL import Image
 
 from glann_lib import Glann, glo
 from glann_lib.companion import pipeline
+from glann_lib.scores import frechet_distance
 from glann_lib.translation.made_cars import make_cars
 
 ON_TOP = {"report.html", "model.safetensors", "figures", "tables", "notebooks", "meshes", "training", "work"}
@@ -117,6 +120,53 @@ def test_every_claim_is_measured_on_labelled_grey_images(tmp_path):
     assert "(this run's)" in choices and "no BatchNorm in G" in choices
     losses = (folder / "tables/09_losses.csv").read_text()
     assert "VGG16 of these images" in losses and "VGG19" in losses  # measured, or why not
+
+
+SCORED = {"GLANN, G(T(e))": 2.0, "GLO, Gaussian": 1.0}  # by random weights: the Gaussian is nearer
+NEARER = SCORED | {"GLANN, G(T(e))": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("scores", "known", "far", "copied", "refused"),
+    [
+        (NEARER, False, None, False, None),
+        (NEARER, True, "GLANN, G(T(e))", False, None),  # whose photographs are not looked at
+        (SCORED, False, None, False, "the mapping must beat the Gaussian: try more glo_epochs, imle_moments=matched"),
+        (SCORED, True, "GLANN, G(T(e))", False, "the mapping must beat the Gaussian"),
+        (SCORED, True, "GLO, Gaussian", False, None),
+        (NEARER, False, None, True, "no sample may be a training image"),
+    ],
+)
+def test_notebook_03_refuses_a_model_that_neither_eyes_find_better_than_the_gaussian(
+    scores, known, far, copied, refused, capsys
+):
+    cells = json.loads((pipeline.ROOT / "notebooks/03_sampling.ipynb").read_text())["cells"]
+    check = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"][-1]
+    # Sets of images stand for their own features here; those of `far` lie apart from the real ones.
+    drawn = torch.randn(3, 50, 4, generator=torch.Generator().manual_seed(0))
+    sets = {name: images + 9 * (name == far) for name, images in zip(SCORED, drawn, strict=False)}
+    config = SimpleNamespace(remark=lambda count: "", imle=SimpleNamespace(moments="learned"))
+    asked = []
+    names = {
+        "check_quality": True,
+        "doubt": "",
+        "model": SimpleNamespace(config=config, device="cpu"),
+        "train": range(500),
+        "test": SimpleNamespace(images=drawn[2]),
+        "scores": scores,
+        "sets": sets,
+        "rows": [{}, {"5% quantile": 0.0 if copied else 1.2}],
+        "available_extractors": lambda train: ("random-vgg16", "imagenet") if known else ("random-vgg16",),
+        "make_score_extractor": lambda name, *_: asked.append(name) or SimpleNamespace(features_on_device=lambda x: x),
+        "frechet_distance": frechet_distance,
+    }
+    if refused:
+        with pytest.raises(AssertionError, match=refused):
+            exec(check, names)
+    else:
+        exec(check, names)
+    asks = scores is SCORED and known
+    assert asked == ["imagenet"] * asks and ("by ImageNet's features: GLANN" in capsys.readouterr().out) == asks
 
 
 @pytest.fixture(scope="module")
