@@ -38,6 +38,7 @@ from glann_lib.shapes.data import load_shapes
 from glann_lib.shapes.scores import ShapeReference
 
 MARGIN = 2**17  # bytes of LIMIT left to the file's names and record
+KEPT = 5000  # latents of training images that a small file holds, the first ones: more would be most of it
 SEEN = 4000  # latents of either kind, of training images and T(e), for which a factorised weight is best
 SEEN_SEED = 1  # of their noises: the comparison's samples are others
 KERNELS = (nn.Conv2d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -93,9 +94,7 @@ def card_text(card: dict[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    if value is None:
-        return "\N{EN DASH}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return "\N{EN DASH}" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def require_fit(model: Glann, name: str, dirty: bool) -> None:
@@ -125,11 +124,14 @@ def write_small(
     modules = model.generator.named_modules() if coarse else ()
     kernels = [f"generator.{name}.weight" for name, module in modules if isinstance(module, KERNELS)]
     room = room or LIMIT - MARGIN
-    small, rank = compact.shrink(compact.expand(tensors), room, _largest_linear(model), finest, kernels)
+    full = compact.expand(tensors)
+    full |= {name: full[name][:KEPT].clone() for name in ("latents", "labels") if name in full}
+    small, rank = compact.shrink(full, room, _largest_linear(model), finest, kernels)
     # Where a person's own files lie is nobody else's business.
     for settings in (record["config"], record["record"].get("config", {"data": {"dataset": ""}})):
         settings["data"]["dataset"] = without_folders(settings["data"]["dataset"])
-    form = f"float16, latents{' and convolutions' * bool(kernels)} int8"
+    kept = f" of the first {KEPT:,}" * (len(model.latents) > KEPT)
+    form = f"float16, latents{kept}{' and convolutions' * bool(kernels)} int8"
     form += f", one weight as deflated int8 factors of rank {rank}" * (rank is not None)
     return storage.save_sealed(path, small, record), form
 
@@ -143,12 +145,11 @@ def _largest_linear(model: Glann) -> compact.Layer | None:
     if not linear:
         return None
     place = max(linear, key=lambda place: layers[place].weight.numel())
-    followed = isinstance(layers[place + 1], nn.BatchNorm1d)
 
     def inputs() -> Tensor:
         return sampling.run_blocks(layers[:place], _codes(model))
 
-    norm = f"generator.layers.{place + 1}" if followed else None
+    norm = f"generator.layers.{place + 1}" if isinstance(layers[place + 1], nn.BatchNorm1d) else None
     return compact.Layer(f"generator.layers.{place}.weight", norm, inputs)
 
 
@@ -200,18 +201,17 @@ def origin(model: Glann) -> dict[str, Any]:
     """What a card says of where the model comes from; what its record does not tell is unknown."""
     record, config, kind = model.record, model.config, kind_of(model.config.data.dataset)
     data = {field: record.get("data", {}).get(field, UNKNOWN) for field in ("name", "source", "sha256")}
-    count = len(model.latents)
     known = {field: record.get(field, UNKNOWN) for field in ("commit", "uncommitted_changes", "time", "precision")}
     settings = config.as_dict()
     settings["data"]["dataset"] = without_folders(settings["data"]["dataset"])
     versions = {"python": record["python"], **record["versions"]} if "versions" in record else UNKNOWN
     epochs = {"glo": config.glo.epochs, "imle": config.imle.epochs, "profile": config.profile}
     return {
-        "kind": kind, "image_shape": list(model.generator.shape), "training_images": count, "data": data,
+        "kind": kind, "image_shape": list(model.generator.shape), "training_images": len(model.latents), "data": data,
         "licence": released.licence(data["name"]), "profile": config.profile, "seed": config.glo.seed,
         "settings": settings, "hardware": record.get("device", UNKNOWN), "versions": versions,
         "made_by": made_by(config) if "notebook" in record else UNKNOWN, "purpose": PURPOSE,
-        "limits": LIMITS.format(count=count, kind=kind, **epochs), **known,
+        "limits": LIMITS.format(count=len(model.latents), kind=kind, **epochs), **known,
     }  # fmt: skip
 
 

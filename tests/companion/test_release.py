@@ -170,6 +170,21 @@ def test_less_room_makes_a_smaller_file_of_the_same_model(run, tmp_path, monkeyp
         assert sizes[-1] < limit and distance.mean() < release.WORST_DIFFERENCE
 
 
+def test_a_model_of_many_images_keeps_the_codes_of_the_first_ones(run, card, tmp_path, monkeypatch):
+    monkeypatch.setattr(release, "KEPT", 100)
+    few = release.release(run, "few-codes", tmp_path)
+    trained, small = Glann.load(run / released.MODEL, "cpu"), Glann.load(tmp_path / "few-codes" / released.MODEL, "cpu")
+    assert len(small.latents) == len(small.labels) == 100 < len(trained.latents) == few["training_images"]
+    assert few["format"].startswith("float16, latents of the first 100 and convolutions int8")
+    assert "of the first" not in card["format"] and few["bytes"] < card["bytes"]
+    assert (small.labels == trained.labels[:100]).all()
+    for few_codes, all_codes in (
+        (small.reconstruct(range(100)), trained.reconstruct(range(100))),
+        (small.sample(50), trained.sample(50)),
+    ):
+        assert (few_codes.float() - all_codes.float()).abs().mean() < release.WORST_DIFFERENCE
+
+
 def test_a_generator_without_batch_norm_is_factorised_too(tmp_path):
     config = make_config("digits", glo_normalisation="none")
     torch.manual_seed(0)
