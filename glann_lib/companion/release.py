@@ -38,7 +38,7 @@ from glann_lib.shapes.data import load_shapes
 from glann_lib.shapes.scores import ShapeReference
 
 MARGIN = 2**17  # bytes of LIMIT left to the file's names and record
-KEPT = 5000  # latents of training images that a small file holds, the first ones: more would be most of it
+KEPT = 5000  # latents of training images that a small file holds, the first of a random order: more would fill it
 SEEN = 4000  # latents of either kind, of training images and T(e), for which a factorised weight is best
 SEEN_SEED = 1  # of their noises: the comparison's samples are others
 KERNELS = (nn.Conv2d, nn.ConvTranspose2d, nn.ConvTranspose3d)
