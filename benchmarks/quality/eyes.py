@@ -29,7 +29,8 @@ EYES = ("imagenet", "random-vgg16")
 
 def sets_of(model: Glann, train: Tensor, count: int) -> dict[str, Tensor]:
     """What is compared with real images, at most `count` each: uint8 [N, C, S, S] by a name."""
-    chosen = random_order(len(train), min(count, len(train)))
+    known = len(model.latents)  # a released model may have the codes of the first training images alone
+    chosen = random_order(known, min(count, known))
     return {
         "real training images": train[chosen],
         "reconstructions": model.reconstruct(chosen),

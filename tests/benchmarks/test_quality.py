@@ -107,6 +107,15 @@ def test_eyes_rank_real_images_before_all_others(monkeypatch, tmp_path, capsys):
     assert 0 < row["real training images"] < row["GLANN"] < row["Gaussian"]
 
 
+def test_reconstructions_are_compared_with_images_whose_codes_a_model_kept():
+    model, train = eyes.Glann.load("digits", "cpu"), torch.randint(256, (1500, 1, 28, 28), dtype=torch.uint8)
+    model.latents = model.latents[:30].clone()  # of a whole data set a released model keeps the first codes alone
+    sets = eyes.sets_of(model, train, 40)
+    assert {len(images) for images in sets.values()} == {30}
+    shown = {image.numpy().tobytes() for image in sets["real training images"]}
+    assert shown == {image.numpy().tobytes() for image in train[:30]}
+
+
 def test_the_third_stage_of_a_released_model_is_scored(monkeypatch, tmp_path, capsys):
     options = ["digits", "--images", "20", "--epochs", "1", "--folder", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["benchmarks.quality.refining", *options])
