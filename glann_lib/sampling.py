@@ -19,7 +19,7 @@ LIVE = 1  # rows of a block while somebody waits: one image is there in a quarte
 PATHS = ("noise-linear", "noise-spherical", "latent-linear")
 PRIORS = ("normal", "uniform")
 VOTES = 10  # nearest training codes that say of which class a code is
-DRAWN, MOST_DRAWN = 1024, 2**18  # codes that are drawn at first, and at most, to find those of a class
+DRAWN, MOST_DRAWN, SELDOM = 1024, 2**18, 4  # codes drawn at first, and at most; a seldom class has fewer of the first
 
 
 def draw_noise(count: int, noise_dim: int, seed: int, prior: str = "normal") -> Tensor:
@@ -92,14 +92,16 @@ def sample(generator: nn.Module, mapper: nn.Module, count: int, seed: int) -> Te
 def class_codes(mapper: nn.Module, latents: Tensor, of_class: Tensor, count: int, seed: int) -> Tensor:
     """Codes T(e) [count, D] that lie among the training codes of one class (ours: the paper has no classes).
 
-    The VOTES training codes `latents` [N, D] that are nearest to a code must all be of the class, bool [N]. Code i of a
-    seed does not depend on `count`. ValueError: count below 1, or more than T draws among MOST_DRAWN codes.
+    The VOTES training codes `latents` [N, D] that are nearest to a code must all be of the class, bool [N], or as many
+    as SELDOM of the first DRAWN codes have, half at least. Code i of a seed does not depend on `count`. ValueError:
+    count below 1, or more than T draws among MOST_DRAWN codes.
     """
     drawn, votes = max(count, DRAWN) if count > 0 else count, min(VOTES, len(latents))
     latents, of_class = latents.cpu(), of_class.cpu()
     while True:
         codes = run_blocks(mapper, draw_noise(drawn, mapper.noise_dim, seed))
-        chosen = codes[of_class[nearest_neighbours(codes, latents, votes).index].all(1)]
+        found = of_class[nearest_neighbours(codes, latents, votes).index].sum(1)
+        chosen = codes[found >= found[:DRAWN].topk(SELDOM).values[-1].clamp(min=votes / 2)]
         if len(chosen) >= count:
             return chosen[:count]
         if drawn >= MOST_DRAWN:
@@ -120,9 +122,7 @@ def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False)
         ValueError: fewer than 2 steps, or ends of different size.
     """
     if steps < 2 or start.shape != end.shape or start.dim() != 1:
-        raise ValueError(
-            f"from {list(start.shape)} to {list(end.shape)} in {steps} steps: 2 steps or more, equal sizes"
-        )
+        raise ValueError(f"from {list(start.shape)} to {list(end.shape)}, {steps} steps: 2 or more, equal sizes")
     t = torch.linspace(0, 1, steps)[:, None].to(start)
     if not spherical or not (start.any() and end.any()):  # 0 has no direction
         return (1 - t) * start + t * end
