@@ -122,7 +122,7 @@ def interpolate(start: Tensor, end: Tensor, steps: int, spherical: bool = False)
         ValueError: fewer than 2 steps, or ends of different size.
     """
     if steps < 2 or start.shape != end.shape or start.dim() != 1:
-        raise ValueError(f"from {list(start.shape)} to {list(end.shape)}, {steps} steps: 2 or more, equal sizes")
+        raise ValueError(f"{list(start.shape)} to {list(end.shape)} in {steps} steps: 2 steps or more, equal sizes")
     t = torch.linspace(0, 1, steps)[:, None].to(start)
     if not spherical or not (start.any() and end.any()):  # 0 has no direction
         return (1 - t) * start + t * end
