@@ -339,12 +339,12 @@ def test_codes_of_a_class_are_those_whose_neighbours_all_are(sides):
 
 def test_a_class_without_a_place_of_its_own_is_content_with_fewer_votes():
     x = torch.linspace(-3, 3, 300)
-    latents, third = torch.stack([x, torch.zeros(300)], 1), torch.arange(300) % 3 < 2  # two of three everywhere
-    found = sampling.class_codes(Straight(), latents, third, 200, seed=0)
+    latents, most = torch.stack([x, torch.zeros(300)], 1), torch.arange(300) % 3 < 2  # two of three everywhere
+    found = sampling.class_codes(Straight(), latents, most, 200, seed=0)
     near = (found[:, None] - latents).norm(dim=2).argsort(1)[:, : sampling.VOTES]
-    assert third[near].sum(1).unique().tolist() == [7]
+    assert most[near].sum(1).unique().tolist() == [7]
     with pytest.raises(ValueError, match="0 are of that class"):  # one of three: never half
-        sampling.class_codes(Straight(), latents, ~third, 1, seed=0)
+        sampling.class_codes(Straight(), latents, ~most, 1, seed=0)
 
 
 def test_codes_of_a_class_do_not_depend_on_how_many_are_drawn(sides):
